@@ -1,0 +1,243 @@
+//! What a caller asks for, parsed into types that cannot be wrong.
+//!
+//! Every edge (MCP, JSON-RPC, the JSON API, the pages, the command line) hands its arguments to
+//! [`ToolCall::parse`], so a fault is told in the same words everywhere. Names that only the
+//! catalogue knows (styles, render types) are checked by the engine when it plans.
+
+mod arguments;
+mod image_ref;
+mod size;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+pub use image_ref::ImageRef;
+pub use size::{AspectRatio, ImageSize, SizeChoice};
+
+pub use arguments::parse_idempotency_key;
+
+use self::arguments::{Arguments, missing};
+use crate::{
+    catalogue::Mode,
+    error::{ErrorCode, UserError},
+    limits, suggest,
+};
+
+/// Tools that make jobs, by their public names.
+pub const JOB_TOOLS: [&str; 4] = ["generate_image", "upscale_image", "edit_image", "describe_image"];
+
+/// Which styles to apply.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StyleChoice {
+    /// The catalogue's default styles.
+    #[default]
+    Defaults,
+    /// Exactly these; an empty list means none.
+    Named(Vec<String>),
+}
+
+/// A request for pictures.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ImageRequest {
+    /// Which tool.
+    pub mode: Mode,
+    /// What to draw; required where the mode generates or edits.
+    pub prompt: Option<String>,
+    /// What to avoid.
+    pub negative_prompt: Option<String>,
+    /// Styles.
+    pub styles: StyleChoice,
+    /// Render type by name; `None` = a style's preference, else the mode's default.
+    pub render_type: Option<String>,
+    /// Size.
+    pub size: SizeChoice,
+    /// Seed; `None` = random.
+    pub seed: Option<u64>,
+    /// Whether to have the prompt rewritten; `None` = when an LLM is configured.
+    pub enhance: Option<bool>,
+    /// Denoise strength, 0–1.
+    pub denoise: Option<f64>,
+    /// Input picture; required except for generation.
+    pub input: Option<ImageRef>,
+}
+
+impl ImageRequest {
+    /// A request with nothing but a prompt.
+    pub fn generate(prompt: impl Into<String>) -> Self {
+        Self {
+            mode: Mode::Generate,
+            prompt: Some(prompt.into()),
+            negative_prompt: None,
+            styles: StyleChoice::Defaults,
+            render_type: None,
+            size: SizeChoice::Default,
+            seed: None,
+            enhance: None,
+            denoise: None,
+            input: None,
+        }
+    }
+}
+
+/// How a picture is to be described.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DescriptionKind {
+    /// Prose.
+    Natural,
+    /// One line of keywords, fit to be a prompt.
+    #[default]
+    Optimized,
+}
+
+/// A request for words about a picture.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DescribeRequest {
+    /// The picture.
+    pub image: ImageRef,
+    /// Prose or keywords.
+    pub kind: DescriptionKind,
+    /// Language of the answer: a name or code as the caller gave it. Default `en`.
+    pub language: String,
+}
+
+/// What a job does.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum JobRequest {
+    /// Makes pictures on a ComfyUI server.
+    Image(ImageRequest),
+    /// Has an LLM describe a picture.
+    Describe(DescribeRequest),
+}
+
+impl JobRequest {
+    /// The tool's public name.
+    pub fn tool(&self) -> &'static str {
+        match self {
+            Self::Image(request) => request.mode.tool(),
+            Self::Describe(_) => "describe_image",
+        }
+    }
+
+    /// The prompt as asked, for lists of jobs.
+    pub fn prompt(&self) -> Option<&str> {
+        match self {
+            Self::Image(request) => request.prompt.as_deref(),
+            Self::Describe(_) => None,
+        }
+    }
+}
+
+/// How much of a picture goes into the answer itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Inline {
+    /// None: text and link only.
+    None,
+    /// A small preview.
+    Preview,
+    /// The picture itself, when it fits the budget.
+    Full,
+}
+
+/// Arguments that say how to answer, not what to make.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CallOptions {
+    /// Seconds to wait before the handle is answered; `None` = [`limits::WAIT_DEFAULT_S`].
+    pub wait_s: Option<u32>,
+    /// How much of each picture to inline; `None` = as the connection says.
+    pub inline: Option<Inline>,
+    /// Key under which a repeated call finds the same job.
+    pub idempotency_key: Option<String>,
+}
+
+/// One call of a tool that makes a job.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ToolCall {
+    /// What to do.
+    pub request: JobRequest,
+    /// How to answer.
+    pub options: CallOptions,
+}
+
+impl ToolCall {
+    /// Parses the arguments of the tool `tool`. `null` means omitted; the older system's argument
+    /// names (`style_names`, `enhance_prompt`, `input_image_url`, `upscale_type`) are accepted.
+    ///
+    /// # Errors
+    /// [`ErrorCode::UnknownTool`], or [`ErrorCode::BadArgument`] naming the argument, what was
+    /// given and what is valid.
+    pub fn parse(tool: &str, arguments: &Map<String, Value>) -> Result<Self, UserError> {
+        let mut args = Arguments::new(arguments);
+        let request = match tool {
+            "generate_image" => JobRequest::Image(parse_image(Mode::Generate, &mut args)?),
+            "upscale_image" => JobRequest::Image(parse_image(Mode::Upscale, &mut args)?),
+            "edit_image" => JobRequest::Image(parse_image(Mode::Edit, &mut args)?),
+            "describe_image" => JobRequest::Describe(parse_describe(&mut args)?),
+            other => return Err(unknown_tool(other, JOB_TOOLS)),
+        };
+        let options = parse_options(&mut args)?;
+        args.refuse_unknown(tool)?;
+        Ok(Self { request, options })
+    }
+}
+
+/// The error for a tool name that is none of `known`.
+pub fn unknown_tool(given: &str, known: impl IntoIterator<Item = &'static str>) -> UserError {
+    let known: Vec<&str> = known.into_iter().collect();
+    let shown: String = given.chars().take(limits::NAME_MAX_CHARS).collect();
+    let error = UserError::new(ErrorCode::UnknownTool, format!("There is no tool `{shown}`."));
+    let error = match suggest::nearest(&shown, known.iter().copied()) {
+        Some(near) => error.with_hint(format!("Did you mean `{near}`?")),
+        None => error,
+    };
+    error.with_valid(known)
+}
+
+fn parse_image(mode: Mode, args: &mut Arguments<'_>) -> Result<ImageRequest, UserError> {
+    let prompt = args.prompt("prompt")?;
+    if prompt.is_none() && matches!(mode, Mode::Generate | Mode::Edit) {
+        return Err(missing("prompt", "say what the picture should show"));
+    }
+    let input = if mode.needs_input() { args.image(&["image", "input_image_url"])? } else { None };
+    if mode.needs_input() && input.is_none() {
+        return Err(missing("image", "give an image id, a job id, an http(s) URL or a data URI"));
+    }
+    Ok(ImageRequest {
+        mode,
+        prompt,
+        negative_prompt: args.prompt("negative_prompt")?,
+        styles: args.names(&["styles", "style_names"])?.map_or(StyleChoice::Defaults, StyleChoice::Named),
+        render_type: args.name(if mode == Mode::Upscale {
+            &["render_type", "upscale_type"]
+        } else {
+            &["render_type"]
+        })?,
+        size: if mode == Mode::Upscale { SizeChoice::Default } else { args.size()? },
+        seed: args.seed()?,
+        enhance: args.boolean(&["enhance", "enhance_prompt"])?,
+        denoise: if mode == Mode::Generate { None } else { args.fraction("denoise")? },
+        input,
+    })
+}
+
+fn parse_describe(args: &mut Arguments<'_>) -> Result<DescribeRequest, UserError> {
+    let image = args
+        .image(&["image", "input_image_url"])?
+        .ok_or_else(|| missing("image", "give an image id, a job id, an http(s) URL or a data URI"))?;
+    let kind = args.choice(
+        &["description_type"],
+        &[("natural", DescriptionKind::Natural), ("optimized", DescriptionKind::Optimized)],
+    )?;
+    let language = args.name(&["language"])?.unwrap_or_else(|| "en".to_owned());
+    Ok(DescribeRequest { image, kind: kind.unwrap_or_default(), language })
+}
+
+fn parse_options(args: &mut Arguments<'_>) -> Result<CallOptions, UserError> {
+    Ok(CallOptions { wait_s: args.wait_s()?, inline: args.inline()?, idempotency_key: args.idempotency_key()? })
+}
+
+#[cfg(test)]
+mod tests;
