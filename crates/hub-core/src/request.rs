@@ -102,9 +102,9 @@ pub struct DescribeRequest {
     pub language: String,
 }
 
-/// What a job does.
+/// What a job does. The tag is not `kind`: a description has a field of that name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[serde(tag = "request", rename_all = "snake_case")]
 pub enum JobRequest {
     /// Makes pictures on a ComfyUI server.
     Image(ImageRequest),

@@ -111,3 +111,15 @@ fn an_unknown_tool_is_told_its_neighbour() {
     assert_eq!(error.code, ErrorCode::UnknownTool);
     assert_eq!(error.hint.as_deref(), Some("Did you mean `generate_image`?"));
 }
+
+#[test]
+fn every_request_reads_back_from_its_json() {
+    for (tool, arguments) in [
+        ("generate_image", json!({"prompt": "x", "seed": u64::MAX, "aspect_ratio": "9:21"})),
+        ("describe_image", json!({"image": "https://x.test/a.png", "description_type": "natural"})),
+    ] {
+        let request = parse(tool, &arguments).expect("valid").request;
+        let text = serde_json::to_string(&request).expect("serialises");
+        assert_eq!(serde_json::from_str::<JobRequest>(&text).expect("reads back"), request);
+    }
+}
