@@ -1,0 +1,187 @@
+//! Artifacts: the rows of stored files. The bytes are the engine's business.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use hub_core::{
+    artifact::{Artifact, ArtifactRole, MediaKind},
+    ids::{ArtifactId, JobId},
+};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, IntoActiveModel, QueryFilter, QueryOrder,
+    QuerySelect,
+    sea_query::{Expr, Query},
+};
+
+use crate::{
+    cursor::{PageCursor, after},
+    decode::cut,
+    entity::artifact,
+    error::Result,
+    jobs::PAGE_MAX_ROWS,
+    pool::Store,
+};
+
+/// Rows per INSERT and ids per list in a WHERE: below the number of parameters that the databases
+/// allow in one statement (32 766 and 65 535), at 15 columns per row.
+pub(crate) const CHUNK: usize = 1000;
+
+/// A file that has been put into the object store and is to be recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewArtifact {
+    /// Its id.
+    pub id: ArtifactId,
+    /// Kind by content.
+    pub kind: MediaKind,
+    /// MIME type by content.
+    pub mime: String,
+    /// Extension without the dot.
+    pub extension: String,
+    /// SHA-256 of the bytes, 64 lower-case hexadecimal digits.
+    pub sha256: String,
+    /// Size in bytes.
+    pub size_bytes: u64,
+    /// Width in pixels; 0 where the kind has none.
+    pub width_px: u32,
+    /// Height in pixels; 0 where the kind has none.
+    pub height_px: u32,
+    /// Seed of the job that made it.
+    pub seed: Option<u64>,
+    /// Position among the job's outputs, from 0.
+    pub position: u32,
+    /// Node of the workflow that wrote it.
+    pub node: Option<String>,
+}
+
+impl NewArtifact {
+    /// The artifact as it will be read again.
+    pub(crate) fn stored(&self, role: ArtifactRole, job: Option<JobId>, at: DateTime<Utc>) -> Artifact {
+        Artifact {
+            id: self.id,
+            job,
+            role,
+            kind: self.kind,
+            mime: self.mime.clone(),
+            extension: self.extension.clone(),
+            sha256: self.sha256.clone(),
+            size_bytes: self.size_bytes,
+            width_px: self.width_px,
+            height_px: self.height_px,
+            seed: self.seed,
+            position: self.position,
+            node: self.node.clone(),
+            favourite: false,
+            created_at: cut(at),
+        }
+    }
+}
+
+/// One page of artifacts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ArtifactPage {
+    /// Newest first, results and inputs.
+    pub artifacts: Vec<Artifact>,
+    /// Where the next page begins; `None` on the last one.
+    pub next: Option<PageCursor>,
+}
+
+impl Store {
+    /// The artifact of that id.
+    ///
+    /// # Errors
+    /// When the database fails or the row does not decode.
+    pub async fn artifact_get(&self, id: ArtifactId) -> Result<Option<Artifact>> {
+        artifact::Entity::find_by_id(id.as_uuid()).one(self.reader()).await?.map(Artifact::try_from).transpose()
+    }
+
+    /// The results of a job, by position.
+    ///
+    /// # Errors
+    /// When the database fails or a row does not decode.
+    pub async fn artifacts_of(&self, job: JobId) -> Result<Vec<Artifact>> {
+        Ok(self.artifacts_of_many(&[job]).await?.remove(&job).unwrap_or_default())
+    }
+
+    /// The results of each of these jobs, by position; jobs without any are left out.
+    ///
+    /// # Errors
+    /// When the database fails or a row does not decode.
+    pub async fn artifacts_of_many(&self, jobs: &[JobId]) -> Result<BTreeMap<JobId, Vec<Artifact>>> {
+        let mut of: BTreeMap<JobId, Vec<Artifact>> = BTreeMap::new();
+        for chunk in jobs.chunks(CHUNK) {
+            let rows = artifact::Entity::find()
+                .filter(artifact::Column::JobId.is_in(chunk.iter().map(|job| job.as_uuid())))
+                .order_by_asc(artifact::Column::JobId)
+                .order_by_asc(artifact::Column::Position)
+                .order_by_asc(artifact::Column::Id)
+                .all(self.reader())
+                .await?;
+            for row in rows {
+                let artifact = Artifact::try_from(row)?;
+                if let Some(job) = artifact.job {
+                    of.entry(job).or_default().push(artifact);
+                }
+            }
+        }
+        Ok(of)
+    }
+
+    /// Records a picture that a caller gave.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn artifact_insert_input(&self, new: &NewArtifact) -> Result<Artifact> {
+        let artifact = new.stored(ArtifactRole::Input, None, self.clock().now());
+        insert_all(self.writer(), std::slice::from_ref(&artifact)).await?;
+        Ok(artifact)
+    }
+
+    /// One page of artifacts, newest first, after the cursor. `limit` is taken as 1–500.
+    ///
+    /// # Errors
+    /// When the database fails or a row does not decode.
+    pub async fn artifact_list(&self, limit: u32, before: Option<PageCursor>) -> Result<ArtifactPage> {
+        let limit = limit.clamp(1, PAGE_MAX_ROWS);
+        let mut query = artifact::Entity::find();
+        if let Some(cursor) = before {
+            query = query.filter(after(cursor, artifact::Column::CreatedAt, artifact::Column::Id));
+        }
+        let mut rows = query
+            .order_by_desc(artifact::Column::CreatedAt)
+            .order_by_desc(artifact::Column::Id)
+            .limit(u64::from(limit) + 1)
+            .all(self.reader())
+            .await?;
+        let more = rows.len() > limit as usize;
+        rows.truncate(limit as usize);
+        let last = rows.last().map(|row| PageCursor { created_at_ms: row.created_at, id: row.id });
+        let artifacts = rows.into_iter().map(Artifact::try_from).collect::<Result<_>>()?;
+        Ok(ArtifactPage { artifacts, next: last.filter(|_| more) })
+    }
+
+    /// Marks an artifact to be kept by retention whatever its age, or no longer. Answers whether it
+    /// exists.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn artifact_set_favourite(&self, id: ArtifactId, favourite: bool) -> Result<bool> {
+        let update = Query::update()
+            .table(artifact::Entity)
+            .value(artifact::Column::Favourite, favourite)
+            .and_where(Expr::col(artifact::Column::Id).eq(id.as_uuid()))
+            .take();
+        Ok(self.writer().execute(&update).await?.rows_affected() > 0)
+    }
+}
+
+/// Records artifacts, all columns as given.
+pub(crate) async fn insert_all(db: &impl ConnectionTrait, artifacts: &[Artifact]) -> Result<()> {
+    for chunk in artifacts.chunks(CHUNK) {
+        let rows = chunk
+            .iter()
+            .map(|artifact| Ok(artifact::Model::of(artifact)?.into_active_model().reset_all()))
+            .collect::<Result<Vec<_>>>()?;
+        artifact::Entity::insert_many(rows).exec_without_returning(db).await?;
+    }
+    Ok(())
+}

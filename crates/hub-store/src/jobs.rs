@@ -1,0 +1,291 @@
+//! Jobs: taking them in and reading them. How they change is in `transitions`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+use hub_core::{
+    caller::Caller,
+    ids::JobId,
+    job::{Job, JobState, JobStateKind, JobTimes},
+    recipe::Recipe,
+    request::JobRequest,
+};
+use sea_orm::{
+    ActiveValue::Set,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
+    sea_query::{OnConflict, Query, UnionType},
+};
+
+use crate::{
+    cursor::{PageCursor, after},
+    decode::{Row, cut, json, ms, plain},
+    entity::job,
+    error::{Result, StoreError},
+    pool::Store,
+};
+
+/// Most rows on one page, whatever is asked for.
+pub(crate) const PAGE_MAX_ROWS: u32 = 500;
+
+/// A job that is to be stored. With a recipe it starts `queued`, without one `planning`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewJob {
+    /// Its id.
+    pub id: JobId,
+    /// Who asks.
+    pub caller: Caller,
+    /// What is asked.
+    pub request: JobRequest,
+    /// SHA-256 of the canonical arguments, 64 lower-case hexadecimal digits.
+    pub request_digest: String,
+    /// The plan, where it needed no LLM.
+    pub recipe: Option<Recipe>,
+    /// What the caller should know.
+    pub warnings: Vec<String>,
+    /// Higher goes first within one caller; default 0.
+    pub priority: i32,
+    /// The caller's key for replays.
+    pub idempotency_key: Option<String>,
+}
+
+/// What an insert found.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Inserted {
+    /// The job is stored.
+    New(Job),
+    /// The caller's key already had a job, with the same request: this one.
+    Existing(Job),
+}
+
+/// Which jobs to list; the default is all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct JobFilter {
+    /// In one of these states; empty means any.
+    pub states: Vec<JobStateKind>,
+    /// Of this caller.
+    pub caller: Option<Caller>,
+    /// Of this tool, e.g. `generate_image`.
+    pub tool: Option<String>,
+}
+
+/// One page of jobs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JobPage {
+    /// Newest first.
+    pub jobs: Vec<Job>,
+    /// Where the next page begins; `None` on the last one.
+    pub next: Option<PageCursor>,
+}
+
+impl Store {
+    /// Stores a job, once per caller and idempotency key, however many insert at once.
+    ///
+    /// # Errors
+    /// [`StoreError::IdempotencyMismatch`] when the key's job has another request digest.
+    pub async fn job_insert(&self, new: &NewJob) -> Result<Inserted> {
+        let job = accepted(new, self.clock().now());
+        let insert = job::Entity::insert(row_of(&job, new)?);
+        let Some(key) = &new.idempotency_key else {
+            insert.exec_without_returning(self.writer()).await?;
+            return Ok(Inserted::New(job));
+        };
+        let mut insert = insert.into_query();
+        insert.on_conflict(OnConflict::new().do_nothing().to_owned());
+        if self.writer().execute(&insert).await?.rows_affected() > 0 {
+            return Ok(Inserted::New(job));
+        }
+        self.job_with_key(new, key).await
+    }
+
+    /// The job that kept a new one out.
+    async fn job_with_key(&self, new: &NewJob, key: &str) -> Result<Inserted> {
+        let row = job::Entity::find()
+            .filter(job::Column::Caller.eq(new.caller.as_str()))
+            .filter(job::Column::IdempotencyKey.eq(key))
+            .one(self.writer())
+            .await?
+            .ok_or(StoreError::Conflict(sea_orm::DbErr::RecordNotInserted))?;
+        if row.request_digest != new.request_digest {
+            return Err(StoreError::IdempotencyMismatch { job: JobId::from_uuid(row.id) });
+        }
+        Ok(Inserted::Existing(row.try_into()?))
+    }
+
+    /// The newest job of the caller with the same request, made at or after `since`, that has not
+    /// failed, expired or been cancelled.
+    ///
+    /// # Errors
+    /// When the database fails or the row does not decode.
+    pub async fn job_find_repeat(
+        &self,
+        caller: &Caller,
+        request_digest: &str,
+        since: DateTime<Utc>,
+    ) -> Result<Option<Job>> {
+        let useless = [JobStateKind::Failed, JobStateKind::Cancelled, JobStateKind::Expired];
+        job::Entity::find()
+            .filter(job::Column::Caller.eq(caller.as_str()))
+            .filter(job::Column::RequestDigest.eq(request_digest))
+            .filter(job::Column::CreatedAt.gte(ms(since)))
+            .filter(job::Column::State.is_not_in(useless.map(JobStateKind::as_str)))
+            .order_by_desc(job::Column::CreatedAt)
+            .order_by_desc(job::Column::Id)
+            .one(self.reader())
+            .await?
+            .map(Job::try_from)
+            .transpose()
+    }
+
+    /// The job of that id.
+    ///
+    /// # Errors
+    /// When the database fails or the row does not decode.
+    pub async fn job_get(&self, id: JobId) -> Result<Option<Job>> {
+        job::Entity::find_by_id(id.as_uuid()).one(self.reader()).await?.map(Job::try_from).transpose()
+    }
+
+    /// One page of jobs, newest first. `limit` is taken as 1–500.
+    ///
+    /// # Errors
+    /// When the database fails or a row does not decode.
+    pub async fn job_list(&self, filter: &JobFilter, cursor: Option<PageCursor>, limit: u32) -> Result<JobPage> {
+        let limit = limit.clamp(1, PAGE_MAX_ROWS);
+        let mut rows = newest(filter, cursor, u64::from(limit) + 1).all(self.reader()).await?;
+        let more = rows.len() > limit as usize;
+        rows.truncate(limit as usize);
+        let last = rows.last().map(|row| PageCursor { created_at_ms: row.created_at, id: row.id });
+        let jobs = rows.into_iter().map(Job::try_from).collect::<Result<_>>()?;
+        Ok(JobPage { jobs, next: last.filter(|_| more) })
+    }
+
+    /// How many jobs are in each state; states without jobs are left out.
+    ///
+    /// # Errors
+    /// When the database fails or a row does not decode.
+    pub async fn job_counts(&self) -> Result<BTreeMap<JobStateKind, u64>> {
+        let rows: Vec<(String, i64)> = job::Entity::find()
+            .select_only()
+            .column(job::Column::State)
+            .column_as(job::Column::Id.count(), "jobs")
+            .group_by(job::Column::State)
+            .into_tuple()
+            .all(self.reader())
+            .await?;
+        rows.into_iter()
+            .map(|(state, count)| {
+                let at = Row::new("jobs", "of this state");
+                Ok((at.name("state", &state)?, at.number("state", count)?))
+            })
+            .collect()
+    }
+
+    /// All jobs that have not ended, oldest first: what a start takes up again.
+    ///
+    /// # Errors
+    /// When the database fails or a row does not decode.
+    pub async fn jobs_unfinished(&self) -> Result<Vec<Job>> {
+        let open = JobStateKind::ALL.into_iter().filter(|state| !state.is_terminal()).map(JobStateKind::as_str);
+        job::Entity::find()
+            .filter(job::Column::State.is_in(open))
+            .order_by_asc(job::Column::CreatedAt)
+            .order_by_asc(job::Column::Id)
+            .all(self.reader())
+            .await?
+            .into_iter()
+            .map(Job::try_from)
+            .collect()
+    }
+}
+
+/// The rows of a page and one more. With several states the newest of each are taken first: an index
+/// yields those in order, where one condition over all of them would have every such job sorted.
+fn newest(filter: &JobFilter, cursor: Option<PageCursor>, rows: u64) -> Select<job::Entity> {
+    let states: BTreeSet<JobStateKind> = filter.states.iter().copied().collect();
+    let of = |state: Option<JobStateKind>| job::Entity::find().filter(condition(filter, state, cursor));
+    if states.len() < 2 {
+        return sorted(of(states.first().copied()), rows);
+    }
+    let mut each = states.into_iter().map(|state| {
+        let newest = sorted(of(Some(state)), rows).select_only().column(job::Column::Id).into_query();
+        Query::select().column(job::Column::Id).from_subquery(newest, state.as_str()).take()
+    });
+    let mut ids = each.next().unwrap_or_default();
+    for other in each {
+        ids.union(UnionType::All, other);
+    }
+    sorted(job::Entity::find().filter(job::Column::Id.in_subquery(ids)), rows)
+}
+
+fn sorted(query: Select<job::Entity>, rows: u64) -> Select<job::Entity> {
+    query.order_by_desc(job::Column::CreatedAt).order_by_desc(job::Column::Id).limit(rows)
+}
+
+fn condition(filter: &JobFilter, state: Option<JobStateKind>, cursor: Option<PageCursor>) -> Condition {
+    Condition::all()
+        .add_option(state.map(|state| job::Column::State.eq(state.as_str())))
+        .add_option(filter.caller.as_ref().map(|caller| job::Column::Caller.eq(caller.as_str())))
+        .add_option(filter.tool.as_ref().map(|tool| job::Column::Tool.eq(tool.as_str())))
+        .add_option(cursor.map(|cursor| after(cursor, job::Column::CreatedAt, job::Column::Id)))
+}
+
+/// The job as it will be read again.
+fn accepted(new: &NewJob, now: DateTime<Utc>) -> Job {
+    let now = cut(now);
+    Job {
+        id: new.id,
+        caller: new.caller.clone(),
+        request: new.request.clone(),
+        state: if new.recipe.is_some() { JobState::Queued } else { JobState::Planning },
+        recipe: new.recipe.clone(),
+        text: None,
+        warnings: new.warnings.clone(),
+        attempts: 0,
+        excluded: Vec::new(),
+        priority: new.priority,
+        idempotency_key: new.idempotency_key.clone(),
+        server: None,
+        times: JobTimes {
+            created_at: now,
+            queued_at: new.recipe.is_some().then_some(now),
+            started_at: None,
+            finished_at: None,
+        },
+    }
+}
+
+fn row_of(job: &Job, new: &NewJob) -> Result<job::ActiveModel> {
+    let recipe = job.recipe.as_ref();
+    Ok(job::ActiveModel {
+        id: Set(job.id.as_uuid()),
+        caller: Set(job.caller.as_str().to_owned()),
+        tool: Set(job.request.tool().to_owned()),
+        state: Set(job.state.kind().as_str().to_owned()),
+        priority: Set(job.priority),
+        request: Set(job::request(&job.request)?),
+        request_digest: Set(new.request_digest.clone()),
+        idempotency_key: Set(job.idempotency_key.clone()),
+        prompt: Set(job.request.prompt().map(|prompt| plain(prompt).into_owned())),
+        render_type: Set(recipe.map(|recipe| recipe.render_type.clone()).or_else(|| named_render_type(&job.request))),
+        workflow_id: Set(recipe.map(|recipe| recipe.workflow_id.as_uuid())),
+        recipe: Set(recipe.map(|recipe| json("recipe", recipe)).transpose()?),
+        text: Set(None),
+        warnings: Set(json("warnings", &job.warnings)?),
+        excluded: Set("[]".to_owned()),
+        error: Set(None),
+        attempts: Set(0),
+        attempt: Set(None),
+        server_id: Set(None),
+        prompt_id: Set(None),
+        created_at: Set(ms(job.times.created_at)),
+        queued_at: Set(job.times.queued_at.map(ms)),
+        started_at: Set(None),
+        finished_at: Set(None),
+    })
+}
+
+fn named_render_type(request: &JobRequest) -> Option<String> {
+    match request {
+        JobRequest::Image(request) => request.render_type.clone(),
+        JobRequest::Describe(_) => None,
+    }
+}

@@ -1,0 +1,34 @@
+//! The only crate that speaks SQL: rows in, nouns of `hub-core` out.
+//!
+//! One file of methods per noun, all of them inherent on [`Store`]. Rows and entities stay private; a
+//! row that does not decode is [`StoreError::Inconsistency`] with its address, never a panic. SQLite
+//! (WAL, one writer connection and several readers) and PostgreSQL are served by the same code and
+//! the same migrations.
+//!
+//! Invariants: a job's state changes only by an UPDATE that repeats the state (and, where an attempt
+//! speaks, the attempt) it expects; whoever finds no such row has lost the race and is told so. What
+//! belongs together is written in one transaction. The crate never reads the machine's clock.
+
+mod artifacts;
+mod attempts;
+mod cursor;
+mod decode;
+mod entity;
+mod error;
+mod jobs;
+mod llm_servers;
+mod pool;
+mod render_types;
+mod retention;
+mod servers;
+mod settings;
+mod styles;
+mod transitions;
+mod workflows;
+
+pub use artifacts::{ArtifactPage, NewArtifact};
+pub use attempts::AttemptRow;
+pub use cursor::{InvalidCursor, PageCursor};
+pub use error::{StoreError, StoreErrorKind};
+pub use jobs::{Inserted, JobFilter, JobPage, NewJob};
+pub use pool::Store;

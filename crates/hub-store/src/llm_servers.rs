@@ -1,0 +1,138 @@
+//! LLM servers and the roles they play. The prompt templates are settings and know no server, so that
+//! deleting one loses none of them.
+
+use hub_core::{
+    ids::LlmServerId,
+    server::{BaseUrl, LlmAssignment, LlmDialect, LlmRole, LlmServer, SecretSource},
+};
+use sea_orm::{
+    ActiveValue::Set,
+    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, SqlErr,
+    sea_query::{Expr, OnConflict, Query},
+};
+
+use crate::{
+    decode::name,
+    entity::{llm_assignment, llm_server},
+    error::{Result, StoreError},
+    pool::Store,
+};
+
+impl Store {
+    /// Adds an LLM server, enabled.
+    ///
+    /// # Errors
+    /// [`StoreError::NameTaken`].
+    pub async fn llm_server_insert(
+        &self,
+        name: &str,
+        base_url: &BaseUrl,
+        dialect: LlmDialect,
+        api_key: Option<&SecretSource>,
+    ) -> Result<LlmServer> {
+        let server = LlmServer {
+            id: LlmServerId::new(),
+            name: name.to_owned(),
+            base_url: base_url.clone(),
+            dialect,
+            api_key: api_key.cloned(),
+            enabled: true,
+        };
+        let mut row = row_of(&server)?;
+        row.id = Set(server.id.as_uuid());
+        row.created_at = Set(self.now_ms());
+        llm_server::Entity::insert(row)
+            .exec_without_returning(self.writer())
+            .await
+            .map_err(|error| StoreError::from(error).naming(name))?;
+        Ok(server)
+    }
+
+    /// Stores an LLM server as it is now. Answers whether it exists.
+    ///
+    /// # Errors
+    /// [`StoreError::NameTaken`].
+    pub async fn llm_server_update(&self, server: &LlmServer) -> Result<bool> {
+        let updated = llm_server::Entity::update_many()
+            .set(row_of(server)?)
+            .filter(llm_server::Column::Id.eq(server.id.as_uuid()))
+            .exec(self.writer())
+            .await
+            .map_err(|error| StoreError::from(error).naming(&server.name))?;
+        Ok(updated.rows_affected > 0)
+    }
+
+    /// Deletes an LLM server; roles that it played are then played by none. Answers whether it
+    /// existed.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn llm_server_delete(&self, id: LlmServerId) -> Result<bool> {
+        Ok(llm_server::Entity::delete_by_id(id.as_uuid()).exec(self.writer()).await?.rows_affected > 0)
+    }
+
+    /// All LLM servers, by name.
+    ///
+    /// # Errors
+    /// When the database fails or a row does not decode.
+    pub async fn llm_server_list(&self) -> Result<Vec<LlmServer>> {
+        let rows = llm_server::Entity::find().all(self.reader()).await?;
+        let mut servers = rows.into_iter().map(LlmServer::try_from).collect::<Result<Vec<_>>>()?;
+        servers.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(servers)
+    }
+
+    /// Who plays a role.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn llm_assignment(&self, role: LlmRole) -> Result<Option<LlmAssignment>> {
+        let row = llm_assignment::Entity::find_by_id(name("role", &role)?).one(self.reader()).await?;
+        Ok(row.map(LlmAssignment::from))
+    }
+
+    /// Gives a role to an LLM server and model, or to none.
+    ///
+    /// # Errors
+    /// [`StoreError::Gone`] when the server does not exist.
+    pub async fn llm_assign(&self, role: LlmRole, to: Option<&LlmAssignment>) -> Result<()> {
+        let role = name("role", &role)?;
+        let Some(to) = to else {
+            let delete = Query::delete()
+                .from_table(llm_assignment::Entity)
+                .and_where(Expr::col(llm_assignment::Column::Role).eq(role))
+                .take();
+            self.writer().execute(&delete).await?;
+            return Ok(());
+        };
+        let row = llm_assignment::ActiveModel {
+            role: Set(role),
+            server_id: Set(to.server.as_uuid()),
+            llm: Set(to.model.clone()),
+        };
+        let replace = OnConflict::column(llm_assignment::Column::Role)
+            .update_columns([llm_assignment::Column::ServerId, llm_assignment::Column::Llm])
+            .to_owned();
+        let inserted =
+            llm_assignment::Entity::insert(row).on_conflict(replace).exec_without_returning(self.writer()).await;
+        match inserted {
+            Ok(_) => Ok(()),
+            Err(error) if matches!(error.sql_err(), Some(SqlErr::ForeignKeyConstraintViolation(_))) => {
+                Err(StoreError::Gone { what: "the LLM server" })
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// The columns that can change.
+fn row_of(server: &LlmServer) -> Result<llm_server::ActiveModel> {
+    Ok(llm_server::ActiveModel {
+        name: Set(server.name.clone()),
+        base_url: Set(server.base_url.to_string()),
+        dialect: Set(name("dialect", &server.dialect)?),
+        api_key: Set(server.api_key.clone().map(String::from)),
+        enabled: Set(server.enabled),
+        ..<llm_server::ActiveModel as Default>::default()
+    })
+}

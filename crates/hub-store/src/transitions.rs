@@ -1,0 +1,369 @@
+//! How jobs change state.
+//!
+//! Each transition is one UPDATE that repeats the states, and where an attempt speaks the attempt, it
+//! expects; the number of rows it changed says who won. What belongs to it (attempt row, artifacts)
+//! is written in the same transaction. Losing a race is an answer here, never an error. The rules are
+//! those of `JobState::apply`; `job_succeed` alone also takes `assigned` and `running`, which stands
+//! for the collecting step before it, so that a quick job needs fewer writes.
+
+use hub_core::{
+    artifact::{Artifact, ArtifactRole},
+    error::UserError,
+    ids::{JobId, ServerId},
+    job::{Attempt, JobStateKind},
+    recipe::Recipe,
+};
+use sea_orm::{
+    ActiveValue::Set,
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, ExprTrait, QueryFilter, QuerySelect,
+    prelude::Uuid,
+    sea_query::{Expr, Func, Query, UpdateStatement},
+};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{
+    artifacts::{NewArtifact, insert_all},
+    decode::{Row, json, plain},
+    entity::{attempt, job},
+    error::Result,
+    pool::Store,
+};
+
+/// Most warnings, and most excluded servers, that one job keeps; later ones are dropped, since a job
+/// that collects more has a fault that the first ones tell already.
+const LIST_MAX: usize = 100;
+
+const OPEN: [JobStateKind; 5] = [
+    JobStateKind::Planning,
+    JobStateKind::Queued,
+    JobStateKind::Assigned,
+    JobStateKind::Running,
+    JobStateKind::Collecting,
+];
+const OWNED: [JobStateKind; 3] = [JobStateKind::Assigned, JobStateKind::Running, JobStateKind::Collecting];
+
+impl Store {
+    /// `planning` → `queued`, with the recipe; `warnings` are added to those the job has. Answers
+    /// whether it won.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn job_planned(&self, id: JobId, recipe: &Recipe, warnings: &[String]) -> Result<bool> {
+        let mut update = change(id, &[JobStateKind::Planning], JobStateKind::Queued);
+        update
+            .value(job::Column::Recipe, json("recipe", recipe)?)
+            .value(job::Column::RenderType, recipe.render_type.as_str())
+            .value(job::Column::WorkflowId, recipe.workflow_id.as_uuid())
+            .value(job::Column::QueuedAt, self.now_ms());
+        self.change_and_extend(id, update, job::Column::Warnings, warnings).await
+    }
+
+    /// `queued` → `assigned`, and the attempt's row. The number must be higher than that of any
+    /// attempt before. Answers whether it won.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn job_assign(&self, id: JobId, attempt: &Attempt) -> Result<bool> {
+        let number = i64::from(attempt.number);
+        let mut update = change(id, &[JobStateKind::Queued], JobStateKind::Assigned);
+        update
+            .value(job::Column::Attempts, number)
+            .value(job::Column::Attempt, number)
+            .value(job::Column::ServerId, attempt.server.as_uuid())
+            .value(job::Column::PromptId, attempt.prompt_id.as_uuid())
+            .value(job::Column::StartedAt, None::<i64>)
+            .and_where(Expr::col(job::Column::Attempts).lt(number));
+        let tx = self.begin().await?;
+        if !won(&tx, &update).await? {
+            return lost(tx, false).await;
+        }
+        let row = attempt::ActiveModel {
+            job_id: Set(id.as_uuid()),
+            number: Set(number),
+            server_id: Set(attempt.server.as_uuid()),
+            prompt_id: Set(attempt.prompt_id.as_uuid()),
+            created_at: Set(self.now_ms()),
+            ended_at: Set(None),
+            outcome: Set(None),
+            error: Set(None),
+        };
+        attempt::Entity::insert(row).exec_without_returning(&tx).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// `assigned` → `running`. Answers whether it won.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn job_started(&self, id: JobId, attempt: u32) -> Result<bool> {
+        let mut update = change(id, &[JobStateKind::Assigned], JobStateKind::Running);
+        update.value(job::Column::StartedAt, self.now_ms());
+        fence(&mut update, attempt);
+        won(self.writer(), &update).await
+    }
+
+    /// `assigned` or `running` → `collecting`. Answers whether it won.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn job_collecting(&self, id: JobId, attempt: u32) -> Result<bool> {
+        let from = [JobStateKind::Assigned, JobStateKind::Running];
+        let mut update = change(id, &from, JobStateKind::Collecting);
+        update.value(job::Column::StartedAt, started_or(self.now_ms()));
+        fence(&mut update, attempt);
+        won(self.writer(), &update).await
+    }
+
+    /// `assigned`, `running` or `collecting` → `succeeded`, with the artifacts. Answers them as
+    /// stored, or `None` when it lost.
+    ///
+    /// # Errors
+    /// When the database fails; then nothing has changed.
+    pub async fn job_succeed(
+        &self,
+        id: JobId,
+        attempt: u32,
+        artifacts: &[NewArtifact],
+    ) -> Result<Option<Vec<Artifact>>> {
+        let now = self.now_ms();
+        let mut update = change(id, &OWNED, JobStateKind::Succeeded);
+        update.value(job::Column::FinishedAt, now).value(job::Column::StartedAt, started_or(now));
+        fence(&mut update, attempt);
+        let stored_at = self.clock().now();
+        let artifacts: Vec<Artifact> =
+            artifacts.iter().map(|new| new.stored(ArtifactRole::Output, Some(id), stored_at)).collect();
+        let tx = self.begin().await?;
+        if !won(&tx, &update).await? {
+            return lost(tx, None).await;
+        }
+        insert_all(&tx, &artifacts).await?;
+        close_attempt(&tx, id, attempt.into(), "succeeded", None, now).await?;
+        tx.commit().await?;
+        Ok(Some(artifacts))
+    }
+
+    /// `planning` → `succeeded`, for work whose result is a text; `warnings` are added. Answers
+    /// whether it won.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn job_succeed_with_text(&self, id: JobId, text: &str, warnings: &[String]) -> Result<bool> {
+        let mut update = change(id, &[JobStateKind::Planning], JobStateKind::Succeeded);
+        update.value(job::Column::Text, plain(text).as_ref()).value(job::Column::FinishedAt, self.now_ms());
+        self.change_and_extend(id, update, job::Column::Warnings, warnings).await
+    }
+
+    /// `assigned`, `running` or `collecting` → `queued`; the attempt ends with `why`, and the server
+    /// `exclude` will not get the job again. Answers whether it won.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn job_requeue(
+        &self,
+        id: JobId,
+        attempt: u32,
+        why: &UserError,
+        exclude: Option<ServerId>,
+    ) -> Result<bool> {
+        let mut update = change(id, &OWNED, JobStateKind::Queued);
+        update
+            .value(job::Column::Attempt, None::<i64>)
+            .value(job::Column::PromptId, None::<Uuid>)
+            .value(job::Column::StartedAt, None::<i64>);
+        fence(&mut update, attempt);
+        let why = json("error", why)?;
+        let tx = self.begin().await?;
+        if !won(&tx, &update).await? {
+            return lost(tx, false).await;
+        }
+        if let Some(server) = exclude {
+            extend(&tx, id, job::Column::Excluded, "excluded", &[server]).await?;
+        }
+        close_attempt(&tx, id, attempt.into(), "requeued", Some(why), self.now_ms()).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// Any state but the ends → `failed`; with an attempt, only while that attempt owns the job.
+    /// Answers whether it won.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn job_fail(&self, id: JobId, attempt: Option<u32>, error: &UserError) -> Result<bool> {
+        let error = json("error", error)?;
+        let mut update = change(id, &OPEN, JobStateKind::Failed);
+        update.value(job::Column::Error, error.as_str()).value(job::Column::FinishedAt, self.now_ms());
+        if let Some(attempt) = attempt {
+            fence(&mut update, attempt);
+        }
+        Ok(self.end(id, update, "failed", Some(error)).await?.is_some())
+    }
+
+    /// Any state but the ends → `cancelled`. Answers the attempt that owned the job, if one did;
+    /// outer `None` when the job had ended already or does not exist.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn job_cancel(&self, id: JobId) -> Result<Option<Option<Attempt>>> {
+        let mut update = change(id, &OPEN, JobStateKind::Cancelled);
+        update.value(job::Column::FinishedAt, self.now_ms());
+        self.end(id, update, "cancelled", None).await
+    }
+
+    /// `planning` or `queued` → `expired`. Answers whether it won.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn job_expire(&self, id: JobId) -> Result<bool> {
+        let from = [JobStateKind::Planning, JobStateKind::Queued];
+        let mut update = change(id, &from, JobStateKind::Expired);
+        update.value(job::Column::FinishedAt, self.now_ms());
+        won(self.writer(), &update).await
+    }
+
+    /// Adds a warning to a job in any state, unless it has it already or has 100. A job that does not
+    /// exist is left at that.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn job_warn(&self, id: JobId, warning: &str) -> Result<()> {
+        let tx = self.begin().await?;
+        extend(&tx, id, job::Column::Warnings, "warnings", &[warning.to_owned()]).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// A transition with warnings to add: one statement when there are none.
+    async fn change_and_extend(
+        &self,
+        id: JobId,
+        update: UpdateStatement,
+        column: job::Column,
+        items: &[String],
+    ) -> Result<bool> {
+        if items.is_empty() {
+            return won(self.writer(), &update).await;
+        }
+        let tx = self.begin().await?;
+        if !won(&tx, &update).await? {
+            return lost(tx, false).await;
+        }
+        extend(&tx, id, column, "warnings", items).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// A transition to an end that closes the attempt that owned the job, if one did.
+    async fn end(
+        &self,
+        id: JobId,
+        mut update: UpdateStatement,
+        outcome: &str,
+        error: Option<String>,
+    ) -> Result<Option<Option<Attempt>>> {
+        let columns = [job::Column::Attempt, job::Column::ServerId, job::Column::PromptId];
+        update.returning(Query::returning().columns(columns));
+        let tx = self.begin().await?;
+        let Some(row) = tx.query_one(&update).await? else { return lost(tx, None).await };
+        let at = Row::new("jobs", id);
+        let owner = job::attempt(
+            &at,
+            row.try_get("", "attempt")?,
+            row.try_get("", "server_id")?,
+            row.try_get("", "prompt_id")?,
+        )?;
+        if let Some(owner) = owner {
+            close_attempt(&tx, id, owner.number.into(), outcome, error, self.now_ms()).await?;
+        }
+        tx.commit().await?;
+        Ok(Some(owner))
+    }
+}
+
+/// The UPDATE that takes a job from one of these states to another.
+fn change(id: JobId, from: &[JobStateKind], to: JobStateKind) -> UpdateStatement {
+    Query::update()
+        .table(job::Entity)
+        .value(job::Column::State, to.as_str())
+        .and_where(Expr::col(job::Column::Id).eq(id.as_uuid()))
+        .and_where(Expr::col(job::Column::State).is_in(from.iter().map(|state| state.as_str())))
+        .take()
+}
+
+/// Only while this attempt owns the job.
+fn fence(update: &mut UpdateStatement, attempt: u32) {
+    update.and_where(Expr::col(job::Column::Attempt).eq(i64::from(attempt)));
+}
+
+/// The start that was told, or now, for ends that are heard of before their beginning.
+fn started_or(now: i64) -> Expr {
+    Func::coalesce([Expr::col(job::Column::StartedAt), Expr::value(now)]).into()
+}
+
+async fn won(db: &impl ConnectionTrait, update: &UpdateStatement) -> Result<bool> {
+    Ok(db.execute(update).await?.rows_affected() > 0)
+}
+
+/// Ends a transaction that changed nothing.
+async fn lost<T>(tx: DatabaseTransaction, answer: T) -> Result<T> {
+    tx.rollback().await?;
+    Ok(answer)
+}
+
+async fn close_attempt(
+    tx: &DatabaseTransaction,
+    job: JobId,
+    number: i64,
+    outcome: &str,
+    error: Option<String>,
+    now: i64,
+) -> Result<()> {
+    let update = Query::update()
+        .table(attempt::Entity)
+        .value(attempt::Column::EndedAt, now)
+        .value(attempt::Column::Outcome, outcome)
+        .value(attempt::Column::Error, error)
+        .and_where(Expr::col(attempt::Column::JobId).eq(job.as_uuid()))
+        .and_where(Expr::col(attempt::Column::Number).eq(number))
+        .take();
+    tx.execute(&update).await?;
+    Ok(())
+}
+
+/// Adds to a list in a job's column what it does not hold yet, under the row's lock.
+async fn extend<T>(
+    tx: &DatabaseTransaction,
+    id: JobId,
+    column: job::Column,
+    name: &'static str,
+    items: &[T],
+) -> Result<()>
+where
+    T: Serialize + DeserializeOwned + PartialEq + Clone,
+{
+    let stored: Option<String> = job::Entity::find()
+        .select_only()
+        .column(column)
+        .filter(job::Column::Id.eq(id.as_uuid()))
+        .lock_exclusive()
+        .into_tuple()
+        .one(tx)
+        .await?;
+    let Some(stored) = stored else { return Ok(()) };
+    let mut list: Vec<T> = Row::new("jobs", id).json(name, &stored)?;
+    let before = list.len();
+    for item in items {
+        if list.len() < LIST_MAX && !list.contains(item) {
+            list.push(item.clone());
+        }
+    }
+    if list.len() > before {
+        let update = Query::update()
+            .table(job::Entity)
+            .value(column, json(name, &list)?)
+            .and_where(Expr::col(job::Column::Id).eq(id.as_uuid()))
+            .take();
+        tx.execute(&update).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,76 @@
+//! Several writers at once: exactly one wins.
+
+use hub_core::job::JobState;
+use tokio::task::JoinSet;
+
+use crate::{
+    bed::{Bed, on_both},
+    samples::{artifact, assigned, attempt, failure, insert, queued},
+};
+
+/// Rounds of each race; luck decides each, so there are several.
+const ROUNDS: usize = 12;
+
+on_both!(
+    two_dispatchers_assign_a_job_once,
+    a_cancel_and_a_success_make_one_end,
+    a_requeue_and_a_success_make_one_change,
+    warnings_from_many_sides_all_arrive,
+);
+
+async fn two_dispatchers_assign_a_job_once(bed: &Bed) {
+    let other = bed.open_again().await;
+    for _ in 0..ROUNDS {
+        let id = insert(&bed.store, &queued("race")).await.id;
+        let mut tasks = JoinSet::new();
+        for store in [bed.store.clone(), other.clone(), bed.store.clone(), other.clone()] {
+            tasks.spawn(async move {
+                let at = attempt(1);
+                (at, store.job_assign(id, &at).await.unwrap())
+            });
+        }
+        let winners: Vec<_> = tasks.join_all().await.into_iter().filter_map(|(at, won)| won.then_some(at)).collect();
+        assert_eq!(winners.len(), 1);
+        assert_eq!(bed.store.job_get(id).await.unwrap().unwrap().state, JobState::Assigned(winners[0]));
+        assert_eq!(bed.store.job_attempts(id).await.unwrap().len(), 1);
+    }
+    other.close().await.unwrap();
+}
+
+async fn a_cancel_and_a_success_make_one_end(bed: &Bed) {
+    for round in 0..ROUNDS {
+        let (id, _) = assigned(&bed.store).await;
+        let (one, two) = (bed.store.clone(), bed.store.clone());
+        let files = [artifact(1, 0)];
+        let cancel = tokio::spawn(async move { one.job_cancel(id).await.unwrap().is_some() });
+        let succeed = tokio::spawn(async move { two.job_succeed(id, 1, &files).await.unwrap().is_some() });
+        let (cancelled, succeeded) = (cancel.await.unwrap(), succeed.await.unwrap());
+        assert!(cancelled ^ succeeded, "round {round}: {cancelled} {succeeded}");
+        let state = bed.store.job_get(id).await.unwrap().unwrap().state;
+        assert_eq!(state, if cancelled { JobState::Cancelled } else { JobState::Succeeded });
+        assert_eq!(bed.store.artifacts_of(id).await.unwrap().len(), usize::from(succeeded));
+        let outcome = bed.store.job_attempts(id).await.unwrap().remove(0).outcome;
+        assert_eq!(outcome.as_deref(), Some(state.kind().as_str()));
+    }
+}
+
+async fn a_requeue_and_a_success_make_one_change(bed: &Bed) {
+    for _ in 0..ROUNDS {
+        let (id, _) = assigned(&bed.store).await;
+        let (one, two) = (bed.store.clone(), bed.store.clone());
+        let requeue = tokio::spawn(async move { one.job_requeue(id, 1, &failure(), None).await.unwrap() });
+        let succeed = tokio::spawn(async move { two.job_succeed(id, 1, &[]).await.unwrap().is_some() });
+        assert!(requeue.await.unwrap() ^ succeed.await.unwrap());
+    }
+}
+
+async fn warnings_from_many_sides_all_arrive(bed: &Bed) {
+    let id = insert(&bed.store, &queued("race")).await.id;
+    let mut tasks = JoinSet::new();
+    for n in 0..10 {
+        let store = bed.store.clone();
+        tasks.spawn(async move { store.job_warn(id, &n.to_string()).await.unwrap() });
+    }
+    tasks.join_all().await;
+    assert_eq!(bed.store.job_get(id).await.unwrap().unwrap().warnings.len(), 10);
+}

@@ -1,0 +1,80 @@
+//! Forgetting old jobs.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use hub_core::{artifact::Artifact, ids::ArtifactId};
+
+use crate::{
+    bed::{Bed, on_both},
+    samples::{artifact, assigned, insert, queued, succeeded},
+};
+
+on_both!(
+    old_jobs_go_with_their_attempts_and_files,
+    favourites_keep_their_whole_job,
+    shared_objects_are_kept_and_told_once,
+    the_limit_holds_and_the_oldest_go_first,
+);
+
+/// Lets a day pass; answers a time between then and now.
+fn a_day_later(bed: &Bed) -> DateTime<Utc> {
+    bed.clock.advance(TimeDelta::days(1));
+    bed.store.clock().now() - TimeDelta::hours(1)
+}
+
+fn ids(artifacts: &[Artifact]) -> Vec<ArtifactId> {
+    artifacts.iter().map(|artifact| artifact.id).collect()
+}
+
+async fn old_jobs_go_with_their_attempts_and_files(bed: &Bed) {
+    let file = artifact(1, 0);
+    let old = succeeded(&bed.store, std::slice::from_ref(&file)).await;
+    let (running, _) = assigned(&bed.store).await;
+    let before = a_day_later(bed);
+    let fresh = succeeded(&bed.store, &[artifact(2, 0)]).await;
+    assert_eq!(ids(&bed.store.jobs_delete_older(before, 100).await.unwrap()), [file.id]);
+    assert_eq!(bed.store.job_get(old).await.unwrap(), None);
+    assert_eq!(bed.store.artifact_get(file.id).await.unwrap(), None);
+    assert!(bed.store.job_attempts(old).await.unwrap().is_empty());
+    assert!(bed.store.job_get(running).await.unwrap().is_some(), "what has not ended is never old");
+    assert!(bed.store.job_get(fresh).await.unwrap().is_some());
+    assert!(bed.store.jobs_delete_older(before, 100).await.unwrap().is_empty());
+}
+
+async fn favourites_keep_their_whole_job(bed: &Bed) {
+    let files = [artifact(1, 0), artifact(2, 1)];
+    let kept = succeeded(&bed.store, &files).await;
+    assert!(bed.store.artifact_set_favourite(files[1].id, true).await.unwrap());
+    let before = a_day_later(bed);
+    assert!(bed.store.jobs_delete_older(before, 100).await.unwrap().is_empty());
+    assert!(bed.store.job_get(kept).await.unwrap().is_some());
+    assert_eq!(ids(&bed.store.artifacts_of(kept).await.unwrap()), [files[0].id, files[1].id]);
+    assert!(bed.store.artifact_set_favourite(files[1].id, false).await.unwrap());
+    assert_eq!(bed.store.jobs_delete_older(before, 100).await.unwrap().len(), 2);
+}
+
+async fn shared_objects_are_kept_and_told_once(bed: &Bed) {
+    let input = bed.store.artifact_insert_input(&artifact(1, 0)).await.unwrap();
+    succeeded(&bed.store, &[artifact(1, 0), artifact(2, 1), artifact(2, 2)]).await;
+    succeeded(&bed.store, &[artifact(2, 0), artifact(3, 1)]).await;
+    let before = a_day_later(bed);
+    succeeded(&bed.store, &[artifact(3, 0)]).await;
+    let gone = bed.store.jobs_delete_older(before, 100).await.unwrap();
+    let hashes: Vec<String> = gone.into_iter().map(|file| file.sha256).collect();
+    assert_eq!(hashes, [artifact(2, 0).sha256], "1 is an input, 3 belongs to a fresh job");
+    assert!(bed.store.artifact_get(input.id).await.unwrap().is_some());
+}
+
+async fn the_limit_holds_and_the_oldest_go_first(bed: &Bed) {
+    let mut jobs = Vec::new();
+    for _ in 0..3 {
+        let id = insert(&bed.store, &queued("x")).await.id;
+        bed.store.job_cancel(id).await.unwrap();
+        bed.clock.advance(TimeDelta::seconds(1));
+        jobs.push(id);
+    }
+    let before = a_day_later(bed);
+    bed.store.jobs_delete_older(before, 2).await.unwrap();
+    assert_eq!(bed.store.job_get(jobs[0]).await.unwrap(), None);
+    assert_eq!(bed.store.job_get(jobs[1]).await.unwrap(), None);
+    assert!(bed.store.job_get(jobs[2]).await.unwrap().is_some());
+}

@@ -1,0 +1,141 @@
+//! ComfyUI servers, LLM servers and their roles.
+
+use std::collections::BTreeMap;
+
+use hub_core::{
+    ids::{LlmServerId, ServerId},
+    server::{LlmAssignment, LlmDialect, LlmRole, NewServer, SecretSource, Server, ServerAuth},
+};
+use hub_store::{StoreError, StoreErrorKind};
+
+use crate::{
+    bed::{Bed, on_both},
+    samples::{attempt, insert, queued},
+};
+
+on_both!(
+    a_server_is_added_changed_and_found,
+    names_and_addresses_are_taken_once,
+    a_deleted_server_stays_in_history_and_frees_its_name,
+    an_llm_server_is_added_and_changed,
+    deleting_an_llm_server_keeps_settings_and_detaches_roles,
+    a_role_goes_to_a_server_that_exists,
+    a_broken_auth_never_shows_its_secret,
+);
+
+fn server(name: &str, host: &str) -> NewServer {
+    NewServer::named(name, format!("http://{host}:8188").parse().unwrap())
+}
+
+async fn a_server_is_added_changed_and_found(bed: &Bed) {
+    let added = bed.store.server_insert(&server("gpu-b", "b")).await.unwrap();
+    assert_eq!((added.enabled, added.max_in_flight, added.run_limit_s), (true, 2, 1800));
+    assert_eq!(bed.store.server_get(added.id).await.unwrap().as_ref(), Some(&added));
+    assert_eq!(bed.store.server_by_name("gpu-b").await.unwrap().as_ref(), Some(&added));
+
+    let headers = vec![("X-Key".to_owned(), SecretSource::Env("K".to_owned()))];
+    let mut changed = Server {
+        name: "gpu-ü 🦊".to_owned(),
+        auth: ServerAuth::Headers { headers },
+        weight: 0.25,
+        group: Some("cellar".to_owned()),
+        origin: Some("http://b".to_owned()),
+        ..added.clone()
+    };
+    (changed.enabled, changed.draining, changed.max_in_flight) = (false, true, u32::MAX);
+    assert!(bed.store.server_update(&changed).await.unwrap());
+    let first = bed.store.server_insert(&server("gpu-a", "a")).await.unwrap();
+    assert_eq!(bed.store.server_list().await.unwrap(), [first, changed.clone()]);
+
+    changed.id = ServerId::new();
+    assert!(!bed.store.server_update(&changed).await.unwrap());
+    assert_eq!(bed.store.server_by_name("nobody").await.unwrap(), None);
+}
+
+async fn names_and_addresses_are_taken_once(bed: &Bed) {
+    bed.store.server_insert(&server("one", "one")).await.unwrap();
+    let error = bed.store.server_insert(&server("one", "two")).await.unwrap_err();
+    assert!(matches!(&error, StoreError::NameTaken { name } if name == "one"), "{error}");
+    assert_eq!(error.kind(), StoreErrorKind::Conflict);
+    let error = bed.store.server_insert(&server("two", "one")).await.unwrap_err();
+    assert!(matches!(&error, StoreError::UrlTaken { url } if url == "http://one:8188"), "{error}");
+    let two = bed.store.server_insert(&server("two", "two")).await.unwrap();
+    let error = bed.store.server_update(&Server { name: "one".to_owned(), ..two }).await.unwrap_err();
+    assert!(matches!(error, StoreError::NameTaken { .. }), "{error}");
+}
+
+async fn a_deleted_server_stays_in_history_and_frees_its_name(bed: &Bed) {
+    let old = bed.store.server_insert(&server("gpu", "gpu")).await.unwrap();
+    let id = insert(&bed.store, &queued("x")).await.id;
+    let mut at = attempt(1);
+    at.server = old.id;
+    assert!(bed.store.job_assign(id, &at).await.unwrap());
+    bed.store.job_succeed(id, 1, &[]).await.unwrap().unwrap();
+
+    assert!(bed.store.server_delete(old.id).await.unwrap());
+    assert!(!bed.store.server_delete(old.id).await.unwrap());
+    assert_eq!(bed.store.server_get(old.id).await.unwrap(), None);
+    assert_eq!(bed.store.server_by_name("gpu").await.unwrap(), None);
+    assert!(bed.store.server_list().await.unwrap().is_empty());
+    assert!(!bed.store.server_update(&old).await.unwrap());
+
+    assert_eq!(bed.store.job_get(id).await.unwrap().unwrap().server, Some(old.id));
+    let new = bed.store.server_insert(&server("gpu", "gpu")).await.unwrap();
+    let names = BTreeMap::from([(old.id, "gpu".to_owned()), (new.id, "gpu".to_owned())]);
+    assert_eq!(bed.store.server_names().await.unwrap(), names);
+}
+
+async fn an_llm_server_is_added_and_changed(bed: &Bed) {
+    let url = "http://llm:11434".parse().unwrap();
+    let key = SecretSource::File("/run/key".to_owned());
+    let mut added = bed.store.llm_server_insert("ollama", &url, LlmDialect::OpenAi, Some(&key)).await.unwrap();
+    assert_eq!(bed.store.llm_server_list().await.unwrap(), [added.clone()]);
+    let error = bed.store.llm_server_insert("ollama", &url, LlmDialect::Ollama, None).await.unwrap_err();
+    assert!(matches!(error, StoreError::NameTaken { .. }), "{error}");
+    (added.name, added.dialect, added.api_key, added.enabled) = ("new".to_owned(), LlmDialect::Ollama, None, false);
+    assert!(bed.store.llm_server_update(&added).await.unwrap());
+    assert_eq!(bed.store.llm_server_list().await.unwrap(), [added.clone()]);
+    added.id = LlmServerId::new();
+    assert!(!bed.store.llm_server_update(&added).await.unwrap());
+}
+
+async fn deleting_an_llm_server_keeps_settings_and_detaches_roles(bed: &Bed) {
+    let url = "http://llm:11434".parse().unwrap();
+    let one = bed.store.llm_server_insert("one", &url, LlmDialect::Ollama, None).await.unwrap().id;
+    let two = bed.store.llm_server_insert("two", &url, LlmDialect::Ollama, None).await.unwrap().id;
+    bed.store.setting_set("enhance.template", "Rewrite {{ prompt }}").await.unwrap();
+    let to = |server| LlmAssignment { server, model: Some("llava:7b".to_owned()) };
+    bed.store.llm_assign(LlmRole::Enhance, Some(&to(one))).await.unwrap();
+    bed.store.llm_assign(LlmRole::Describe, Some(&to(two))).await.unwrap();
+
+    assert!(bed.store.llm_server_delete(one).await.unwrap());
+    assert!(!bed.store.llm_server_delete(one).await.unwrap());
+    assert_eq!(bed.store.llm_assignment(LlmRole::Enhance).await.unwrap(), None);
+    assert_eq!(bed.store.llm_assignment(LlmRole::Describe).await.unwrap(), Some(to(two)));
+    let template: Option<String> = bed.store.setting_get("enhance.template").await.unwrap();
+    assert_eq!(template.as_deref(), Some("Rewrite {{ prompt }}"));
+}
+
+async fn a_role_goes_to_a_server_that_exists(bed: &Bed) {
+    let url = "http://llm:11434".parse().unwrap();
+    let server = bed.store.llm_server_insert("one", &url, LlmDialect::Ollama, None).await.unwrap().id;
+    for model in [None, Some("qwen3".to_owned())] {
+        let to = LlmAssignment { server, model };
+        bed.store.llm_assign(LlmRole::Enhance, Some(&to)).await.unwrap();
+        assert_eq!(bed.store.llm_assignment(LlmRole::Enhance).await.unwrap(), Some(to));
+    }
+    let nobody = LlmAssignment { server: LlmServerId::new(), model: None };
+    let error = bed.store.llm_assign(LlmRole::Enhance, Some(&nobody)).await.unwrap_err();
+    assert!(matches!(error, StoreError::Gone { .. }), "{error}");
+    bed.store.llm_assign(LlmRole::Enhance, None).await.unwrap();
+    bed.store.llm_assign(LlmRole::Enhance, None).await.unwrap();
+    assert_eq!(bed.store.llm_assignment(LlmRole::Enhance).await.unwrap(), None);
+}
+
+async fn a_broken_auth_never_shows_its_secret(bed: &Bed) {
+    let added = bed.store.server_insert(&server("gpu", "gpu")).await.unwrap();
+    bed.sabotage(r#"UPDATE servers SET auth = '{"kind":"bearer","token":["hunter2"]}'"#).await;
+    let error = bed.store.server_get(added.id).await.unwrap_err();
+    assert!(matches!(error, StoreError::Inconsistency { table: "servers", column: "auth", .. }), "{error}");
+    assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+}
