@@ -30,6 +30,8 @@ const SURFACE: [&str; 5] =
     ["intricate textures", "fine surface detail", "delicate brushwork", "rich material detail", "crisp edges"];
 const COLOUR: [&str; 5] =
     ["vivid colours", "harmonious earthy palette", "deep jewel tones", "subtle pastel gradients", "bold contrast"];
+/// How much of the instructions says what the task is, in characters.
+const TASK_CHARS: usize = 160;
 /// What a tidied negative prompt always holds.
 const NEGATIVE: [&str; 6] = ["ugly", "deformed", "blurry", "low quality", "watermark", "text"];
 
@@ -74,7 +76,7 @@ impl Material {
         let images: Vec<&Vec<u8>> = asked.messages.iter().flat_map(|turn| &turn.images).collect();
         let main = if sees && !images.is_empty() {
             describe(&images, &format!("{instructions} {}", content.to_lowercase()))
-        } else if instructions.contains("negative prompt") && !instructions.contains("positive prompt") {
+        } else if is_about_negatives(&instructions) {
             tidy_negative(&subject)
         } else {
             enhance(&subject)
@@ -82,6 +84,13 @@ impl Material {
         let negative = NEGATIVE.join(", ");
         Self { subject, main, negative }
     }
+}
+
+/// What is asked for stands at the head of the instructions; further down, advice on how a model wants its prompts may
+/// mention negative ones in passing.
+fn is_about_negatives(instructions: &str) -> bool {
+    let head: String = instructions.chars().take(TASK_CHARS).collect();
+    head.contains("negative prompt") && !head.contains("positive prompt")
 }
 
 fn scripted(messages: &[Turn], replies: &[(String, String)]) -> Option<String> {
