@@ -1,0 +1,205 @@
+//! Small versions of stored pictures, for clients and pages.
+//!
+//! Previews are kept in memory within a bound, least recently used out first; thumbnails are kept in the
+//! object store under `thumbs/`. Both can be made again at any time, so losing one costs time only.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
+
+use bytes::Bytes;
+use hub_core::{
+    artifact::{Artifact, MediaKind},
+    error::{ErrorCode, UserError},
+};
+
+use super::{
+    pixels,
+    sniff::{decodable, sniff},
+    vault::{Vault, VaultError},
+};
+use crate::{Preview, PreviewBudget};
+
+/// Most bytes of previews kept in memory.
+const CACHE_MAX_BYTES: usize = 32 * 1024 * 1024;
+/// Longest side of a thumbnail, in pixels.
+const THUMBNAIL_SIDE_PX: u32 = 384;
+/// Most bytes of a thumbnail.
+const THUMBNAIL_MAX_BYTES: usize = 96 * 1024;
+
+/// Previews in memory.
+#[derive(Default)]
+pub(super) struct PreviewCache(Mutex<Cache>);
+
+#[derive(Default)]
+struct Cache {
+    entries: HashMap<Key, Entry>,
+    bytes: usize,
+    /// Raised with every use; the entry with the lowest was used longest ago.
+    uses: u64,
+}
+
+#[derive(PartialEq, Eq, Hash, Clone)]
+struct Key {
+    sha256: String,
+    budget: (u32, usize),
+}
+
+struct Entry {
+    preview: Preview,
+    used: u64,
+}
+
+impl PreviewCache {
+    fn get(&self, key: &Key) -> Option<Preview> {
+        let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        cache.uses += 1;
+        let used = cache.uses;
+        let entry = cache.entries.get_mut(key)?;
+        entry.used = used;
+        Some(entry.preview.clone())
+    }
+
+    fn put(&self, key: Key, preview: Preview) {
+        let size = preview.bytes.len();
+        if size > CACHE_MAX_BYTES / 4 {
+            return;
+        }
+        let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        cache.uses += 1;
+        let used = cache.uses;
+        cache.bytes += size;
+        if let Some(replaced) = cache.entries.insert(key, Entry { preview, used }) {
+            cache.bytes -= replaced.preview.bytes.len();
+        }
+        while cache.bytes > CACHE_MAX_BYTES {
+            let oldest = cache.entries.iter().min_by_key(|(_, entry)| entry.used).map(|(key, _)| key.clone());
+            let Some(gone) = oldest.and_then(|key| cache.entries.remove(&key)) else { break };
+            cache.bytes -= gone.preview.bytes.len();
+        }
+    }
+}
+
+impl Vault {
+    /// The picture within the budget: the original where it fits, else a JPEG.
+    ///
+    /// # Errors
+    /// `unknown_image` when the file is gone or is no picture that can be decoded; `storage`.
+    pub(crate) async fn preview(&self, artifact: &Artifact, budget: PreviewBudget) -> Result<Preview, UserError> {
+        let key = Key { sha256: artifact.sha256.clone(), budget: (budget.max_side_px, budget.max_bytes) };
+        if let Some(preview) = self.previews.get(&key) {
+            return Ok(preview);
+        }
+        let preview = self.make_preview(artifact, budget).await?;
+        self.previews.put(key, preview.clone());
+        Ok(preview)
+    }
+
+    /// A small JPEG for lists of pictures.
+    ///
+    /// # Errors
+    /// As [`Vault::preview`].
+    pub(crate) async fn thumbnail(&self, artifact: &Artifact) -> Result<Preview, UserError> {
+        let key = thumbnail_key(artifact);
+        match self.get(&key).await {
+            Ok(bytes) => return Ok(as_preview(bytes)),
+            Err(VaultError::Objects(object_store::Error::NotFound { .. })) => {}
+            // An unreadable thumbnail is made anew, since the original may still be there.
+            Err(error) => tracing::warn!(error = %error, image = %artifact.id, "a thumbnail cannot be read"),
+        }
+        let jpeg = self.shrink(artifact, THUMBNAIL_SIDE_PX, THUMBNAIL_MAX_BYTES).await?;
+        if let Err(error) = self.put(&key, jpeg.bytes.clone()).await {
+            tracing::warn!(error = %error, image = %artifact.id, "a thumbnail cannot be kept");
+        }
+        Ok(jpeg)
+    }
+
+    /// The picture as vision models take it: a JPEG of moderate size.
+    ///
+    /// # Errors
+    /// `input_image` when it cannot be decoded.
+    pub(crate) async fn model_version(&self, artifact: &Artifact, bytes: Bytes) -> Result<Bytes, UserError> {
+        let refuse = |why: String| crate::refusal::input_image(format!("{} cannot be read: {why}.", artifact.id));
+        let format = decodable(&artifact.mime).ok_or_else(|| refuse(format!("{} is not supported", artifact.mime)))?;
+        let small = self.decoding(move || pixels::shrink_for_model(&bytes, format)).await?;
+        small.map_err(|error| refuse(error.to_string()))
+    }
+
+    async fn make_preview(&self, artifact: &Artifact, budget: PreviewBudget) -> Result<Preview, UserError> {
+        let fits = decodable(&artifact.mime).is_some()
+            && artifact.size_bytes <= budget.max_bytes as u64
+            && artifact.width_px.max(artifact.height_px) <= budget.max_side_px
+            && artifact.width_px.min(artifact.height_px) > 0;
+        if fits {
+            return Ok(Preview {
+                mime: artifact.mime.clone(),
+                bytes: self.bytes(artifact).await?,
+                width_px: artifact.width_px,
+                height_px: artifact.height_px,
+            });
+        }
+        self.shrink(artifact, budget.max_side_px, budget.max_bytes).await
+    }
+
+    async fn shrink(&self, artifact: &Artifact, max_side_px: u32, max_bytes: usize) -> Result<Preview, UserError> {
+        let no_preview =
+            |why: String| UserError::new(ErrorCode::UnknownImage, format!("{} has no preview: {why}.", artifact.id));
+        let format = decodable(&artifact.mime)
+            .filter(|_| artifact.kind == MediaKind::Image)
+            .ok_or_else(|| no_preview(format!("it is {}", artifact.mime)))?;
+        let original = self.bytes(artifact).await?;
+        let small = self
+            .decoding(move || {
+                let picture = pixels::decode(&original, format)?;
+                pixels::shrink(&picture, max_side_px, max_bytes)
+            })
+            .await?
+            .map_err(|error| no_preview(error.to_string()))?;
+        Ok(Preview {
+            mime: "image/jpeg".to_owned(),
+            bytes: Bytes::from(small.jpeg),
+            width_px: small.width_px,
+            height_px: small.height_px,
+        })
+    }
+}
+
+/// Where a picture's thumbnail is kept.
+pub(super) fn thumbnail_key(artifact: &Artifact) -> String {
+    format!("thumbs/{}", hub_core::artifact::object_key(&artifact.sha256, "jpg"))
+}
+
+fn as_preview(bytes: Bytes) -> Preview {
+    let sniffed = sniff(&bytes);
+    Preview { mime: sniffed.mime.to_owned(), bytes, width_px: sniffed.width_px, height_px: sniffed.height_px }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn preview(bytes: usize) -> Preview {
+        Preview { mime: "image/jpeg".to_owned(), bytes: Bytes::from(vec![0; bytes]), width_px: 1, height_px: 1 }
+    }
+
+    fn key(name: usize) -> Key {
+        Key { sha256: name.to_string(), budget: (1, 1) }
+    }
+
+    #[test]
+    fn the_cache_keeps_its_bound_and_what_is_used() {
+        let cache = PreviewCache::default();
+        let size = CACHE_MAX_BYTES / 8;
+        for n in 0..8 {
+            cache.put(key(n), preview(size));
+        }
+        assert!(cache.get(&key(0)).is_some());
+        cache.put(key(8), preview(size));
+        assert!(cache.get(&key(0)).is_some(), "used just now");
+        assert!(cache.get(&key(1)).is_none(), "used longest ago");
+        cache.put(key(9), preview(CACHE_MAX_BYTES));
+        assert!(cache.get(&key(9)).is_none(), "too large to be worth the others");
+        assert!(cache.0.lock().expect("lock").bytes <= CACHE_MAX_BYTES);
+    }
+}

@@ -1,0 +1,289 @@
+//! Puts bytes into the object store and rows beside them.
+//!
+//! Keys are content hashes, so writing the same bytes twice changes nothing and a retried write needs no
+//! care. Bytes are stored before the row that names them: a crash leaves an unnamed object, never a row
+//! without its file. Outputs are stored untouched, with all text chunks that ComfyUI wrote.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hub_core::{
+    artifact::{Artifact, MediaKind, object_key},
+    error::{ErrorCode, UserError},
+    ids::{ArtifactId, JobId},
+    recipe::Recipe,
+};
+use hub_store::{NewArtifact, Store};
+use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload, path::Path};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
+
+use super::{
+    input,
+    preview::PreviewCache,
+    sniff::{Sniffed, sniff},
+};
+use crate::refusal::storage;
+
+/// From this size on hashing leaves the async threads, in bytes.
+const HASH_INLINE_MAX_BYTES: usize = 256 * 1024;
+/// Pictures decoded at the same time: bounds memory, which is large per decode.
+const DECODES_PARALLEL: usize = 4;
+
+/// A failure to store or read a file.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum VaultError {
+    /// The object store failed.
+    #[error("the object store failed: {0}")]
+    Objects(#[from] object_store::Error),
+    /// A blocking task died.
+    #[error("a background thread died: {0}")]
+    Thread(#[from] tokio::task::JoinError),
+}
+
+impl From<VaultError> for UserError {
+    fn from(error: VaultError) -> Self {
+        tracing::error!(error = %error, "the artifact store failed");
+        match error {
+            VaultError::Objects(object_store::Error::NotFound { .. }) => {
+                Self::new(ErrorCode::UnknownImage, "The picture's file is gone from the hub's store.")
+            }
+            VaultError::Objects(_) => {
+                Self::new(ErrorCode::Storage, "The hub's picture store failed.").with_hint("The hub's log says more.")
+            }
+            VaultError::Thread(_) => Self::new(ErrorCode::Internal, "The hub failed while it handled a picture."),
+        }
+    }
+}
+
+/// What belongs to an output besides its bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OutputMeta<'a> {
+    /// The job that made it.
+    pub(crate) job: JobId,
+    /// Node that wrote it.
+    pub(crate) node: Option<&'a str>,
+    /// Position among the job's outputs, from 0.
+    pub(crate) position: u32,
+    /// Seed it was made with.
+    pub(crate) seed: Option<u64>,
+    /// Written beside the file.
+    pub(crate) recipe: &'a Recipe,
+}
+
+/// Stored files; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Vault {
+    pub(super) objects: Arc<dyn ObjectStore>,
+    store: Store,
+    pub(super) previews: Arc<PreviewCache>,
+    pub(super) decodes: Arc<Semaphore>,
+}
+
+impl Vault {
+    /// Files in `objects`, rows in `store`.
+    pub(crate) fn new(objects: Arc<dyn ObjectStore>, store: Store) -> Self {
+        Self {
+            objects,
+            store,
+            previews: Arc::new(PreviewCache::default()),
+            decodes: Arc::new(Semaphore::new(DECODES_PARALLEL)),
+        }
+    }
+
+    /// Stores an output's bytes and its recipe. The row is the caller's to write, with the job's end.
+    ///
+    /// A recipe that cannot be written is logged, not fatal: the row has it too.
+    pub(crate) async fn store_output(&self, bytes: Bytes, meta: OutputMeta<'_>) -> Result<NewArtifact, VaultError> {
+        let sniffed = sniff(&bytes);
+        let size_bytes = bytes.len() as u64;
+        let sha256 = sha256_hex(bytes.clone()).await?;
+        let beside = sidecar_key(&sha256, meta.job);
+        let note = json!({ "job": meta.job, "node": meta.node, "position": meta.position, "recipe": meta.recipe });
+        let key = object_key(&sha256, sniffed.extension);
+        let (stored, noted) = tokio::join!(self.put(&key, bytes), self.put(&beside, Bytes::from(note.to_string())),);
+        stored?;
+        if let Err(error) = noted {
+            tracing::warn!(job = %meta.job, error = %error, "the recipe could not be written beside its picture");
+        }
+        let mut new = describe(&sniffed, sha256, size_bytes);
+        new.seed = meta.seed;
+        new.position = meta.position;
+        new.node = meta.node.map(str::to_owned);
+        Ok(new)
+    }
+
+    /// Checks and stores a picture that a caller gave.
+    ///
+    /// # Errors
+    /// `input_image` saying what is wrong with it; `storage`.
+    pub(crate) async fn store_input(&self, bytes: Bytes) -> Result<Artifact, UserError> {
+        let accepted = self.decoding(move || input::accept(bytes)).await??;
+        let size_bytes = accepted.bytes.len() as u64;
+        let sha256 = sha256_hex(accepted.bytes.clone()).await.map_err(VaultError::from)?;
+        self.put(&object_key(&sha256, accepted.sniffed.extension), accepted.bytes).await?;
+        let new = describe(&accepted.sniffed, sha256, size_bytes);
+        self.store.artifact_insert_input(&new).await.map_err(storage)
+    }
+
+    /// The row of a stored file.
+    ///
+    /// # Errors
+    /// `unknown_image`; `storage`.
+    pub(crate) async fn artifact(&self, id: ArtifactId) -> Result<Artifact, UserError> {
+        self.store
+            .artifact_get(id)
+            .await
+            .map_err(storage)?
+            .ok_or_else(|| UserError::new(ErrorCode::UnknownImage, format!("There is no stored picture {id}.")))
+    }
+
+    /// A stored picture with its bytes, to be sent to a server.
+    ///
+    /// # Errors
+    /// `unknown_image`; `input_image` when it is a video or sound; `storage`.
+    pub(crate) async fn input(&self, id: ArtifactId) -> Result<(Artifact, Bytes), UserError> {
+        let artifact = self.artifact(id).await?;
+        if artifact.kind != MediaKind::Image {
+            return Err(crate::refusal::input_image(format!("{id} is {}, not a picture.", artifact.mime)));
+        }
+        let bytes = self.bytes(&artifact).await?;
+        Ok((artifact, bytes))
+    }
+
+    /// The bytes of a stored file, in one piece.
+    pub(crate) async fn bytes(&self, artifact: &Artifact) -> Result<Bytes, VaultError> {
+        self.get(&artifact.object_key()).await
+    }
+
+    /// Writes, reads and deletes a small object.
+    pub(crate) async fn probe(&self) -> Result<(), VaultError> {
+        let key = format!("probe/{}", ArtifactId::new());
+        self.put(&key, Bytes::from_static(b"probe")).await?;
+        self.get(&key).await?;
+        self.objects.delete(&Path::from(key)).await?;
+        Ok(())
+    }
+
+    pub(super) async fn get(&self, key: &str) -> Result<Bytes, VaultError> {
+        Ok(self.objects.get(&Path::from(key)).await?.bytes().await?)
+    }
+
+    pub(super) async fn put(&self, key: &str, bytes: Bytes) -> Result<(), VaultError> {
+        self.objects.put(&Path::from(key), PutPayload::from_bytes(bytes)).await?;
+        Ok(())
+    }
+
+    /// Runs work on pixels off the async threads, a few at a time.
+    pub(super) async fn decoding<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, VaultError> {
+        let permit = self.decodes.clone().acquire_owned().await.expect("nobody closes this semaphore");
+        Ok(tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            work()
+        })
+        .await?)
+    }
+}
+
+fn describe(sniffed: &Sniffed, sha256: String, size_bytes: u64) -> NewArtifact {
+    NewArtifact {
+        id: ArtifactId::new(),
+        kind: sniffed.kind,
+        mime: sniffed.mime.to_owned(),
+        extension: sniffed.extension.to_owned(),
+        sha256,
+        size_bytes,
+        width_px: sniffed.width_px,
+        height_px: sniffed.height_px,
+        seed: None,
+        position: 0,
+        node: None,
+    }
+}
+
+/// Key of the recipe beside a file: one file may be the output of several jobs.
+fn sidecar_key(sha256: &str, job: JobId) -> String {
+    object_key(&format!("{sha256}.{job}"), "json")
+}
+
+async fn sha256_hex(bytes: Bytes) -> Result<String, tokio::task::JoinError> {
+    if bytes.len() <= HASH_INLINE_MAX_BYTES {
+        return Ok(hex(&bytes));
+    }
+    tokio::task::spawn_blocking(move || hex(&bytes)).await
+}
+
+fn hex(bytes: &[u8]) -> String {
+    crate::submit::hex(&Sha256::digest(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use hub_core::{catalogue::Mode, clock::SystemClock, ids::WorkflowId};
+    use object_store::memory::InMemory;
+
+    use super::*;
+
+    fn recipe() -> Recipe {
+        Recipe {
+            mode: Mode::Generate,
+            render_type: "sdxl".to_owned(),
+            workflow: "w".to_owned(),
+            workflow_version: 1,
+            workflow_id: WorkflowId::new(),
+            prompt_asked: None,
+            prompt: Some("a fox".to_owned()),
+            negative_prompt: None,
+            styles: Vec::new(),
+            enhanced: false,
+            not_enhanced_because: None,
+            seed: 7,
+            size: None,
+            steps: None,
+            cfg: None,
+            denoise: None,
+            input: None,
+        }
+    }
+
+    /// A PNG of 3 × 2 pixels with a text chunk, as ComfyUI writes it.
+    fn png_with_text() -> Bytes {
+        let mut bytes = Vec::new();
+        let mut encoder = png::Encoder::new(&mut bytes, 3, 2);
+        encoder.set_color(png::ColorType::Rgb);
+        encoder.add_text_chunk("prompt".to_owned(), "{}".to_owned()).expect("a valid chunk");
+        let mut writer = encoder.write_header().expect("a header");
+        writer.write_image_data(&[9; 18]).expect("pixels");
+        writer.finish().expect("an end");
+        Bytes::from(bytes)
+    }
+
+    #[tokio::test]
+    async fn an_output_is_stored_untouched_with_its_recipe_and_a_repeated_write_is_harmless() {
+        let store = Store::open("sqlite::memory:", Arc::new(SystemClock)).await.expect("a store");
+        let vault = Vault::new(Arc::new(InMemory::new()), store);
+        let (recipe, job, bytes) = (recipe(), JobId::new(), png_with_text());
+        let meta = OutputMeta { job, node: Some("7"), position: 2, seed: Some(7), recipe: &recipe };
+        let first = vault.store_output(bytes.clone(), meta).await.expect("stored");
+        let again = vault.store_output(bytes.clone(), meta).await.expect("stored again");
+        assert_eq!(first.sha256, again.sha256);
+        assert_eq!((first.mime.as_str(), first.width_px, first.height_px), ("image/png", 3, 2));
+        assert_eq!((first.position, first.node.as_deref(), first.seed), (2, Some("7"), Some(7)));
+        assert_eq!(vault.get(&object_key(&first.sha256, "png")).await.expect("there"), bytes);
+        let note = vault.get(&sidecar_key(&first.sha256, job)).await.expect("there");
+        let note: serde_json::Value = serde_json::from_slice(&note).expect("JSON");
+        assert_eq!(serde_json::from_value::<Recipe>(note["recipe"].clone()).expect("a recipe"), recipe);
+    }
+
+    #[tokio::test]
+    async fn hashes_are_the_same_on_and_off_the_async_threads() {
+        let large = Bytes::from(vec![1; HASH_INLINE_MAX_BYTES + 1]);
+        assert_eq!(sha256_hex(large.clone()).await.expect("hashed"), hex(&large));
+        let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        assert_eq!(sha256_hex(Bytes::new()).await.expect("hashed"), empty);
+    }
+}

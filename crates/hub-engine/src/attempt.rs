@@ -1,0 +1,223 @@
+//! One try to run one job on one server, from the claim to the result.
+//!
+//! Owns the order of steps: claim in the store (with the prompt's id) before anything is posted; inputs
+//! up; post; follow; let go of the server's place as soon as the server is done; fetch; store; publish.
+//! Never decides by an event alone that something succeeded: the server's history says so.
+//!
+//! An attempt always ends in [`settle`], which alone writes its outcome.
+
+mod follow;
+mod judge;
+mod post;
+pub(crate) mod prepare;
+mod registry;
+mod settle;
+
+use std::sync::Arc;
+
+use comfyui::{Client, events::Follow};
+use hub_core::{
+    error::{ErrorCode, UserError},
+    ids::PromptId,
+    job::{self, Job, JobStateKind},
+};
+use uuid::Uuid;
+
+use self::{
+    follow::{Follower, Verdict},
+    post::Posted,
+    registry::Entry,
+    settle::End,
+};
+use crate::{
+    JobProgress,
+    background::Inner,
+    dispatch::Slot,
+    persist,
+    pool::{Inbox, Session},
+    schedule::Waiting,
+};
+
+pub(crate) use registry::Registry;
+
+/// One attempt at work.
+struct Attempt {
+    inner: Arc<Inner>,
+    session: Arc<Session>,
+    waiting: Waiting,
+    at: job::Attempt,
+    /// The id that the server runs it under: ours, except on very old servers.
+    prompt_id: String,
+    server_name: Arc<str>,
+    /// The place on the server; given back once the server is done.
+    slot: Option<Slot>,
+    entry: Entry,
+}
+
+/// Starts an attempt of a queued job.
+pub(crate) fn launch(inner: &Arc<Inner>, session: Arc<Session>, waiting: Waiting, slot: Slot) {
+    let at = job::Attempt { number: waiting.job.attempts + 1, server: session.id(), prompt_id: PromptId::random() };
+    let attempt = Attempt::new(inner, session, waiting, at, slot);
+    inner.ctx.tasks.spawn(async move {
+        let mut attempt = attempt;
+        let end = attempt.run().await;
+        settle::settle(attempt, end).await;
+    });
+}
+
+/// Takes up an attempt that an earlier process began.
+pub(crate) fn attach(inner: &Arc<Inner>, job: Job, at: job::Attempt) {
+    let mut progress = JobProgress::of(&job);
+    let Some(session) = inner.pool.session(at.server) else {
+        inner.board.open(progress);
+        inner.ctx.tasks.spawn(settle::requeue_orphan(inner.clone(), job, at));
+        return;
+    };
+    progress.server = Some(Arc::from(session.server().name.as_str()));
+    inner.board.open(progress);
+    let slot = inner.dispatch.occupy(at.server);
+    let attempt = Attempt::new(inner, session, Waiting::from(job), at, slot);
+    inner.ctx.tasks.spawn(async move {
+        let mut attempt = attempt;
+        let end = attempt.resume().await;
+        settle::settle(attempt, end).await;
+    });
+}
+
+impl Attempt {
+    fn new(inner: &Arc<Inner>, session: Arc<Session>, mut waiting: Waiting, at: job::Attempt, slot: Slot) -> Self {
+        waiting.job.attempts = at.number;
+        Self {
+            entry: inner.attempts.enter(waiting.job.id),
+            server_name: Arc::from(session.server().name.as_str()),
+            prompt_id: at.prompt_id.to_string(),
+            inner: inner.clone(),
+            session,
+            waiting,
+            at,
+            slot: Some(slot),
+        }
+    }
+
+    async fn run(&mut self) -> End {
+        if let Some(end) = self.claim().await {
+            return end;
+        }
+        let name = self.server_name.clone();
+        self.inner.board.update(self.waiting.job.id, |progress| {
+            progress.state = JobStateKind::Assigned;
+            progress.server = Some(name);
+            progress.queue_position = None;
+            progress.why_waiting = None;
+            true
+        });
+        let Some(client) = self.session.client() else {
+            return End::not_here(UserError::new(
+                ErrorCode::ServerLost,
+                format!("{} is not connected.", self.server_name),
+            ));
+        };
+        let prepared = tokio::select! {
+            () = self.entry.cancelled() => return End::Cancelled { posted: false },
+            prepared = prepare::prepare(&self.inner, &self.waiting.job, &client) => prepared,
+        };
+        let prepared = match prepared {
+            Ok(prepared) => prepared,
+            Err(failure) => return self.judge_preparation(failure),
+        };
+        // The socket's id is taken now: what it hears of this prompt, it hears from the first event on.
+        let hearing = self.session.link().borrow().client_id.clone();
+        let client_id = hearing.clone().unwrap_or_else(|| Arc::from(Uuid::new_v4().simple().to_string()));
+        let mut inbox = self.session.inbox(self.prompt_id.clone());
+        let fold = Follow::graph(self.prompt_id.clone(), &prepared.graph);
+        let mut follower = Follower::new(self, fold, Some(&prepared.graph), hearing);
+        match post::post(self, &client, &prepared.graph, &client_id, &mut inbox, &mut follower).await {
+            Posted::Accepted(prompt_id) if prompt_id == self.prompt_id => {}
+            Posted::Accepted(prompt_id) => {
+                tracing::warn!(job = %self.waiting.job.id, server = %self.server_name, "the server chose its own prompt id; it is too old to be followed across a restart");
+                inbox = self.session.inbox(prompt_id.clone());
+                follower.rename(&prompt_id, &prepared.graph);
+                self.prompt_id = prompt_id;
+            }
+            Posted::Unproven => follower.doubt(),
+            Posted::Not(end) => return end,
+        }
+        self.follow(&client, &mut inbox, follower, &prepared).await
+    }
+
+    /// Goes on with what an earlier process posted, or was about to.
+    async fn resume(&mut self) -> End {
+        let mut link = self.session.link();
+        let client = loop {
+            // The first probe builds the client; a server that is down is waited for like any lost one.
+            if let Some(client) = self.session.client() {
+                break client;
+            }
+            tokio::select! {
+                () = self.entry.cancelled() => return End::Cancelled { posted: true },
+                () = self.inner.ctx.kill.cancelled() => return End::LetGo,
+                () = self.session.retired().cancelled() => return self.judge(Verdict::Retired, None),
+                changed = link.changed() => if changed.is_err() { return End::LetGo },
+            }
+        };
+        let prepared = match prepare::again(&self.inner, &self.waiting.job).await {
+            Ok(prepared) => prepared,
+            Err(failure) => return self.judge_preparation(failure),
+        };
+        let mut inbox: Inbox = self.session.inbox(self.prompt_id.clone());
+        let fold = Follow::graph(self.prompt_id.clone(), &prepared.graph);
+        let mut follower = Follower::new(self, fold, Some(&prepared.graph), None);
+        follower.doubt();
+        self.follow(&client, &mut inbox, follower, &prepared).await
+    }
+
+    async fn follow(
+        &mut self,
+        client: &Client,
+        inbox: &mut Inbox,
+        mut follower: Follower<'_>,
+        prepared: &prepare::Prepared,
+    ) -> End {
+        let verdict = follower.follow(&self.entry, client, inbox).await;
+        drop(follower);
+        let Verdict::Done(entry) = verdict else { return self.judge(verdict, Some(&prepared.graph)) };
+        if let Some(failure) = follow::failure(&entry) {
+            return self.judge(failure, Some(&prepared.graph));
+        }
+        // The server is done; what follows is between us and its disk.
+        self.slot = None;
+        self.session.job_succeeded();
+        if let Some(recipe) = &self.waiting.job.recipe {
+            self.session.can_run(recipe.workflow_id);
+        }
+        self.inner.board.update(self.waiting.job.id, |progress| {
+            progress.state = JobStateKind::Collecting;
+            progress.fraction = 1.0;
+            progress.steps = None;
+            true
+        });
+        let collected = tokio::select! {
+            () = self.entry.cancelled() => return End::Cancelled { posted: false },
+            () = self.inner.ctx.kill.cancelled() => return End::LetGo,
+            collected = crate::collect::collect(&self.inner.ctx, client, &entry, prepared.output_nodes(), &self.waiting.job) => collected,
+        };
+        match collected {
+            Ok(artifacts) => End::Succeeded(artifacts),
+            Err(failure) => self.judge_collection(failure),
+        }
+    }
+
+    /// Writes the attempt; `Some` when it must not go on.
+    async fn claim(&self) -> Option<End> {
+        let (ctx, job) = (&self.inner.ctx, self.waiting.job.id);
+        match persist::settle(ctx, || ctx.store.job_assign(job, &self.at)).await {
+            Some(true) => None,
+            None => Some(End::LetGo),
+            Some(false) => {
+                // Lost, unless it was this very attempt whose first answer got lost.
+                let stored = persist::settle(ctx, || ctx.store.job_get(job)).await??;
+                if stored.state.attempt() == Some(self.at) { None } else { Some(End::Superseded) }
+            }
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! What a verdict means for the job: the table of failures and what to do about each.
+
+use std::time::Duration;
+
+use comfyui::{Error, ErrorKind, ExecutionError, Graph, is_out_of_memory};
+use hub_core::error::{ErrorCode, UserError};
+
+use super::{Attempt, follow::Verdict, prepare::PrepareFailure, settle::End};
+use crate::{collect::CollectFailure, pool};
+
+/// How long a server is given to stop a prompt that showed no sign of life, before its worker counts as dead.
+const STOP_LIMIT: Duration = Duration::from_secs(30);
+
+impl Attempt {
+    /// What to do about how following ended. `Verdict::Done` is a success and never comes here.
+    pub(super) fn judge(&self, verdict: Verdict, graph: Option<&Graph>) -> End {
+        let name = &self.server_name;
+        let lost = |what: &str| UserError::new(ErrorCode::ServerLost, format!("{name} {what}."));
+        match verdict {
+            Verdict::Done(_) | Verdict::FailedSilently => End::Failed(UserError::new(
+                ErrorCode::NodeFailed,
+                format!("{name} says that the workflow failed, but not why."),
+            )),
+            Verdict::Failed(error) => self.judge_node_failure(&error, graph),
+            Verdict::Interrupted => End::Failed(UserError::new(
+                ErrorCode::Cancelled,
+                format!("Somebody interrupted the job on the server {name}."),
+            )),
+            Verdict::Lost => {
+                self.session.leave_behind(&self.prompt_id);
+                self.session.job_failed();
+                End::Again(lost("was lost while it had the job"))
+            }
+            Verdict::Silent => {
+                self.session.leave_behind(&self.prompt_id);
+                self.session.job_failed();
+                End::Again(lost("stopped answering while it had the job"))
+            }
+            Verdict::Vanished => {
+                // Should a delayed request bring it after all, it must not run a second time for nothing.
+                self.withdraw_in_background();
+                self.session.job_failed();
+                End::Again(lost("lost the job: it is neither in its queue nor in its history"))
+            }
+            Verdict::Stalled => {
+                self.stop_or_quarantine();
+                let limit = self.session.server().stall_limit_s;
+                self.session.job_failed();
+                End::Elsewhere(timed_out(format!("{name} showed no sign of progress for {limit} s.")))
+            }
+            Verdict::OverLimit => {
+                self.stop_or_quarantine();
+                let limit = self.session.server().run_limit_s;
+                End::Elsewhere(timed_out(format!("The job ran longer than {limit} s on {name}.")))
+            }
+            Verdict::NotBegun { idle } => {
+                self.withdraw_in_background();
+                if idle {
+                    self.session.quarantine();
+                }
+                End::not_here(lost("does not begin its jobs any more"))
+            }
+            Verdict::Retired => {
+                self.withdraw_in_background();
+                End::not_here(lost("was taken out of the pool"))
+            }
+            Verdict::Cancelled => End::Cancelled { posted: true },
+            Verdict::LetGo => End::LetGo,
+        }
+    }
+
+    pub(super) fn judge_preparation(&self, failure: PrepareFailure) -> End {
+        match failure {
+            PrepareFailure::Job(error) => End::Failed(error),
+            PrepareFailure::Upload(error) => self.judge_call(&error, "take the input picture"),
+        }
+    }
+
+    pub(super) fn judge_collection(&self, failure: CollectFailure) -> End {
+        match failure {
+            CollectFailure::Job(error) => End::Failed(error),
+            CollectFailure::Server(error) => self.judge_call(&error, "hand out the result"),
+        }
+    }
+
+    /// A call around the prompt failed for good.
+    fn judge_call(&self, error: &Error, what: &str) -> End {
+        let name = &self.server_name;
+        let told = UserError::new(ErrorCode::ServerLost, format!("{name} did not {what}: {error}."));
+        self.session.job_failed();
+        match error.kind() {
+            ErrorKind::Transient | ErrorKind::Unauthorized => {
+                self.session.suffered(pool::trouble(error), error.to_string());
+                End::Again(told)
+            }
+            ErrorKind::Rejected | ErrorKind::Gone | ErrorKind::NotComfyUi | ErrorKind::TooLarge => End::Elsewhere(told),
+        }
+    }
+
+    fn judge_node_failure(&self, error: &ExecutionError, graph: Option<&Graph>) -> End {
+        let name = &self.server_name;
+        let title = graph.and_then(|graph| graph.node(&error.node_id)).and_then(|node| node.title());
+        let titled = match title {
+            Some(title) if title != error.node_type => {
+                ExecutionError { node_type: format!("{title} [{}]", error.node_type), ..error.clone() }
+            }
+            _ => error.clone(),
+        };
+        if is_out_of_memory(error) {
+            self.free_memory();
+            let at = title.unwrap_or(&error.node_type);
+            return End::Elsewhere(
+                UserError::new(
+                    ErrorCode::OutOfMemory,
+                    format!("The GPU of {name} ran out of memory at {at} (node {}).", error.node_id),
+                )
+                .with_hint("Ask for a smaller picture, or try again later."),
+            );
+        }
+        End::Failed(UserError::new(ErrorCode::NodeFailed, format!("On {name}: {}", titled.summary())))
+    }
+
+    /// Has the server drop its models, so that the next job finds room. Nobody waits for it.
+    fn free_memory(&self) {
+        let Some(client) = self.session.client() else { return };
+        let name = self.server_name.clone();
+        self.inner.ctx.tasks.spawn(async move {
+            if let Err(error) = client.free(true, true).await {
+                tracing::debug!(server = %name, error = %error.chain(), "the server could not be told to free its memory");
+            }
+        });
+    }
+
+    fn withdraw_in_background(&self) {
+        let (session, prompt) = (self.session.clone(), self.prompt_id.clone());
+        let kill = self.inner.ctx.kill.clone();
+        self.inner.ctx.tasks.spawn(async move {
+            tokio::select! {
+                () = session.withdraw(&prompt) => {}
+                () = kill.cancelled() => {}
+            }
+        });
+    }
+
+    /// Interrupts the prompt. A server that still runs it a while later runs nothing else any more.
+    fn stop_or_quarantine(&self) {
+        let (session, prompt) = (self.session.clone(), self.prompt_id.clone());
+        let kill = self.inner.ctx.kill.clone();
+        let patience = STOP_LIMIT.min(Duration::from_secs(session.server().stall_limit_s.into()));
+        self.inner.ctx.tasks.spawn(async move {
+            let stopped = async {
+                session.withdraw(&prompt).await;
+                tokio::time::sleep(patience).await;
+                match session.client() {
+                    Some(client) => client.queue().await.is_ok_and(|queue| !queue.is_running(&prompt)),
+                    None => true,
+                }
+            };
+            tokio::select! {
+                stopped = stopped => if !stopped && session.link().borrow().answers { session.quarantine() },
+                () = kill.cancelled() => {}
+            }
+        });
+    }
+}
+
+fn timed_out(message: String) -> UserError {
+    UserError::new(ErrorCode::TimedOut, message)
+        .with_hint("Try again, or ask for less work (a smaller picture, fewer steps).")
+}

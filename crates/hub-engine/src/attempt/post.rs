@@ -1,0 +1,117 @@
+//! `POST /prompt`, once. What its outcome means is decided here; a POST is never repeated.
+
+use std::time::Duration;
+
+use comfyui::{Client, ErrorKind, Graph, MissingResource, PreviewMethod, Rejection, Submission, SubmitError};
+use hub_core::error::{ErrorCode, UserError};
+
+use super::{Attempt, follow::Follower, settle::End};
+use crate::pool::{self, Inbox, Trouble};
+
+/// Wait for the reply after the server was heard working on the prompt.
+const REPLY_AFTER_EVENT: Duration = Duration::from_millis(500);
+
+/// How posting ended.
+pub(super) enum Posted {
+    /// Queued, under this id.
+    Accepted(String),
+    /// It may be queued; the server must be asked.
+    Unproven,
+    /// Not queued.
+    Not(End),
+}
+
+/// Posts the graph. Events that come before the reply go to the follower.
+pub(super) async fn post(
+    attempt: &Attempt,
+    client: &Client,
+    graph: &Graph,
+    client_id: &str,
+    inbox: &mut Inbox,
+    follower: &mut Follower<'_>,
+) -> Posted {
+    let mut submission = Submission::new(graph, attempt.at.prompt_id.as_uuid(), client_id);
+    if attempt.inner.ctx.config.live_previews {
+        submission.preview = Some(PreviewMethod::Auto);
+    }
+    let mut reply = std::pin::pin!(client.submit(&submission));
+    let result = tokio::select! {
+        biased;
+        result = &mut reply => result,
+        event = inbox.next() => {
+            // It runs already, so it was accepted. A reply that is lost must not hold up its events.
+            follower.hear(&event);
+            match tokio::time::timeout(REPLY_AFTER_EVENT, reply).await {
+                Ok(result) => result,
+                Err(_) => return Posted::Accepted(attempt.prompt_id.clone()),
+            }
+        }
+        () = attempt.inner.ctx.kill.cancelled() => return Posted::Not(End::LetGo),
+    };
+    match result {
+        Ok(submitted) => Posted::Accepted(submitted.prompt_id),
+        Err(error) => refused(attempt, graph, error).await,
+    }
+}
+
+async fn refused(attempt: &Attempt, graph: &Graph, error: SubmitError) -> Posted {
+    let name = &attempt.server_name;
+    let lost = |what: &str| UserError::new(ErrorCode::ServerLost, format!("{name} {what}."));
+    match error {
+        SubmitError::Unknown(error) => {
+            tracing::info!(job = %attempt.waiting.job.id, server = %name, error = %error.chain(), "it is unknown whether the prompt was queued");
+            Posted::Unproven
+        }
+        SubmitError::NotSent(error) => {
+            let trouble = pool::trouble(&error);
+            if error.kind() == ErrorKind::Rejected {
+                // The call itself was wrong (a graph that cannot be written): no server would take it.
+                return Posted::Not(End::Failed(UserError::new(ErrorCode::WorkflowInvalid, error.to_string())));
+            }
+            attempt.session.suffered(trouble, error.to_string());
+            if trouble != Trouble::Refused {
+                attempt.session.job_failed();
+            }
+            Posted::Not(match trouble {
+                // It answers probes but not prompts: that may never change.
+                Trouble::Incompatible => End::Again(lost("did not answer like ComfyUI")),
+                _ => End::not_here(lost("could not be reached")),
+            })
+        }
+        SubmitError::Unauthorized(error) => {
+            attempt.session.suffered(Trouble::Unauthorized, error.to_string());
+            attempt.session.job_failed();
+            Posted::Not(End::not_here(lost("refuses the hub's credentials")))
+        }
+        SubmitError::TooLarge => {
+            let message = format!("The workflow is larger than {name} accepts.");
+            Posted::Not(End::Elsewhere(UserError::new(ErrorCode::WorkflowInvalid, message)))
+        }
+        SubmitError::Rejected(rejection) => Posted::Not(rejected(attempt, &rejection)),
+        SubmitError::PartiallyAccepted { prompt_id, rejection } => {
+            // What is left of the graph is queued: it must not run.
+            attempt.session.withdraw(&prompt_id).await;
+            tracing::debug!(nodes = graph.len(), "a prompt was accepted in part");
+            Posted::Not(rejected(attempt, &rejection))
+        }
+    }
+}
+
+fn rejected(attempt: &Attempt, rejection: &Rejection) -> End {
+    let name = &attempt.server_name;
+    if rejection.missing.is_empty() {
+        return End::Failed(
+            UserError::new(ErrorCode::WorkflowInvalid, format!("The workflow cannot run: {}", rejection.message))
+                .with_hint("Whoever runs the hub must mend the workflow or its render type."),
+        );
+    }
+    let own_upload = rejection.missing.iter().all(|missing| matches!(missing, MissingResource::InputImage { .. }));
+    if let Some(recipe) = attempt.waiting.job.recipe.as_ref().filter(|_| !own_upload) {
+        attempt.session.lacks_for(recipe.workflow_id);
+    }
+    let lacking = rejection.missing.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    End::Elsewhere(
+        UserError::new(ErrorCode::NoCompatibleServer, format!("{name} lacks: {lacking}."))
+            .with_hint("Install what is missing on a server, or choose another render type."),
+    )
+}

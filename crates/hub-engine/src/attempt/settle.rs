@@ -1,0 +1,162 @@
+//! The end of an attempt: writes the outcome, then tells the board, then the queue.
+//!
+//! The store decides. When it says that the attempt does not own the job any more, the job is read again
+//! and the board follows it.
+
+use std::sync::Arc;
+
+use hub_core::{
+    error::{ErrorCode, UserError},
+    job::{self, Job, JobState, JobStateKind},
+};
+use hub_store::NewArtifact;
+
+use super::Attempt;
+use crate::{background::Inner, persist, schedule::Waiting};
+
+/// How an attempt ended.
+pub(super) enum End {
+    /// With these files, stored already.
+    Succeeded(Vec<NewArtifact>),
+    /// The job cannot be done.
+    Failed(UserError),
+    /// Not on this server, by no fault that counts: try again when some server can.
+    NotHere(UserError),
+    /// By the server's fault: try again, rather elsewhere.
+    Again(UserError),
+    /// This server must not get it again.
+    Elsewhere(UserError),
+    /// Somebody cancelled the job; the store knows.
+    Cancelled {
+        /// Whether the prompt may be on the server.
+        posted: bool,
+    },
+    /// Another attempt, or nobody, owns the job.
+    Superseded,
+    /// The hub lets go: the prompt keeps running and is found again.
+    LetGo,
+}
+
+impl End {
+    pub(super) fn not_here(why: UserError) -> Self {
+        Self::NotHere(why)
+    }
+}
+
+/// Writes and tells how the attempt ended.
+pub(super) async fn settle(mut attempt: Attempt, end: End) {
+    let inner = attempt.inner.clone();
+    let (ctx, job, number) = (&inner.ctx, attempt.waiting.job.id, attempt.at.number);
+    match end {
+        End::Succeeded(artifacts) => {
+            match persist::settle(ctx, || ctx.store.job_succeed(job, number, &artifacts)).await {
+                Some(Some(_)) => {
+                    tracing::info!(job = %job, server = %attempt.server_name, attempt = number, files = artifacts.len(), "job succeeded");
+                    inner.board.end(job, JobStateKind::Succeeded);
+                }
+                Some(None) => catch_up(&inner, &attempt.waiting).await,
+                None => {
+                    let error = UserError::new(ErrorCode::Storage, "The result could not be stored.")
+                        .with_hint("The hub's log says more.");
+                    fail(&attempt, &error).await;
+                }
+            }
+        }
+        End::Failed(error) => fail(&attempt, &error).await,
+        End::NotHere(why) => again(attempt, why, false, false).await,
+        End::Again(why) => again(attempt, why, true, false).await,
+        End::Elsewhere(why) => again(attempt, why, true, true).await,
+        End::Cancelled { posted } => {
+            if posted {
+                attempt.session.withdraw(&attempt.prompt_id).await;
+            }
+            attempt.slot = None;
+        }
+        End::Superseded => {
+            attempt.slot = None;
+            catch_up(&inner, &attempt.waiting).await;
+        }
+        End::LetGo => {}
+    }
+}
+
+async fn fail(attempt: &Attempt, error: &UserError) {
+    let (ctx, job, number) = (&attempt.inner.ctx, attempt.waiting.job.id, attempt.at.number);
+    match persist::settle(ctx, || ctx.store.job_fail(job, Some(number), error)).await {
+        Some(true) => {
+            tracing::info!(job = %job, server = %attempt.server_name, attempt = number, code = %error.code, error = %error.message, "job failed");
+            attempt.inner.board.end(job, JobStateKind::Failed);
+        }
+        Some(false) => catch_up(&attempt.inner, &attempt.waiting).await,
+        // Nothing can be written: off the board, so that it is adopted again later.
+        None => attempt.inner.board.drop_silently(job),
+    }
+}
+
+/// Puts the job back into the queue, or fails it when it failed too often.
+async fn again(mut attempt: Attempt, why: UserError, counts: bool, exclude: bool) {
+    let inner = attempt.inner.clone();
+    let (ctx, job, number) = (&inner.ctx, attempt.waiting.job.id, attempt.at.number);
+    attempt.waiting.failures += u32::from(counts);
+    let failures = attempt.waiting.failures;
+    if counts && failures >= ctx.config.attempts_max {
+        let message = match failures {
+            1 => why.message.clone(),
+            _ => format!("The job failed {failures} times by the fault of servers. {}", why.message),
+        };
+        return fail(&attempt, &UserError { message, ..why }).await;
+    }
+    let server = attempt.at.server;
+    match persist::settle(ctx, || ctx.store.job_requeue(job, number, &why, exclude.then_some(server))).await {
+        Some(true) => {}
+        Some(false) => return catch_up(&inner, &attempt.waiting).await,
+        None => return inner.board.drop_silently(job),
+    }
+    tracing::info!(job = %job, server = %attempt.server_name, attempt = number, why = %why.message, "job goes back to the queue");
+    if exclude {
+        attempt.waiting.job.excluded.push(server);
+    }
+    attempt.waiting.avoid = Some(server);
+    show_requeued(&inner, &mut attempt.waiting);
+    // The place first, so that the queue finds it free.
+    attempt.slot = None;
+    inner.dispatch.enqueue(attempt.waiting.clone());
+}
+
+fn show_requeued(inner: &Inner, waiting: &mut Waiting) {
+    waiting.job.state = JobState::Queued;
+    inner.board.update(waiting.job.id, |progress| {
+        progress.state = JobStateKind::Queued;
+        progress.server = None;
+        progress.fraction = 0.0;
+        progress.steps = None;
+        progress.node = None;
+        progress.preview = None;
+        true
+    });
+}
+
+/// The store says that this attempt does not own the job: believe it.
+async fn catch_up(inner: &Inner, waiting: &Waiting) {
+    let (ctx, job) = (&inner.ctx, waiting.job.id);
+    match persist::settle(ctx, || ctx.store.job_get(job)).await {
+        Some(Some(stored)) if stored.state.kind().is_terminal() => drop(inner.board.end(job, stored.state.kind())),
+        // Owned by nobody here: whoever looks for orphans takes it up.
+        Some(_) => inner.board.drop_silently(job),
+        None => {}
+    }
+}
+
+/// Requeues a job whose server is not in the pool any more.
+pub(super) async fn requeue_orphan(inner: Arc<Inner>, job: Job, at: job::Attempt) {
+    let ctx = &inner.ctx;
+    let why = UserError::new(ErrorCode::ServerLost, "The server that had the job is not in the pool any more.");
+    let mut waiting = Waiting::from(job);
+    let id = waiting.job.id;
+    if persist::settle(ctx, || ctx.store.job_requeue(id, at.number, &why, None)).await == Some(true) {
+        show_requeued(&inner, &mut waiting);
+        inner.dispatch.enqueue(waiting);
+    } else {
+        catch_up(&inner, &waiting).await;
+    }
+}

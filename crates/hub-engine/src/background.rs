@@ -1,0 +1,204 @@
+//! The door of the background work: what the engine's request side may ask of it.
+//!
+//! Owns the wiring of board, dispatcher, pool, attempts and reconcilers, and their common end. Never
+//! plans, never answers an edge by itself. Everything behind it follows one rule: the store is asked
+//! first and told the truth, then memory follows; a job's end is published once, after it is stored.
+
+use std::{sync::Arc, time::Duration};
+
+use hub_core::{
+    caller::Caller,
+    error::UserError,
+    ids::{JobId, ServerId},
+    job::{Job, JobState, JobStateKind},
+};
+use tokio::sync::broadcast;
+
+use crate::{
+    JobProgress, JobWatch, ServerView,
+    attempt::{self, Registry, prepare::GraphCache},
+    context::Context,
+    dispatch::{self, DispatchHandle},
+    events::Board,
+    persist, planner,
+    pool::Pool,
+    reconcile,
+};
+
+/// Longest wait for tasks that have been told to let go, at shutdown.
+const LET_GO_LIMIT: Duration = Duration::from_secs(3);
+
+/// Handle on the background work; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Background {
+    inner: Arc<Inner>,
+}
+
+/// What the parts of the background work share.
+pub(crate) struct Inner {
+    pub(crate) ctx: Arc<Context>,
+    pub(crate) board: Board,
+    pub(crate) dispatch: DispatchHandle,
+    pub(crate) pool: Pool,
+    pub(crate) attempts: Registry,
+    pub(crate) graphs: GraphCache,
+}
+
+impl Background {
+    /// Opens the sessions, starts the dispatcher and the reconcilers, and takes up every job that an
+    /// earlier process left unfinished.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub(crate) async fn start(ctx: Arc<Context>) -> Result<Self, UserError> {
+        let (dispatch, orders) = dispatch::channel();
+        let pool = Pool::new(dispatch.clone());
+        let inner = Arc::new(Inner {
+            board: Board::new(),
+            dispatch,
+            pool,
+            attempts: Registry::default(),
+            graphs: GraphCache::default(),
+            ctx,
+        });
+        let background = Self { inner: inner.clone() };
+        let ctx = &inner.ctx;
+        inner.pool.reload(ctx).await?;
+        // Adopted before the dispatcher runs, so that what is on a server counts there from the first decision.
+        let planning = reconcile::restart::adopt_all(&inner).await?;
+        ctx.tasks.spawn(inner.board.flusher(ctx.kill.clone()));
+        ctx.tasks.spawn(dispatch::run(inner.clone(), orders));
+        for job in planning {
+            background.resume_planning(job);
+        }
+        ctx.tasks.spawn(reconcile::run(background.clone()));
+        Ok(background)
+    }
+
+    pub(crate) fn inner(&self) -> &Arc<Inner> {
+        &self.inner
+    }
+
+    /// Has the planner go on with a job whose planning was cut short.
+    pub(crate) fn resume_planning(&self, job: Job) {
+        self.planning(&job);
+        self.inner.ctx.tasks.spawn(planner::resume(self.inner.ctx.clone(), self.clone(), job));
+    }
+
+    /// Puts a stored job that is being planned on the board.
+    pub(crate) fn planning(&self, job: &Job) {
+        self.inner.board.open(JobProgress::of(job));
+    }
+
+    /// Takes a stored job that waits for a server. Call it after the commit, once.
+    pub(crate) fn enqueue(&self, job: Job) {
+        self.inner.enqueue(job);
+    }
+
+    /// Publishes the end of a job that ended outside of an attempt: a text answer, a plan that failed.
+    pub(crate) fn finished(&self, job: &Job) {
+        self.inner.board.end(job.id, job.state.kind());
+    }
+
+    /// Follows a job as read from the store. A job that the board does not know is answered as given,
+    /// once: when it was read unfinished, it ended in between, and the store has its end.
+    pub(crate) fn watch(&self, job: &Job) -> JobWatch {
+        self.inner.board.watch(job.id).unwrap_or_else(|| Board::told(JobProgress::of(job)))
+    }
+
+    /// The newest progress of a job that has not ended.
+    pub(crate) fn progress(&self, job: JobId) -> Option<JobProgress> {
+        self.inner.board.progress(job)
+    }
+
+    /// Ids of jobs that changed.
+    pub(crate) fn changes(&self) -> broadcast::Receiver<JobId> {
+        self.inner.board.changes()
+    }
+
+    /// Cancels a job: in the store first, then on the server that has it. A job that has ended stays as
+    /// it is.
+    ///
+    /// # Errors
+    /// When the store cannot be written; the job then goes on.
+    pub(crate) async fn cancel(&self, job: JobId) -> Result<(), UserError> {
+        let inner = &self.inner;
+        let Some(attempt) = persist::user(&inner.ctx, || inner.ctx.store.job_cancel(job)).await? else {
+            return Ok(());
+        };
+        inner.board.end(job, JobStateKind::Cancelled);
+        inner.dispatch.forget(job);
+        if !inner.attempts.cancel(job)
+            && let Some(attempt) = attempt
+            && let Some(session) = inner.pool.session(attempt.server)
+        {
+            // Nobody follows it (its attempt just let go), but it may still be on the server.
+            let prompt = attempt.prompt_id.to_string();
+            inner.ctx.tasks.spawn(async move { session.withdraw(&prompt).await });
+        }
+        Ok(())
+    }
+
+    /// All servers, enabled or not, with their live state.
+    pub(crate) fn servers(&self) -> Vec<ServerView> {
+        self.inner.pool.views(|server: ServerId| self.inner.dispatch.in_flight(server))
+    }
+
+    /// Tells that a server was added, changed or deleted in the store.
+    ///
+    /// # Errors
+    /// When the store cannot be read; the sessions then stay as they are.
+    pub(crate) async fn servers_changed(&self) -> Result<(), UserError> {
+        self.inner.pool.reload(&self.inner.ctx).await?;
+        self.inner.dispatch.nudge();
+        Ok(())
+    }
+
+    /// Jobs that wait for a server.
+    pub(crate) fn queue_len(&self) -> usize {
+        self.inner.dispatch.len()
+    }
+
+    /// Jobs of one caller that wait for a server.
+    pub(crate) fn queue_len_of(&self, caller: &Caller) -> usize {
+        self.inner.dispatch.len_of(caller)
+    }
+
+    /// Stops assigning, gives attempts `grace` to end, then lets go of the rest: their prompts keep
+    /// running and are found again at the next start.
+    pub(crate) async fn shutdown(&self, grace: Duration) {
+        let ctx = &self.inner.ctx;
+        ctx.stop.cancel();
+        if tokio::time::timeout(grace, self.inner.attempts.idle()).await.is_err() {
+            tracing::info!("attempts still run; they are taken up again at the next start");
+        }
+        ctx.kill.cancel();
+        ctx.tasks.close();
+        if tokio::time::timeout(LET_GO_LIMIT, ctx.tasks.wait()).await.is_err() {
+            tracing::warn!("background tasks did not end in time and are dropped");
+        }
+    }
+}
+
+impl Inner {
+    /// See [`Background::enqueue`].
+    pub(crate) fn enqueue(&self, job: Job) {
+        let mut progress = JobProgress::of(&job);
+        progress.queue_position = Some(u32::try_from(self.dispatch.len()).unwrap_or(u32::MAX));
+        self.board.open(progress);
+        self.dispatch.enqueue(job);
+    }
+
+    /// Takes up a job of the store that nobody here knows. Answers the jobs whose planning must go on.
+    pub(crate) fn adopt(self: &Arc<Self>, job: Job) -> Option<Job> {
+        match job.state {
+            JobState::Planning => return Some(job),
+            JobState::Queued => self.enqueue(job),
+            JobState::Assigned(at) | JobState::Running(at) | JobState::Collecting(at) => {
+                attempt::attach(self, job, at);
+            }
+            JobState::Succeeded | JobState::Failed(_) | JobState::Cancelled | JobState::Expired => {}
+        }
+        None
+    }
+}

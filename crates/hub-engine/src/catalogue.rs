@@ -1,0 +1,161 @@
+//! The catalogue in memory: one immutable snapshot, replaced as a whole when a row changed.
+//!
+//! Planning and tool schemas read only the snapshot; SQL is read by [`CatalogueHolder::reload`] alone,
+//! once per change. Invariant: versions only grow, and whoever sees version N sees at least what was
+//! stored when N was announced.
+
+use std::{collections::HashMap, sync::Arc};
+
+use comfyui::workflow::{Graph, Slots};
+use hub_core::{
+    catalogue::{Catalogue, RenderType, Workflow},
+    error::UserError,
+    ids::RenderTypeId,
+    server::LlmRole,
+};
+use hub_store::Store;
+use serde::Deserialize as _;
+use tokio::sync::{Mutex, watch};
+
+use crate::refusal::storage;
+
+/// Everything planning reads.
+#[derive(Debug, Default)]
+pub(crate) struct Snapshot {
+    /// What callers can choose from.
+    pub(crate) catalogue: Arc<Catalogue>,
+    /// The workflow version that each render type runs; absent when it was deleted or never imported.
+    workflows: HashMap<RenderTypeId, Arc<Runnable>>,
+}
+
+/// A workflow version with its slots, read once.
+#[derive(Debug)]
+pub(crate) struct Runnable {
+    pub(crate) workflow: Workflow,
+    pub(crate) slots: Slots,
+}
+
+impl Runnable {
+    /// Reads the slots as stored. Stored ones that do not read (of an older shape) are detected anew.
+    pub(crate) fn new(workflow: Workflow) -> Self {
+        let slots = Slots::deserialize(&workflow.slots).unwrap_or_else(|_| {
+            Graph::parse(&workflow.graph).map(|graph| comfyui::workflow::slots::detect(&graph)).unwrap_or_default()
+        });
+        Self { workflow, slots }
+    }
+}
+
+impl Snapshot {
+    /// A snapshot of given parts; for tests and reloads.
+    pub(crate) fn new(catalogue: Catalogue, workflows: HashMap<RenderTypeId, Arc<Runnable>>) -> Self {
+        Self { catalogue: Arc::new(catalogue), workflows }
+    }
+
+    /// The workflow version that a render type runs.
+    pub(crate) fn runnable(&self, render_type: &RenderType) -> Option<&Runnable> {
+        self.workflows.get(&render_type.id).map(|runnable| &**runnable)
+    }
+}
+
+/// Holds the newest snapshot; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct CatalogueHolder(Arc<Holder>);
+
+struct Holder {
+    current: watch::Sender<Arc<Snapshot>>,
+    version: watch::Sender<u64>,
+    /// Reloads take turns, so that an older reading never replaces a newer one.
+    turn: Mutex<()>,
+}
+
+impl Default for CatalogueHolder {
+    fn default() -> Self {
+        let empty = Arc::new(Snapshot::default());
+        Self(Arc::new(Holder {
+            current: watch::Sender::new(empty),
+            version: watch::Sender::new(0),
+            turn: Mutex::new(()),
+        }))
+    }
+}
+
+impl CatalogueHolder {
+    /// The newest snapshot.
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
+        self.0.current.borrow().clone()
+    }
+
+    /// The newest catalogue.
+    pub(crate) fn catalogue(&self) -> Arc<Catalogue> {
+        self.0.current.borrow().catalogue.clone()
+    }
+
+    /// Tells the version whenever it changes.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.0.version.subscribe()
+    }
+
+    /// Reads everything anew and announces the next version.
+    pub(crate) async fn reload(&self, store: &Store) -> Result<(), UserError> {
+        let _turn = self.0.turn.lock().await;
+        let (catalogue, workflows) = self.read(store).await?;
+        let version = catalogue.version;
+        self.0.current.send_replace(Arc::new(Snapshot::new(catalogue, workflows)));
+        self.0.version.send_replace(version);
+        Ok(())
+    }
+
+    async fn read(&self, store: &Store) -> Result<(Catalogue, HashMap<RenderTypeId, Arc<Runnable>>), UserError> {
+        let mut render_types = store.render_type_list().await.map_err(storage)?;
+        render_types.sort_by(|a, b| a.name.cmp(&b.name));
+        let mut styles = store.style_list().await.map_err(storage)?;
+        styles.sort_by(|a, b| (&a.category, &a.name).cmp(&(&b.category, &b.name)));
+        let servers = store.server_list().await.map_err(storage)?;
+        let workflows = workflows_of(store, &render_types).await?;
+        let version = *self.0.version.borrow() + 1;
+        let catalogue = Catalogue {
+            version,
+            render_types,
+            styles,
+            can_enhance: is_served(store, LlmRole::Enhance).await?,
+            can_describe: is_served(store, LlmRole::Describe).await?,
+            enabled_servers: servers.iter().filter(|server| server.enabled).count(),
+        };
+        Ok((catalogue, workflows))
+    }
+}
+
+async fn workflows_of(
+    store: &Store,
+    render_types: &[RenderType],
+) -> Result<HashMap<RenderTypeId, Arc<Runnable>>, UserError> {
+    let latest: HashMap<String, Arc<Runnable>> = store
+        .workflow_list()
+        .await
+        .map_err(storage)?
+        .into_iter()
+        .map(|workflow| (workflow.name.clone(), Arc::new(Runnable::new(workflow))))
+        .collect();
+    let mut found = HashMap::with_capacity(render_types.len());
+    for render_type in render_types {
+        let newest = latest.get(&render_type.workflow).cloned();
+        let workflow = match (render_type.workflow_version, newest) {
+            (Some(pinned), Some(newest)) if newest.workflow.version == pinned => Some(newest),
+            (Some(pinned), _) => {
+                let stored = store.workflow_version(&render_type.workflow, pinned).await.map_err(storage)?;
+                stored.map(|workflow| Arc::new(Runnable::new(workflow)))
+            }
+            (None, newest) => newest,
+        };
+        if let Some(workflow) = workflow {
+            found.insert(render_type.id, workflow);
+        }
+    }
+    Ok(found)
+}
+
+async fn is_served(store: &Store, role: LlmRole) -> Result<bool, UserError> {
+    let Some(assignment) = store.llm_assignment(role).await.map_err(storage)? else { return Ok(false) };
+    let servers = store.llm_server_list().await.map_err(storage)?;
+    Ok(servers.iter().any(|server| server.id == assignment.server && server.enabled))
+}

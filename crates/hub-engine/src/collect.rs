@@ -1,0 +1,133 @@
+//! Fetches what a finished prompt produced and stores it, the primary pictures first.
+//!
+//! Owns the choice and order of files: kept results if there are any, else previews; the workflow's
+//! output nodes first, then by node, each in the order the node listed them. Writes no job state.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use comfyui::{Client, Error, ErrorKind, HistoryEntry, OutputFile, wire::FileKind};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use hub_core::{
+    error::{ErrorCode, UserError},
+    job::Job,
+    recipe::Recipe,
+};
+use hub_store::NewArtifact;
+
+use crate::{
+    artifacts::{OutputMeta, VaultError},
+    context::Context,
+};
+
+/// Files fetched at the same time.
+const FETCHES_PARALLEL: usize = 4;
+/// Most files of one job that are kept.
+const FILES_MAX: usize = 256;
+/// Pauses before a file is fetched again.
+const RETRY_PAUSES: [Duration; 3] =
+    [Duration::from_millis(100), Duration::from_millis(400), Duration::from_millis(1500)];
+
+/// Why there is no result.
+pub(crate) enum CollectFailure {
+    /// The job is to blame, or the hub's own store.
+    Job(UserError),
+    /// The server did not hand out a file.
+    Server(Error),
+}
+
+/// Fetches and stores the files of a finished prompt.
+pub(crate) async fn collect(
+    ctx: &Context,
+    client: &Client,
+    entry: &HistoryEntry,
+    output_nodes: Vec<&str>,
+    job: &Job,
+) -> Result<Vec<NewArtifact>, CollectFailure> {
+    let files = choose(entry, &output_nodes);
+    if files.is_empty() {
+        return Err(CollectFailure::Job(
+            UserError::new(ErrorCode::NoOutput, "The workflow ran but saved no file.")
+                .with_hint("Whoever runs the hub must give the workflow a node that saves its result."),
+        ));
+    }
+    let Some(recipe) = &job.recipe else {
+        return Err(CollectFailure::Job(UserError::new(ErrorCode::Internal, "The job has no plan.")));
+    };
+    let fetches: Vec<_> = (0_u32..)
+        .zip(files)
+        .map(|(position, (node, file))| take(ctx, client, job, recipe, position, node, file))
+        .collect();
+    stream::iter(fetches).buffered(FETCHES_PARALLEL).try_collect().await
+}
+
+/// One file, from the server into the vault.
+async fn take(
+    ctx: &Context,
+    client: &Client,
+    job: &Job,
+    recipe: &Recipe,
+    position: u32,
+    node: &str,
+    file: &OutputFile,
+) -> Result<NewArtifact, CollectFailure> {
+    let bytes = fetch(client, file).await.map_err(|error| blame(error, file))?;
+    let meta = OutputMeta { job: job.id, node: Some(node), position, seed: Some(recipe.seed), recipe };
+    store(ctx, bytes, meta).await.map_err(|error| CollectFailure::Job(error.into()))
+}
+
+/// Node and file of each result, in order.
+fn choose<'h>(entry: &'h HistoryEntry, output_nodes: &[&str]) -> Vec<(&'h str, &'h OutputFile)> {
+    let of = |kind: FileKind| entry.files().filter(|(_, file)| file.kind == kind).collect::<Vec<_>>();
+    let mut files = of(FileKind::Output);
+    if files.is_empty() {
+        files = of(FileKind::Temp);
+    }
+    // Stable: files of one node keep their order. Nodes that were expanded at run time count as their parent.
+    let rank = |node: &str| {
+        let is = |wanted: &&&str| {
+            **wanted == node || node.strip_prefix(**wanted).is_some_and(|rest| rest.starts_with(['.', ':']))
+        };
+        output_nodes.iter().position(|wanted| is(&wanted)).unwrap_or(output_nodes.len())
+    };
+    files.sort_by_key(|(node, _)| rank(node));
+    files.truncate(FILES_MAX);
+    files
+}
+
+async fn fetch(client: &Client, file: &OutputFile) -> Result<Bytes, Error> {
+    for pause in RETRY_PAUSES {
+        match client.view(file).await {
+            Ok(bytes) => return Ok(bytes),
+            // Just written files can be late on shared disks.
+            Err(error) if matches!(error.kind(), ErrorKind::Transient | ErrorKind::Gone) => {
+                tracing::debug!(error = %error.chain(), "a result is fetched again");
+                tokio::time::sleep(pause).await;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    client.view(file).await
+}
+
+fn blame(error: Error, file: &OutputFile) -> CollectFailure {
+    if error.kind() == ErrorKind::Gone {
+        let message = format!("The workflow ran, but its file {} is not on the server.", file.filename);
+        return CollectFailure::Job(UserError::new(ErrorCode::NoOutput, message));
+    }
+    CollectFailure::Server(error)
+}
+
+/// Stores a file; storing is by content, so doing it again is harmless.
+async fn store(ctx: &Context, bytes: Bytes, meta: OutputMeta<'_>) -> Result<NewArtifact, VaultError> {
+    for pause in RETRY_PAUSES {
+        match ctx.vault.store_output(bytes.clone(), meta).await {
+            Ok(artifact) => return Ok(artifact),
+            Err(error) => {
+                tracing::warn!(job = %meta.job, error = %error, "a result is stored again");
+                tokio::time::sleep(pause).await;
+            }
+        }
+    }
+    ctx.vault.store_output(bytes, meta).await
+}

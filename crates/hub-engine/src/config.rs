@@ -1,0 +1,76 @@
+//! The engine's limits and policies, with their defaults.
+
+use std::time::Duration;
+
+use url::Url;
+
+/// Which addresses input pictures may be fetched from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InputPolicy {
+    /// Fetch from loopback, private and link-local addresses. Default off.
+    pub allow_private: bool,
+    /// Hosts that are always allowed, by name.
+    pub allowed_hosts: Vec<String>,
+    /// Longest time for one fetch. Default 30 s.
+    pub timeout: Duration,
+}
+
+impl Default for InputPolicy {
+    fn default() -> Self {
+        Self { allow_private: false, allowed_hosts: Vec::new(), timeout: Duration::from_secs(30) }
+    }
+}
+
+/// Limits of the engine.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EngineConfig {
+    /// Address under which others reach the hub, for links to pictures. `None`: as the request says.
+    pub public_url: Option<Url>,
+    /// Address the hub listens on: pictures under it are its own. `None`: it does not listen.
+    pub listen_url: Option<Url>,
+    /// Jobs that may wait in all. Default 10 000.
+    pub queue_max: usize,
+    /// Jobs that one caller may have waiting. Default 1 000.
+    pub queue_max_per_caller: usize,
+    /// Longest wait in the queue before a job expires. Default 24 h.
+    pub queue_wait_limit: Duration,
+    /// Longest time for the enhancement of one prompt; beyond it the plain prompt is used. Default 60 s.
+    pub enhance_budget: Duration,
+    /// Longest time for a description. Default 300 s.
+    pub describe_budget: Duration,
+    /// Attempts that may fail for the server's fault before the job fails. Default 3.
+    pub attempts_max: u32,
+    /// Window in which an identical call of the same caller finds the first one's job. Default 120 s.
+    pub repeat_window: Duration,
+    /// How often a running prompt is polled beside its socket. Default 5 s.
+    pub poll_interval: Duration,
+    /// How often a server is probed. Default 10 s.
+    pub probe_interval: Duration,
+    /// Input pictures by URL.
+    pub input: InputPolicy,
+    /// Days that finished jobs are kept; `None` keeps them for ever. Default `None`.
+    pub retention_days: Option<u32>,
+    /// Have servers send pictures of the unfinished work. Default on.
+    pub live_previews: bool,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self {
+            public_url: None,
+            listen_url: None,
+            queue_max: 10_000,
+            queue_max_per_caller: 1_000,
+            queue_wait_limit: Duration::from_hours(24),
+            enhance_budget: Duration::from_mins(1),
+            describe_budget: Duration::from_mins(5),
+            attempts_max: 3,
+            repeat_window: Duration::from_mins(2),
+            poll_interval: Duration::from_secs(5),
+            probe_interval: Duration::from_secs(10),
+            input: InputPolicy::default(),
+            retention_days: None,
+            live_previews: true,
+        }
+    }
+}

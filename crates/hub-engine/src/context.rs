@@ -1,0 +1,55 @@
+//! What every part of the engine works with. Owns nothing but the handles; each is a cheap clone.
+//!
+//! Two tokens end the background work: `stop` means "take nothing new, let go where work can be found
+//! again", `kill` means "return now".
+
+use std::sync::Arc;
+
+use hub_core::clock::SharedClock;
+use hub_store::Store;
+use object_store::ObjectStore;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    EngineConfig,
+    artifacts::{Fetcher, Vault},
+    catalogue::CatalogueHolder,
+    llm::Llm,
+    submit::RecentCalls,
+};
+
+/// The engine's shared handles.
+pub(crate) struct Context {
+    pub(crate) config: EngineConfig,
+    pub(crate) store: Store,
+    pub(crate) clock: SharedClock,
+    pub(crate) vault: Vault,
+    pub(crate) catalogue: CatalogueHolder,
+    pub(crate) llm: Llm,
+    pub(crate) fetcher: Fetcher,
+    pub(crate) recent_calls: RecentCalls,
+    pub(crate) tasks: TaskTracker,
+    /// Soft: take nothing new, let go of what can be found again.
+    pub(crate) stop: CancellationToken,
+    /// Hard: return now.
+    pub(crate) kill: CancellationToken,
+}
+
+impl Context {
+    /// Handles over a store and an object store. Nothing is read or started yet.
+    pub(crate) fn new(config: EngineConfig, store: Store, objects: Arc<dyn ObjectStore>, clock: SharedClock) -> Self {
+        Self {
+            vault: Vault::new(objects, store.clone()),
+            catalogue: CatalogueHolder::default(),
+            llm: Llm::default(),
+            fetcher: Fetcher::new(config.input.clone()),
+            recent_calls: RecentCalls::default(),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            kill: CancellationToken::new(),
+            config,
+            store,
+            clock,
+        }
+    }
+}

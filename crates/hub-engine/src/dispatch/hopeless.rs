@@ -1,0 +1,79 @@
+//! Ends a job that every enabled server failed to do, saying what went wrong where.
+
+use std::sync::Arc;
+
+use hub_core::{
+    error::{ErrorCode, UserError},
+    job::{Job, JobStateKind},
+};
+
+use crate::{background::Inner, persist};
+
+/// Fails the job with the reasons of its attempts.
+pub(super) async fn end(inner: Arc<Inner>, job: Job) {
+    let Some(rows) = persist::settle(&inner.ctx, || inner.ctx.store.job_attempts(job.id)).await else {
+        return inner.board.drop_silently(job.id);
+    };
+    let reasons = rows.into_iter().filter_map(|row| row.error).collect();
+    let error = verdict(reasons);
+    let failed = persist::settle(&inner.ctx, || inner.ctx.store.job_fail(job.id, None, &error)).await;
+    match failed {
+        Some(true) => {
+            tracing::info!(job = %job.id, code = %error.code, "no server is left for the job");
+            inner.board.end(job.id, JobStateKind::Failed);
+        }
+        // Cancelled or expired in the meantime, by somebody who told the board.
+        Some(false) => {}
+        None => inner.board.drop_silently(job.id),
+    }
+}
+
+/// One error out of many: a fault at work outweighs a lack of files, that outweighs a lost server, and the
+/// newest speaks for all.
+fn verdict(mut reasons: Vec<UserError>) -> UserError {
+    // What says least about the job goes first, unless it is all there is.
+    for weak in [ErrorCode::ServerLost, ErrorCode::NoCompatibleServer] {
+        if reasons.iter().any(|reason| reason.code != weak) {
+            reasons.retain(|reason| reason.code != weak);
+        }
+    }
+    let lacks_only = reasons.iter().all(|reason| reason.code == ErrorCode::NoCompatibleServer);
+    let Some(newest) = reasons.last().cloned() else {
+        return UserError::new(ErrorCode::NoCompatibleServer, "No enabled server can run this job.");
+    };
+    let mut told: Vec<&str> = Vec::new();
+    for reason in &reasons {
+        if !told.contains(&reason.message.as_str()) {
+            told.push(&reason.message);
+        }
+    }
+    let message = told.join(" ");
+    let message = if lacks_only { format!("No server can run this workflow. {message}") } else { message };
+    UserError { message, ..newest }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lack(server: &str) -> UserError {
+        UserError::new(ErrorCode::NoCompatibleServer, format!("{server} lacks the model file x."))
+    }
+
+    #[test]
+    fn lacking_servers_are_all_named() {
+        let error = verdict(vec![lack("gpu-1"), lack("gpu-2"), lack("gpu-1")]);
+        assert_eq!(error.code, ErrorCode::NoCompatibleServer);
+        assert_eq!(
+            error.message,
+            "No server can run this workflow. gpu-1 lacks the model file x. gpu-2 lacks the model file x."
+        );
+    }
+
+    #[test]
+    fn a_fault_at_work_outweighs_a_lack() {
+        let memory = UserError::new(ErrorCode::OutOfMemory, "The GPU of gpu-2 ran out of memory.");
+        assert_eq!(verdict(vec![memory.clone(), lack("gpu-1")]), memory);
+        assert_eq!(verdict(Vec::new()).code, ErrorCode::NoCompatibleServer);
+    }
+}

@@ -1,0 +1,187 @@
+//! The engine's door: what the edges may call. Here: its life, and jobs; files and administration are in
+//! the modules below.
+
+mod admin;
+mod checks;
+mod files;
+
+use std::{sync::Arc, time::Duration};
+
+use hub_core::{
+    caller::Caller,
+    catalogue::Catalogue,
+    clock::SharedClock,
+    error::{ErrorCode, UserError},
+    ids::JobId,
+    job::Job,
+    request::ToolCall,
+};
+use hub_store::Store;
+use object_store::ObjectStore;
+use tokio::sync::{broadcast, watch};
+
+use crate::{
+    EngineConfig, JobView, JobWatch, Submitted, background::Background, context::Context, refusal::storage, submit,
+};
+
+/// Handle on the engine; cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    ctx: Arc<Context>,
+    background: Background,
+}
+
+impl Engine {
+    /// Starts the background work: sessions with all enabled servers, the dispatcher, reconcilers;
+    /// re-attaches to what was running before.
+    ///
+    /// # Errors
+    /// `storage` when the store cannot be read.
+    pub async fn start(
+        config: EngineConfig,
+        store: Store,
+        objects: Arc<dyn ObjectStore>,
+        clock: SharedClock,
+    ) -> Result<Self, UserError> {
+        let ctx = Arc::new(Context::new(config, store, objects, clock));
+        ctx.catalogue.reload(&ctx.store).await?;
+        let background = Background::start(ctx.clone()).await?;
+        Ok(Self { inner: Arc::new(Inner { ctx, background }) })
+    }
+
+    /// Stops taking work, gives attempts `grace` to end or let go (their prompts keep running and
+    /// are found again at the next start), then ends all background work.
+    pub async fn shutdown(&self, grace: Duration) {
+        self.inner.background.shutdown(grace).await;
+    }
+
+    /// Limits and policies in force.
+    pub fn config(&self) -> &EngineConfig {
+        &self.ctx().config
+    }
+
+    /// For reads: edges go straight to the store.
+    pub fn store(&self) -> &Store {
+        &self.ctx().store
+    }
+
+    /// What callers can choose from, as of now.
+    pub fn catalogue(&self) -> Arc<Catalogue> {
+        self.ctx().catalogue.catalogue()
+    }
+
+    /// Tells the catalogue's version whenever it changes.
+    pub fn catalogue_changes(&self) -> watch::Receiver<u64> {
+        self.ctx().catalogue.changes()
+    }
+
+    /// Plans and stores a job. The job is committed when this returns.
+    ///
+    /// # Errors
+    /// The caller's faults by argument, with valid values; `queue_full` with the time to wait;
+    /// `not_configured`; `no_server`; `storage`.
+    pub async fn submit(&self, caller: &Caller, call: ToolCall) -> Result<Submitted, UserError> {
+        submit::submit(&self.inner.ctx, &self.inner.background, caller, call).await
+    }
+
+    /// Follows a job; one that has ended (or is unknown to the background) answers its end at once.
+    ///
+    /// # Errors
+    /// `unknown_job`; `storage`.
+    pub async fn watch(&self, job: JobId) -> Result<JobWatch, UserError> {
+        let mut row = self.job(job).await?;
+        if !row.state.kind().is_terminal() && self.inner.background.progress(job).is_none() {
+            // It ended after it was read: now the store has its end.
+            row = self.job(job).await?;
+        }
+        Ok(self.inner.background.watch(&row))
+    }
+
+    /// Waits until the job ends or `limit` passes, and answers it as stored then.
+    ///
+    /// # Errors
+    /// `unknown_job`; `storage`.
+    pub async fn wait(&self, job: JobId, limit: Duration) -> Result<JobView, UserError> {
+        let mut watch = self.watch(job).await?;
+        let end = async {
+            if watch.now().state.is_terminal() {
+                return;
+            }
+            while let Some(progress) = watch.next().await {
+                if progress.state.is_terminal() {
+                    return;
+                }
+            }
+        };
+        // A wait that runs out is no error: the job goes on, and the view says so.
+        let _ended = tokio::time::timeout(limit, end).await;
+        self.view(job).await
+    }
+
+    /// A job with what belongs to it.
+    ///
+    /// # Errors
+    /// `unknown_job`; `storage`.
+    pub async fn view(&self, job: JobId) -> Result<JobView, UserError> {
+        let row = self.job(job).await?;
+        let mut views = self.views(vec![row]).await?;
+        views.pop().ok_or_else(|| unknown_job(job))
+    }
+
+    /// Views for a page of jobs, in the given order.
+    ///
+    /// # Errors
+    /// `storage`.
+    pub async fn views(&self, jobs: Vec<Job>) -> Result<Vec<JobView>, UserError> {
+        let ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
+        let mut artifacts = self.store().artifacts_of_many(&ids).await.map_err(storage)?;
+        let names = if jobs.iter().any(|job| job.server.is_some()) {
+            self.store().server_names().await.map_err(storage)?
+        } else {
+            std::collections::BTreeMap::new()
+        };
+        Ok(jobs
+            .into_iter()
+            .map(|job| JobView {
+                artifacts: artifacts.remove(&job.id).unwrap_or_default(),
+                server: job.server.and_then(|server| names.get(&server).cloned()),
+                progress: Some(&job.state)
+                    .filter(|state| !state.kind().is_terminal())
+                    .and_then(|_| self.inner.background.progress(job.id)),
+                job,
+            })
+            .collect())
+    }
+
+    /// Ids of jobs whose state or progress changed (states always; progress at most 4/s per job).
+    pub fn changes(&self) -> broadcast::Receiver<JobId> {
+        self.inner.background.changes()
+    }
+
+    /// Cancels; a job that has ended already is answered as it is.
+    ///
+    /// # Errors
+    /// `unknown_job`; `storage`, and then the job goes on.
+    pub async fn cancel(&self, job: JobId) -> Result<JobView, UserError> {
+        if !self.job(job).await?.state.kind().is_terminal() {
+            self.inner.background.cancel(job).await?;
+        }
+        self.view(job).await
+    }
+
+    fn ctx(&self) -> &Context {
+        &self.inner.ctx
+    }
+
+    async fn job(&self, id: JobId) -> Result<Job, UserError> {
+        self.store().job_get(id).await.map_err(storage)?.ok_or_else(|| unknown_job(id))
+    }
+}
+
+fn unknown_job(id: JobId) -> UserError {
+    UserError::new(ErrorCode::UnknownJob, format!("There is no job {id}."))
+}

@@ -1,0 +1,164 @@
+//! Workflow import: from a file to a stored version with its slots, and what a mode needs of a workflow.
+//!
+//! Reading and slot detection are the `comfyui` crate's; here is only what the hub makes of them.
+
+use comfyui::workflow::{Graph, SlotKind, Slots, Target, WorkflowError, format, slots};
+use hub_core::{
+    catalogue::{Mode, Workflow},
+    error::{ErrorCode, UserError},
+};
+use hub_store::Store;
+use serde_json::Value;
+
+use crate::{ImportedWorkflow, SlotView, refusal::storage};
+
+/// Reads a graph out of a file's bytes: API JSON, its wrappers, or a picture that carries one.
+///
+/// # Errors
+/// `workflow_invalid` saying what to do.
+pub(crate) fn read(bytes: &[u8]) -> Result<Graph, UserError> {
+    format::detect_and_unwrap(bytes).map(|found| found.graph).map_err(|error| refuse(&error))
+}
+
+/// Reads a graph out of JSON.
+///
+/// # Errors
+/// `workflow_invalid` saying what to do.
+pub(crate) fn read_value(value: &Value) -> Result<Graph, UserError> {
+    format::unwrap_value(value.clone()).map(|found| found.graph).map_err(|error| refuse(&error))
+}
+
+/// Stores a graph as the next version of `name`.
+///
+/// # Errors
+/// `storage`.
+pub(crate) async fn store(
+    store: &Store,
+    name: &str,
+    graph: &Graph,
+    slots: &Slots,
+    description: &str,
+) -> Result<ImportedWorkflow, UserError> {
+    let slots_json = serde_json::to_value(slots).map_err(|error| {
+        tracing::error!(error = %error, "slots cannot be written as JSON");
+        UserError::new(ErrorCode::Internal, "The workflow's slots could not be stored.")
+    })?;
+    let workflow = store.workflow_insert(name, &graph.to_value(), &slots_json, description).await.map_err(storage)?;
+    Ok(imported(workflow, slots))
+}
+
+/// Slots of a graph.
+pub(crate) fn detect(graph: &Graph) -> Slots {
+    slots::detect(graph)
+}
+
+fn imported(workflow: Workflow, slots: &Slots) -> ImportedWorkflow {
+    let problems = slots
+        .problems
+        .iter()
+        .map(|problem| match &problem.node {
+            Some(node) => format!("{} (node {node})", problem.message),
+            None => problem.message.clone(),
+        })
+        .collect();
+    let views = slots
+        .slots
+        .iter()
+        .map(|slot| SlotView {
+            kind: word(slot.kind),
+            targets: slot.targets.iter().map(address).collect(),
+            source: word(slot.source),
+        })
+        .collect();
+    ImportedWorkflow { workflow, slots: views, problems }
+}
+
+/// `node.input`, or the node alone where there is no input to set.
+fn address(target: &Target) -> String {
+    if target.input.is_empty() { target.node_id.clone() } else { format!("{}.{}", target.node_id, target.input) }
+}
+
+/// The word under which a kind is stored.
+fn word(kind: impl serde::Serialize) -> String {
+    match serde_json::to_value(kind) {
+        Ok(Value::String(word)) => word,
+        _ => String::new(),
+    }
+}
+
+/// Checks that a workflow has what requests of a mode need.
+///
+/// # Errors
+/// `workflow_invalid` naming what is missing.
+pub(crate) fn check_mode(workflow: &Workflow, slots: &Slots, mode: Mode) -> Result<(), UserError> {
+    // A prompt is no need: there are workflows that draw without one, and a call's warnings say so.
+    let needs: &[(SlotKind, &str)] = if mode.needs_input() {
+        &[(SlotKind::InputImage, "an input picture"), (SlotKind::Output, "an output")]
+    } else {
+        &[(SlotKind::Output, "an output")]
+    };
+    let missing: Vec<&str> = needs.iter().filter(|(kind, _)| !slots.has(*kind)).map(|(_, what)| *what).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let mut error = UserError::new(
+        ErrorCode::WorkflowInvalid,
+        format!(
+            "The workflow `{}` (version {}) cannot serve `{}`: it has no slot for {}.",
+            workflow.name,
+            workflow.version,
+            mode.tool(),
+            missing.join(" and ")
+        ),
+    )
+    .with_hint(
+        "Title the nodes MCP_INPUT_IMAGE and MCP_OUTPUT_IMAGE in ComfyUI, export it in API format, and import it again.",
+    );
+    error.argument = Some("workflow".to_owned());
+    Err(error)
+}
+
+fn refuse(error: &WorkflowError) -> UserError {
+    let mut told = UserError::new(ErrorCode::WorkflowInvalid, format!("The workflow is not accepted: {error}."));
+    told.argument = Some("graph".to_owned());
+    told
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::plan::fixtures::{text_to_image, upscaler};
+
+    fn workflow(graph: Value) -> (Workflow, Slots) {
+        let slots = detect(&read_value(&graph).expect("a workflow"));
+        let workflow = Workflow {
+            id: hub_core::ids::WorkflowId::new(),
+            name: "w".to_owned(),
+            version: 1,
+            graph,
+            slots: Value::Null,
+            description: String::new(),
+        };
+        (workflow, slots)
+    }
+
+    #[test]
+    fn a_mode_is_refused_naming_the_slots_that_are_missing() {
+        let (upscale, slots) = workflow(upscaler());
+        assert_eq!(check_mode(&upscale, &slots, Mode::Upscale), Ok(()));
+        let (generate, slots) = workflow(text_to_image());
+        assert_eq!(check_mode(&generate, &slots, Mode::Generate), Ok(()));
+        let error = check_mode(&generate, &slots, Mode::Edit).expect_err("no input picture");
+        assert!(error.message.contains("an input picture") && !error.message.contains("output"), "{}", error.message);
+    }
+
+    #[test]
+    fn the_editors_format_is_refused_with_the_way_to_export() {
+        let ui = json!({"nodes": [], "links": [], "version": 0.4, "last_node_id": 0});
+        let error = read_value(&ui).expect_err("the editor's format");
+        assert_eq!(error.code, ErrorCode::WorkflowInvalid);
+        assert!(error.message.contains("Export (API)"), "{}", error.message);
+    }
+}

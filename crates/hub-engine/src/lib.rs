@@ -1,0 +1,40 @@
+//! Decisions and background work: everything between an accepted request and a stored picture.
+//!
+//! Edges call [`Engine`] and nothing else here. Two straight lines meet at the `jobs` table: down, in
+//! the request, [`Engine::submit`] parses, plans and stores; across, in the background, the
+//! dispatcher assigns jobs to servers and attempts follow them to their end.
+
+mod artifacts;
+mod attempt;
+mod background;
+mod catalogue;
+mod checkup;
+mod collect;
+mod config;
+mod context;
+mod describe;
+mod dispatch;
+mod engine;
+mod events;
+mod import;
+mod llm;
+mod persist;
+mod plan;
+mod planner;
+mod pool;
+mod reconcile;
+mod refusal;
+mod schedule;
+mod secret;
+mod seed;
+mod submit;
+mod views;
+
+pub use config::{EngineConfig, InputPolicy};
+pub use describe::DescribeTemplates;
+pub use engine::Engine;
+pub use plan::enhance::EnhanceTemplates;
+pub use views::{
+    ImportedWorkflow, JobProgress, JobView, JobWatch, LivePreview, Preview, PreviewBudget, ServerView, SlotView,
+    Submitted,
+};

@@ -1,0 +1,313 @@
+//! From a role to a model that answers: which server, which model, and a client for it.
+//!
+//! Owns the clients (one per server, rebuilt when its row changes or its key is refused) and a bound on
+//! calls at the same time. Never builds prompts, never falls back: what to do without an LLM is the
+//! planner's decision.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use hub_core::{
+    error::{ErrorCode, UserError},
+    ids::LlmServerId,
+    server::{LlmDialect, LlmRole, LlmServer},
+};
+use hub_store::{Store, StoreError};
+use ollama::{Capability, ChatOptions, ChatRequest, Client, Dialect, ErrorKind, LlmConfig, Message, Think, Timeouts};
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::Instant,
+};
+
+use crate::secret::{self, SecretError};
+
+/// Calls to LLM servers at the same time; more wait here rather than in the servers.
+const CALLS_PARALLEL: usize = 8;
+/// How long a model that was picked from a server's list stays picked.
+const PICK_TTL: Duration = Duration::from_mins(1);
+/// Models of one server that are looked at closely when its list does not tell what they can do.
+const LOOKED_AT_MAX: usize = 24;
+/// Longest wait before a busy server is tried again.
+const RETRY_PAUSE_MAX: Duration = Duration::from_secs(5);
+/// Usual wait before the one retry.
+const RETRY_PAUSE: Duration = Duration::from_millis(250);
+
+/// Why no answer came.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LlmFailure {
+    /// No server is assigned to the role, or it is switched off.
+    #[error("no LLM is set up for it")]
+    NotAssigned,
+    /// The assignment cannot be read.
+    #[error("the hub's database failed")]
+    Store(#[from] StoreError),
+    /// The server's key cannot be read.
+    #[error("the key of the LLM server `{server}` cannot be read")]
+    Secret {
+        /// The server's name.
+        server: String,
+        /// Why; names places that are not for callers.
+        #[source]
+        cause: SecretError,
+    },
+    /// The server lists no model that can do it.
+    #[error("the LLM server `{server}` has no model that can {need}")]
+    NoModel {
+        /// The server's name.
+        server: String,
+        /// What is needed.
+        need: &'static str,
+    },
+    /// The assigned model cannot do it.
+    #[error("the model `{model}` on `{server}` cannot {need}")]
+    NotCapable {
+        /// The server's name.
+        server: String,
+        /// The model.
+        model: String,
+        /// What is needed.
+        need: &'static str,
+    },
+    /// The call failed.
+    #[error("the LLM server `{server}`: {cause}")]
+    Call {
+        /// The server's name.
+        server: String,
+        /// Why.
+        cause: ollama::Error,
+    },
+    /// The budget is used up.
+    #[error("the LLM did not answer within {} s", limit.as_secs_f32())]
+    Budget {
+        /// The budget.
+        limit: Duration,
+    },
+    /// It answered nothing that can be used.
+    #[error("the LLM's answer was empty or far too long")]
+    Useless,
+}
+
+impl LlmFailure {
+    /// What the caller of a tool that needs the LLM is told.
+    pub(crate) fn to_user(&self) -> UserError {
+        let message = format!("The picture cannot be described: {self}.");
+        match self {
+            Self::NotAssigned | Self::Secret { .. } | Self::NoModel { .. } | Self::NotCapable { .. } => {
+                UserError::new(ErrorCode::NotConfigured, message)
+                    .with_hint("Whoever runs the hub must assign an LLM server and a model that can do it.")
+            }
+            Self::Store(_) => UserError::new(ErrorCode::Storage, message),
+            Self::Call { .. } | Self::Budget { .. } | Self::Useless => {
+                UserError::new(ErrorCode::LlmUnavailable, message).with_hint("Try again later.")
+            }
+        }
+    }
+}
+
+/// Clients of the LLM servers; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Llm {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    clients: Mutex<HashMap<LlmServerId, (LlmServer, Client)>>,
+    picks: Mutex<HashMap<(LlmServerId, LlmRole), (String, Instant)>>,
+    calls: Semaphore,
+}
+
+impl Default for Llm {
+    fn default() -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                clients: Mutex::default(),
+                picks: Mutex::default(),
+                calls: Semaphore::new(CALLS_PARALLEL),
+            }),
+        }
+    }
+}
+
+/// A model that serves a role.
+pub(crate) struct Model {
+    client: Client,
+    server: LlmServer,
+    name: String,
+}
+
+impl Llm {
+    /// The model assigned to a role, or the first capable one of the assigned server.
+    pub(crate) async fn model(&self, store: &Store, role: LlmRole) -> Result<Model, LlmFailure> {
+        let assignment = store.llm_assignment(role).await?.ok_or(LlmFailure::NotAssigned)?;
+        let server = store
+            .llm_server_list()
+            .await?
+            .into_iter()
+            .find(|server| server.id == assignment.server && server.enabled)
+            .ok_or(LlmFailure::NotAssigned)?;
+        let client = self.client(&server).await?;
+        let name = match assignment.model {
+            Some(name) => checked(&client, &server, name, role).await?,
+            None => self.pick(&client, &server, role).await?,
+        };
+        Ok(Model { client, server, name })
+    }
+
+    /// Waits for a turn to call. Budgets begin when it has come; hold it until all calls of one job are done.
+    pub(crate) async fn turn(&self) -> SemaphorePermit<'_> {
+        self.inner.calls.acquire().await.expect("nobody closes this semaphore")
+    }
+
+    /// Asks and waits for a cleaned, usable answer: one retry for failures that may pass, all within the
+    /// budget. Take a turn first.
+    pub(crate) async fn ask(
+        &self,
+        store: &Store,
+        role: LlmRole,
+        messages: Vec<Message>,
+        budget: Duration,
+    ) -> Result<String, LlmFailure> {
+        tokio::time::timeout(budget, self.ask_twice(store, role, messages))
+            .await
+            .unwrap_or(Err(LlmFailure::Budget { limit: budget }))
+    }
+
+    async fn ask_twice(&self, store: &Store, role: LlmRole, messages: Vec<Message>) -> Result<String, LlmFailure> {
+        let failure = match self.ask_once(store, role, messages.clone()).await {
+            Ok(answer) => return Ok(answer),
+            Err(failure) => failure,
+        };
+        let pause = match &failure {
+            LlmFailure::Call { cause, .. } => match cause.kind() {
+                ErrorKind::Transient | ErrorKind::Malformed => RETRY_PAUSE,
+                ErrorKind::Busy { retry_after } => retry_after.unwrap_or(RETRY_PAUSE).min(RETRY_PAUSE_MAX),
+                // A rotated key is read anew; a model that went away is picked anew.
+                ErrorKind::Unauthorized | ErrorKind::ModelMissing => Duration::ZERO,
+                ErrorKind::Rejected | ErrorKind::Timeout => return Err(failure),
+            },
+            LlmFailure::Useless => RETRY_PAUSE,
+            _ => return Err(failure),
+        };
+        tracing::info!(error = %failure, "an LLM call is tried once more");
+        self.forget();
+        tokio::time::sleep(pause).await;
+        self.ask_once(store, role, messages).await
+    }
+
+    async fn ask_once(&self, store: &Store, role: LlmRole, messages: Vec<Message>) -> Result<String, LlmFailure> {
+        /// Longest answer, in tokens: some four times the longest useful prompt.
+        const ANSWER_MAX_TOKENS: u32 = 2048;
+        let model = self.model(store, role).await?;
+        let mut request = ChatRequest::new(model.name.clone(), messages);
+        request.think = Some(think(&model.name));
+        request.options = ChatOptions { num_predict: Some(ANSWER_MAX_TOKENS), ..ChatOptions::default() };
+        let answer = model
+            .client
+            .chat(&request)
+            .await
+            .map_err(|cause| LlmFailure::Call { server: model.server.name.clone(), cause })?;
+        let text = ollama::clean_text(&answer.content);
+        if text.is_empty() || text.chars().count() > hub_core::limits::PROMPT_MAX_CHARS {
+            return Err(LlmFailure::Useless);
+        }
+        Ok(text)
+    }
+
+    /// Drops clients and picks, so that the next call reads keys and lists anew.
+    pub(crate) fn forget(&self) {
+        self.inner.clients.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.inner.picks.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// A client for a server, as its row says now.
+    pub(crate) async fn client(&self, server: &LlmServer) -> Result<Client, LlmFailure> {
+        {
+            let clients = self.inner.clients.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some((_, client)) = clients.get(&server.id).filter(|(row, _)| row == server) {
+                return Ok(client.clone());
+            }
+        }
+        let api_key = match &server.api_key {
+            Some(source) => Some(secret::resolve(source).await.map_err(|cause| {
+                tracing::error!(server = %server.name, error = %cause, "an LLM server's key cannot be read");
+                LlmFailure::Secret { server: server.name.clone(), cause }
+            })?),
+            None => None,
+        };
+        let dialect = match server.dialect {
+            LlmDialect::Ollama => Dialect::Ollama,
+            LlmDialect::OpenAi => Dialect::OpenAi,
+        };
+        let config =
+            LlmConfig { base_url: server.base_url.as_url().clone(), dialect, api_key, timeouts: Timeouts::default() };
+        let client = Client::new(config).map_err(|cause| LlmFailure::Call { server: server.name.clone(), cause })?;
+        let mut clients = self.inner.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        clients.insert(server.id, (server.clone(), client.clone()));
+        Ok(client)
+    }
+
+    async fn pick(&self, client: &Client, server: &LlmServer, role: LlmRole) -> Result<String, LlmFailure> {
+        let key = (server.id, role);
+        {
+            let picks = self.inner.picks.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some((name, _)) = picks.get(&key).filter(|(_, at)| at.elapsed() < PICK_TTL) {
+                return Ok(name.clone());
+            }
+        }
+        let name = first_capable(client, server, role).await?;
+        let mut picks = self.inner.picks.lock().unwrap_or_else(PoisonError::into_inner);
+        picks.insert(key, (name.clone(), Instant::now()));
+        Ok(name)
+    }
+}
+
+/// What a model must be able to do for a role, and how to say it.
+fn needed(role: LlmRole) -> (Capability, &'static str) {
+    match role {
+        LlmRole::Enhance => (Capability::Completion, "write text"),
+        LlmRole::Describe => (Capability::Vision, "see pictures"),
+    }
+}
+
+/// The assigned model, unless the server says that it cannot do it. One about which the server says
+/// nothing is believed: a person chose it.
+async fn checked(client: &Client, server: &LlmServer, name: String, role: LlmRole) -> Result<String, LlmFailure> {
+    if role == LlmRole::Enhance {
+        // Any chat model will do; a wrong one is told by its first call.
+        return Ok(name);
+    }
+    let (capability, need) = needed(role);
+    let capabilities =
+        client.capabilities(&name).await.map_err(|cause| LlmFailure::Call { server: server.name.clone(), cause })?;
+    if capabilities.is_empty() || capabilities.contains(&capability) {
+        return Ok(name);
+    }
+    Err(LlmFailure::NotCapable { server: server.name.clone(), model: name, need })
+}
+
+async fn first_capable(client: &Client, server: &LlmServer, role: LlmRole) -> Result<String, LlmFailure> {
+    let failed = |cause| LlmFailure::Call { server: server.name.clone(), cause };
+    let (capability, _) = needed(role);
+    let mut unknown = None;
+    for model in client.models().await.map_err(failed)?.into_iter().take(LOOKED_AT_MAX) {
+        let capabilities = match model.capabilities {
+            Some(capabilities) => capabilities,
+            None => client.capabilities(&model.name).await.map_err(failed)?,
+        };
+        if capabilities.contains(&capability) {
+            return Ok(model.name);
+        }
+        if capabilities.is_empty() && unknown.is_none() {
+            unknown = Some(model.name);
+        }
+    }
+    unknown.ok_or_else(|| LlmFailure::NoModel { server: server.name.clone(), need: needed(role).1 })
+}
+
+/// Thinking costs time and gains nothing here. The gpt-oss family cannot stop, only think less.
+fn think(model: &str) -> Think {
+    if model.contains("gpt-oss") { Think::Low } else { Think::Off }
+}

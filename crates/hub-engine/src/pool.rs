@@ -1,0 +1,167 @@
+//! The servers: one session for each that is enabled.
+//!
+//! Owns the set of sessions and keeps it equal to what the store says. A change of limits reaches a
+//! session as it runs; another address or other credentials make a new one. Never decides where a job
+//! goes: it answers what the scheduler asks.
+
+mod backoff;
+mod breaker;
+mod probe;
+mod routes;
+mod session;
+mod socket;
+mod state;
+mod withdraw;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, RwLock, RwLockReadGuard},
+};
+
+use hub_core::{
+    error::UserError,
+    ids::ServerId,
+    server::{Server, ServerState},
+};
+use tokio::time::Instant;
+
+pub(crate) use probe::trouble;
+pub(crate) use routes::Inbox;
+pub(crate) use session::{Link, Session};
+pub(crate) use state::Trouble;
+
+use crate::{ServerView, context::Context, dispatch::DispatchHandle, persist, pool::breaker::Passage, schedule::Place};
+
+/// The pool.
+pub(crate) struct Pool {
+    dispatch: DispatchHandle,
+    members: RwLock<Members>,
+    /// Reloads go one after the other, so that the newest list wins.
+    reloading: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct Members {
+    sessions: BTreeMap<ServerId, Arc<Session>>,
+    disabled: Vec<Server>,
+}
+
+impl Pool {
+    pub(crate) fn new(dispatch: DispatchHandle) -> Self {
+        Self { dispatch, members: RwLock::default(), reloading: tokio::sync::Mutex::default() }
+    }
+
+    /// Makes the sessions what the store says.
+    ///
+    /// # Errors
+    /// When the store cannot be read; the sessions then stay as they are.
+    pub(crate) async fn reload(&self, ctx: &Arc<Context>) -> Result<(), UserError> {
+        let _one = self.reloading.lock().await;
+        let servers = persist::user(ctx, || ctx.store.server_list()).await?;
+        let mut started = Vec::new();
+        let mut members = self.members.write().expect("nothing panics while it holds the pool");
+        let mut old = std::mem::take(&mut members.sessions);
+        members.disabled.clear();
+        for server in servers {
+            if !server.enabled {
+                members.disabled.push(server);
+                continue;
+            }
+            let id = server.id;
+            let session = match old.remove(&id) {
+                Some(session) if session.reaches_the_same(&server) => {
+                    session.configure(server);
+                    session
+                }
+                replaced => {
+                    if let Some(replaced) = replaced {
+                        replaced.retire();
+                    }
+                    let session = Session::new(server, self.dispatch.clone());
+                    started.push(session.clone());
+                    session
+                }
+            };
+            members.sessions.insert(id, session);
+        }
+        drop(members);
+        for gone in old.values() {
+            gone.retire();
+        }
+        for session in started {
+            ctx.tasks.spawn(session.run(ctx.clone()));
+        }
+        Ok(())
+    }
+
+    /// The session with an enabled server.
+    pub(crate) fn session(&self, server: ServerId) -> Option<Arc<Session>> {
+        self.members().sessions.get(&server).cloned()
+    }
+
+    /// The enabled servers as the scheduler sees them. `known` answers our prompts on a server, and the
+    /// decision in which it last got one.
+    pub(crate) fn places(&self, known: impl Fn(ServerId) -> (u32, u64)) -> Vec<Place> {
+        let now = Instant::now();
+        let place = |session: &Arc<Session>| {
+            let server = session.server();
+            let (in_flight, last_turn) = known(server.id);
+            let passage = session.passage(now);
+            Place {
+                server: server.id,
+                weight: server.weight,
+                max_in_flight: if passage == Passage::One { 1 } else { server.max_in_flight },
+                in_flight,
+                foreign: session.queue_remaining().unwrap_or_default().saturating_sub(in_flight),
+                takes_work: session.state().takes_work() && passage != Passage::None,
+                last_turn,
+                lacks: session.lacks(),
+            }
+        };
+        self.members().sessions.values().map(place).collect()
+    }
+
+    /// When no server takes work: why, server by server.
+    pub(crate) fn why_no_server_takes_work(&self) -> Option<String> {
+        let members = self.members();
+        if members.sessions.is_empty() {
+            return Some("no server is enabled".to_owned());
+        }
+        let now = Instant::now();
+        let mut whys = Vec::new();
+        for session in members.sessions.values() {
+            let (state, reason) = session.state_and_reason();
+            let name = &session.server().name;
+            whys.push(match (state.takes_work(), session.passage(now), reason) {
+                (true, Passage::None, _) => format!("{name} rests after several failures"),
+                (true, ..) => return None,
+                (false, _, Some(reason)) => format!("{name} is {} ({reason})", state.as_str()),
+                (false, _, None) => format!("{name} is {}", state.as_str()),
+            });
+        }
+        Some(whys.join(", "))
+    }
+
+    /// All servers with their live state, by name.
+    pub(crate) fn views(&self, in_flight: impl Fn(ServerId) -> u32) -> Vec<ServerView> {
+        let members = self.members();
+        let disabled = members.disabled.iter().map(|server| ServerView {
+            server: server.clone(),
+            state: ServerState::Disabled,
+            reason: None,
+            version: None,
+            devices: Vec::new(),
+            in_flight: in_flight(server.id),
+            queue_remaining: None,
+            latency: None,
+        });
+        let enabled = members.sessions.values().map(|session| session.view(in_flight(session.server().id)));
+        let mut views: Vec<ServerView> = disabled.chain(enabled).collect();
+        views.sort_by(|a, b| a.server.name.cmp(&b.server.name));
+        views
+    }
+
+    fn members(&self) -> RwLockReadGuard<'_, Members> {
+        self.members.read().expect("nothing panics while it holds the pool")
+    }
+}

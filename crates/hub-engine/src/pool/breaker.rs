@@ -1,0 +1,87 @@
+//! Keeps work from a server at which it keeps failing. Pure: the time is an argument.
+//!
+//! Closed, it lets everything through. After some failures in a row it opens for a while; then one job
+//! may try: its success closes the breaker, its failure opens it for longer.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Failures in a row that open the breaker.
+const FAILURES_MAX: u32 = 3;
+/// First pause; doubles with every failed try.
+const PAUSE_MIN: Duration = Duration::from_secs(5);
+/// Longest pause.
+const PAUSE_MAX: Duration = Duration::from_mins(1);
+
+/// The breaker of one server.
+#[derive(Debug, Default)]
+pub(crate) struct Breaker {
+    failures: u32,
+    open_until: Option<Instant>,
+}
+
+/// What the breaker lets through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Passage {
+    All,
+    /// One job at a time, to see whether the server works again.
+    One,
+    None,
+}
+
+impl Breaker {
+    /// A job failed by the server's fault.
+    pub(crate) fn failed(&mut self, now: Instant) {
+        self.failures = self.failures.saturating_add(1);
+        if let Some(tries) = self.failures.checked_sub(FAILURES_MAX) {
+            let pause = PAUSE_MIN.saturating_mul(1 << tries.min(8)).min(PAUSE_MAX);
+            self.open_until = Some(now + pause);
+        }
+    }
+
+    /// A job came through, or the server is a new process.
+    pub(crate) fn reset(&mut self) {
+        *self = Self::default();
+    }
+
+    /// What may pass now.
+    pub(crate) fn passage(&self, now: Instant) -> Passage {
+        match self.open_until {
+            None => Passage::All,
+            Some(until) if now >= until => Passage::One,
+            Some(_) => Passage::None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_in_a_row_open_it_and_one_try_decides() {
+        let start = Instant::now();
+        let mut breaker = Breaker::default();
+        breaker.failed(start);
+        breaker.failed(start);
+        assert_eq!(breaker.passage(start), Passage::All);
+        breaker.failed(start);
+        assert_eq!(breaker.passage(start), Passage::None);
+        let later = start + PAUSE_MIN;
+        assert_eq!(breaker.passage(later), Passage::One);
+        breaker.failed(later);
+        assert_eq!(breaker.passage(later + PAUSE_MIN), Passage::None);
+        assert_eq!(breaker.passage(later + PAUSE_MIN * 2), Passage::One);
+        breaker.reset();
+        assert_eq!(breaker.passage(later), Passage::All);
+    }
+
+    #[test]
+    fn the_pause_is_bounded() {
+        let start = Instant::now();
+        let mut breaker = Breaker::default();
+        (0..100).for_each(|_| breaker.failed(start));
+        assert_eq!(breaker.passage(start + PAUSE_MAX), Passage::One);
+    }
+}

@@ -1,0 +1,358 @@
+//! Takes a request in: bounds, repeats, the input picture, the plan, and one INSERT.
+//!
+//! When [`submit`] answers, the job is committed. Whatever can be refused is refused before that.
+
+use std::{
+    collections::HashMap,
+    str::FromStr,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use hub_core::{
+    artifact::ArtifactRole,
+    caller::Caller,
+    error::{ErrorCode, UserError},
+    ids::{ArtifactId, JobId},
+    job::{Job, JobState},
+    request::{ImageRef, ImageRequest, JobRequest, ToolCall},
+};
+use hub_store::{Inserted, NewJob};
+use sha2::{Digest, Sha256};
+use url::{Host, Url};
+
+use crate::{
+    Submitted,
+    artifacts::from_data_uri,
+    background::Background,
+    context::Context,
+    persist,
+    plan::{self, Wording},
+    planner,
+    refusal::{input_image, storage},
+};
+
+/// Calls of the last window that are remembered without asking the store.
+const RECENT_MAX: usize = 16_384;
+/// An identical call without a seed that comes sooner than this is a wish for another picture; one that
+/// comes later, while the first is unfinished, is a client that timed out and asks again. No client's
+/// time-out is shorter.
+const RETRY_AFTER_MIN: TimeDelta = TimeDelta::seconds(20);
+/// Guess at one job's run time, for the advice when to try again, in seconds.
+const RUN_GUESS_S: usize = 10;
+/// Longest advice when to try again, in seconds.
+const RETRY_ADVICE_MAX_S: usize = 600;
+
+/// Plans and stores a job.
+///
+/// # Errors
+/// What the caller can mend, by argument; `queue_full`; `not_configured`; `no_server`; `storage`.
+pub(crate) async fn submit(
+    ctx: &Arc<Context>,
+    background: &Background,
+    caller: &Caller,
+    call: ToolCall,
+) -> Result<Submitted, UserError> {
+    if ctx.stop.is_cancelled() {
+        return Err(UserError::new(ErrorCode::ShuttingDown, "The hub is shutting down.").with_retry_after_s(10));
+    }
+    let ToolCall { request, options } = call;
+    let digest = digest(&request).await?;
+    if options.idempotency_key.is_none()
+        && let Some(job) = find_repeat(ctx, caller, &request, &digest).await?
+    {
+        return Ok(Submitted { job, replayed: true });
+    }
+    check_bounds(ctx, background, caller)?;
+    // Planned before the picture is fetched: a fault in the arguments is told at once.
+    let mut new = new_job(ctx, caller, request, digest.clone(), options.idempotency_key)?;
+    store_input(ctx, &mut new).await?;
+    let inserted = persist::user(ctx, || ctx.store.job_insert(&new)).await?;
+    match inserted {
+        Inserted::Existing(job) => Ok(Submitted { job, replayed: true }),
+        Inserted::New(job) => {
+            ctx.recent_calls.note(caller, digest, ctx.clock.now());
+            if matches!(job.state, JobState::Planning) {
+                background.planning(&job);
+                ctx.tasks.spawn(planner::resume(ctx.clone(), background.clone(), job.clone()));
+            } else {
+                background.enqueue(job.clone());
+            }
+            Ok(Submitted { job, replayed: false })
+        }
+    }
+}
+
+fn new_job(
+    ctx: &Context,
+    caller: &Caller,
+    request: JobRequest,
+    request_digest: String,
+    idempotency_key: Option<String>,
+) -> Result<NewJob, UserError> {
+    let snapshot = ctx.catalogue.snapshot();
+    let (recipe, warnings) = match &request {
+        JobRequest::Describe(_) if snapshot.catalogue.can_describe => (None, Vec::new()),
+        JobRequest::Describe(_) => {
+            return Err(UserError::new(ErrorCode::NotConfigured, "No LLM is set up to describe pictures.")
+                .with_hint("Whoever runs the hub must assign an LLM server with a model that sees pictures."));
+        }
+        JobRequest::Image(image) => {
+            let reworded = plan::enhancement(&snapshot.catalogue, image);
+            let because = reworded.clone().err().unwrap_or_default();
+            let seed = plan::seed::draw(&mut rand::rng());
+            // Planned in any case, so that a fault is told now rather than by a failed job.
+            let mut plan = plan::plan(&snapshot, image, None, seed, &Wording::AsAsked { because })?;
+            if reworded.is_ok() {
+                (None, Vec::new())
+            } else {
+                if image.enhance == Some(true) {
+                    let because = plan.recipe.not_enhanced_because.clone().unwrap_or_default();
+                    plan.warnings.push(format!("The prompt was used as given: {because}."));
+                }
+                (Some(plan.recipe), plan.warnings)
+            }
+        }
+    };
+    Ok(NewJob {
+        id: JobId::new(),
+        caller: caller.clone(),
+        request,
+        request_digest,
+        recipe,
+        warnings,
+        priority: 0,
+        idempotency_key,
+    })
+}
+
+fn check_bounds(ctx: &Context, background: &Background, caller: &Caller) -> Result<(), UserError> {
+    let waiting = background.queue_len();
+    let (length, limit, whose) = if waiting >= ctx.config.queue_max {
+        (waiting, ctx.config.queue_max, "The queue is")
+    } else {
+        let own = background.queue_len_of(caller);
+        if own < ctx.config.queue_max_per_caller {
+            return Ok(());
+        }
+        (own, ctx.config.queue_max_per_caller, "Your share of the queue is")
+    };
+    // The time until a tenth of what waits is done.
+    let servers = ctx.catalogue.catalogue().enabled_servers.max(1);
+    let advice = (length / 10 * RUN_GUESS_S / servers).clamp(RUN_GUESS_S, RETRY_ADVICE_MAX_S);
+    let advice = u32::try_from(advice).unwrap_or(u32::MAX);
+    Err(UserError::new(ErrorCode::QueueFull, format!("{whose} full: {length} jobs wait, {limit} may."))
+        .with_hint("Wait for jobs to end, or cancel some.")
+        .with_retry_after_s(advice))
+}
+
+// ---- repeats ----
+
+/// What was asked, in 64 hexadecimal digits: equal requests, and only those, have equal digests.
+async fn digest(request: &JobRequest) -> Result<String, UserError> {
+    let holds_picture = matches!(request, JobRequest::Image(ImageRequest { input: Some(ImageRef::Data(_)), .. }))
+        || matches!(request, JobRequest::Describe(describe) if matches!(describe.image, ImageRef::Data(_)));
+    let failed = |error: &dyn std::fmt::Display| {
+        tracing::error!(error = %error, "a request cannot be digested");
+        UserError::new(ErrorCode::Internal, "The hub could not read the request.")
+    };
+    if !holds_picture {
+        return digest_of(request).map_err(|error| failed(&error));
+    }
+    let request = request.clone();
+    tokio::task::spawn_blocking(move || digest_of(&request))
+        .await
+        .map_err(|error| failed(&error))?
+        .map_err(|error| failed(&error))
+}
+
+fn digest_of(request: &JobRequest) -> serde_json::Result<String> {
+    Ok(hex(&Sha256::digest(serde_json::to_vec(request)?)))
+}
+
+/// Lower-case hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|nibble| char::from(DIGITS[usize::from(nibble)])).collect()
+}
+
+/// The earlier job that this call repeats: the same picture asked for again (a given seed), or a client
+/// that timed out while its job was unfinished.
+async fn find_repeat(
+    ctx: &Context,
+    caller: &Caller,
+    request: &JobRequest,
+    digest: &str,
+) -> Result<Option<Job>, UserError> {
+    let now = ctx.clock.now();
+    let window = TimeDelta::from_std(ctx.config.repeat_window).unwrap_or(TimeDelta::zero());
+    if !ctx.recent_calls.may_repeat(caller, digest, now, window) {
+        return Ok(None);
+    }
+    let found = ctx.store.job_find_repeat(caller, digest, now - window).await.map_err(storage)?;
+    Ok(found.filter(|job| is_repeat(request, job, now)))
+}
+
+fn is_repeat(request: &JobRequest, earlier: &Job, now: DateTime<Utc>) -> bool {
+    let seed_given = matches!(request, JobRequest::Image(image) if image.seed.is_some());
+    let retried = !earlier.state.kind().is_terminal() && now - earlier.times.created_at >= RETRY_AFTER_MIN;
+    seed_given || retried
+}
+
+/// Calls of the last window by caller and digest, so that a new request costs no look-up in the store.
+#[derive(Default)]
+pub(crate) struct RecentCalls {
+    inner: Mutex<Recent>,
+}
+
+#[derive(Default)]
+struct Recent {
+    seen: HashMap<(Caller, String), DateTime<Utc>>,
+    /// When the hub began to remember; before that the store is the only witness.
+    since: Option<DateTime<Utc>>,
+    /// Something was forgotten before its window ended, at this time.
+    forgot: Option<DateTime<Utc>>,
+}
+
+impl RecentCalls {
+    /// Whether an equal call may lie within the window.
+    fn may_repeat(&self, caller: &Caller, digest: &str, now: DateTime<Utc>, window: TimeDelta) -> bool {
+        let mut recent = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = *recent.since.get_or_insert(now);
+        let blind = now - since < window || recent.forgot.is_some_and(|at| now - at < window);
+        blind || recent.seen.get(&(caller.clone(), digest.to_owned())).is_some_and(|at| now - *at <= window)
+    }
+
+    fn note(&self, caller: &Caller, digest: String, now: DateTime<Utc>) {
+        let mut recent = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        if recent.seen.len() >= RECENT_MAX {
+            recent.seen.clear();
+            recent.forgot = Some(now);
+        }
+        recent.seen.insert((caller.clone(), digest), now);
+    }
+}
+
+// ---- the input picture ----
+
+/// Stores the request's picture and names it by id, so that it is never fetched twice.
+async fn store_input(ctx: &Context, new: &mut NewJob) -> Result<(), UserError> {
+    let reference = match &mut new.request {
+        JobRequest::Image(image) => image.input.as_mut(),
+        JobRequest::Describe(describe) => Some(&mut describe.image),
+    };
+    let Some(reference) = reference else { return Ok(()) };
+    let id = stored_picture(ctx, reference).await?;
+    *reference = ImageRef::Artifact(id);
+    if let Some(recipe) = &mut new.recipe {
+        recipe.input = Some(id);
+    }
+    Ok(())
+}
+
+async fn stored_picture(ctx: &Context, reference: &ImageRef) -> Result<ArtifactId, UserError> {
+    match reference {
+        ImageRef::Artifact(id) => usable(ctx, *id).await,
+        ImageRef::Job(id) => primary_result(ctx, *id).await,
+        ImageRef::Data(uri) => Ok(ctx.vault.store_input(from_data_uri(uri)?).await?.id),
+        ImageRef::Url(url) => match own_picture(url, ctx.config.public_url.as_ref()) {
+            Some(id) => usable(ctx, id).await,
+            None => Ok(ctx.vault.store_input(ctx.fetcher.fetch(url).await?).await?.id),
+        },
+    }
+}
+
+async fn usable(ctx: &Context, id: ArtifactId) -> Result<ArtifactId, UserError> {
+    let artifact = ctx.vault.artifact(id).await?;
+    if artifact.kind == hub_core::artifact::MediaKind::Image {
+        return Ok(id);
+    }
+    let what = if artifact.role == ArtifactRole::Output { "result" } else { "file" };
+    Err(input_image(format!("The {what} {id} is {}, not a picture.", artifact.mime)))
+}
+
+async fn primary_result(ctx: &Context, id: JobId) -> Result<ArtifactId, UserError> {
+    let unknown = || UserError::new(ErrorCode::UnknownJob, format!("There is no job {id}."));
+    let job = ctx.store.job_get(id).await.map_err(storage)?.ok_or_else(unknown)?;
+    if !matches!(job.state, JobState::Succeeded) {
+        let state = job.state.kind();
+        let error = input_image(format!("The job {id} has no result to use: it is {state}."));
+        return Err(if state.is_terminal() { error } else { error.with_hint("Wait until it has succeeded.") });
+    }
+    let artifacts = ctx.store.artifacts_of(id).await.map_err(storage)?;
+    let picture = artifacts.iter().find(|artifact| artifact.kind == hub_core::artifact::MediaKind::Image);
+    picture.map(|artifact| artifact.id).ok_or_else(|| input_image(format!("The job {id} made no picture.")))
+}
+
+/// The picture that one of the hub's own `/outputs/` addresses names. It is taken from the store by its
+/// id; nothing of the address ever becomes a path of the file system.
+fn own_picture(url: &Url, public_url: Option<&Url>) -> Option<ArtifactId> {
+    let loopback = match url.host()? {
+        Host::Domain(name) => name == "localhost",
+        Host::Ipv4(v4) => v4.is_loopback(),
+        Host::Ipv6(v6) => v6.is_loopback(),
+    };
+    let below_public = public_url
+        .filter(|public| public.origin() == url.origin())
+        .and_then(|public| url.path().strip_prefix(public.path().trim_end_matches('/')));
+    let path = match below_public {
+        Some(path) => path,
+        None if loopback => url.path(),
+        None => return None,
+    };
+    let (id, extension) = path.strip_prefix("/outputs/")?.split_once('.')?;
+    let plain = !extension.is_empty() && extension.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    ArtifactId::from_str(id).ok().filter(|_| plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn own_addresses_name_stored_pictures_and_nothing_else_does() {
+        let id = ArtifactId::new();
+        let public: Url = "https://hub.example.com/genimg/".parse().expect("a URL");
+        let own = |text: String| own_picture(&text.parse().expect("a URL"), Some(&public));
+        assert_eq!(own(format!("https://hub.example.com/genimg/outputs/{id}.png?sig=1")), Some(id));
+        assert_eq!(own(format!("http://127.0.0.1:8001/outputs/{id}.png")), Some(id));
+        assert_eq!(own(format!("http://[::1]:8001/outputs/{id}.webp")), Some(id));
+        assert_eq!(own(format!("http://localhost/outputs/{id}.png")), Some(id));
+        for other in [
+            format!("https://hub.example.com/outputs/{id}.png"),
+            format!("https://elsewhere.example.com/outputs/{id}.png"),
+            format!("http://127.0.0.1:8001/outputs/{id}"),
+            format!("http://127.0.0.1:8001/outputs/{id}.png/x"),
+            "http://127.0.0.1:8001/outputs/../hub.db".to_owned(),
+            "http://127.0.0.1:8001/data/hub.db".to_owned(),
+            "http://127.0.0.1:8001/outputs/%2e%2e%2fhub.db".to_owned(),
+        ] {
+            assert_eq!(own(other.clone()), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn digests_tell_requests_apart() {
+        let fox = JobRequest::Image(ImageRequest::generate("a fox"));
+        let mut seeded = ImageRequest::generate("a fox");
+        seeded.seed = Some(1);
+        let first = digest_of(&fox).expect("digests");
+        assert_eq!(first, digest_of(&fox.clone()).expect("digests"));
+        assert_ne!(first, digest_of(&JobRequest::Image(seeded)).expect("digests"));
+        assert_eq!(first.len(), 64);
+    }
+
+    #[test]
+    fn recent_calls_are_asked_for_only_when_they_may_exist() {
+        let recent = RecentCalls::default();
+        let (caller, window) = (Caller::local(), TimeDelta::seconds(120));
+        let start = DateTime::UNIX_EPOCH;
+        let at = |seconds| start + TimeDelta::seconds(seconds);
+        assert!(recent.may_repeat(&caller, "a", at(0), window), "a hub that just started cannot know");
+        assert!(!recent.may_repeat(&caller, "a", at(200), window));
+        recent.note(&caller, "a".to_owned(), at(200));
+        assert!(recent.may_repeat(&caller, "a", at(250), window));
+        assert!(!recent.may_repeat(&Caller::admin(), "a", at(250), window), "callers are kept apart");
+        assert!(!recent.may_repeat(&caller, "a", at(400), window), "the window is over");
+    }
+}

@@ -1,0 +1,202 @@
+//! What the engine shows to the edges.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use hub_core::{
+    artifact::Artifact,
+    ids::{JobId, ServerId},
+    job::{Job, JobStateKind},
+    server::{Server, ServerState},
+};
+use tokio::sync::watch;
+
+/// Answer of a submit.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Submitted {
+    /// The job, as stored.
+    pub job: Job,
+    /// An earlier job that this call repeats, instead of a new one.
+    pub replayed: bool,
+}
+
+/// How far a job is. The newest state only: watchers that are slow miss steps, never the end.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JobProgress {
+    /// The job.
+    pub job: JobId,
+    /// Raised with every change; never goes back.
+    pub sequence: u64,
+    /// What it is at.
+    pub state: JobStateKind,
+    /// Jobs before it, while it waits; 0 = next.
+    pub queue_position: Option<u32>,
+    /// Server that has it, by name.
+    pub server: Option<Arc<str>>,
+    /// Work done, 0–1; never goes back within one attempt.
+    pub fraction: f32,
+    /// Step and steps of the node that runs.
+    pub steps: Option<(u32, u32)>,
+    /// The node that runs, by title or class.
+    pub node: Option<Arc<str>>,
+    /// Picture of the unfinished work.
+    pub preview: Option<LivePreview>,
+    /// While it waits and no server can take it: why, in words, server by server.
+    pub why_waiting: Option<Arc<str>>,
+}
+
+impl JobProgress {
+    /// Progress of a job about which nothing but its state is known.
+    pub fn of(job: &Job) -> Self {
+        let state = job.state.kind();
+        Self {
+            job: job.id,
+            sequence: 0,
+            state,
+            queue_position: None,
+            server: None,
+            fraction: if state.is_terminal() { 1.0 } else { 0.0 },
+            steps: None,
+            node: None,
+            preview: None,
+            why_waiting: None,
+        }
+    }
+
+    /// One line for people: `waiting, 3 before it`, `KSampler 12/20 on gpu-1`.
+    pub fn describe(&self) -> String {
+        let place = self.server.as_ref().map(|name| format!(" on {name}")).unwrap_or_default();
+        if let (JobStateKind::Queued, Some(why)) = (self.state, &self.why_waiting) {
+            return format!("waiting for a server: {why}");
+        }
+        match (self.state, self.queue_position, &self.node, self.steps) {
+            (JobStateKind::Planning, ..) => "preparing the prompt".to_owned(),
+            (JobStateKind::Queued, Some(0), ..) => "waiting, next in line".to_owned(),
+            (JobStateKind::Queued, Some(before), ..) => format!("waiting, {before} before it"),
+            (JobStateKind::Queued, None, ..) => "waiting".to_owned(),
+            (JobStateKind::Assigned, ..) => format!("starting{place}"),
+            (JobStateKind::Running, _, Some(node), Some((step, steps))) => format!("{node} {step}/{steps}{place}"),
+            (JobStateKind::Running, _, Some(node), None) => format!("{node}{place}"),
+            (JobStateKind::Running, ..) => format!("running{place}"),
+            (JobStateKind::Collecting, ..) => "fetching the result".to_owned(),
+            (state, ..) => state.as_str().to_owned(),
+        }
+    }
+}
+
+/// Picture of the unfinished work.
+#[derive(Clone, PartialEq)]
+pub struct LivePreview {
+    /// MIME type.
+    pub mime: &'static str,
+    /// The encoded picture.
+    pub bytes: Bytes,
+}
+
+impl std::fmt::Debug for LivePreview {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "LivePreview({}, {} bytes)", self.mime, self.bytes.len())
+    }
+}
+
+/// Follows one job.
+#[derive(Debug, Clone)]
+pub struct JobWatch(pub(crate) watch::Receiver<JobProgress>);
+
+impl JobWatch {
+    /// The newest progress.
+    pub fn now(&mut self) -> JobProgress {
+        self.0.borrow_and_update().clone()
+    }
+
+    /// Waits for a change and answers it; `None` once the job has ended and its end was answered.
+    /// Cancel safe.
+    pub async fn next(&mut self) -> Option<JobProgress> {
+        if self.0.changed().await.is_ok() { Some(self.now()) } else { None }
+    }
+}
+
+/// A job with what belongs to it, for lists and results.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JobView {
+    /// The job.
+    pub job: Job,
+    /// Its results, the primary one first.
+    pub artifacts: Vec<Artifact>,
+    /// Server of the newest attempt, by name.
+    pub server: Option<String>,
+    /// Live progress, while the job has not ended.
+    pub progress: Option<JobProgress>,
+}
+
+/// Bounds on a preview.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PreviewBudget {
+    /// Longest side, in pixels.
+    pub max_side_px: u32,
+    /// Encoded size, in bytes.
+    pub max_bytes: usize,
+}
+
+/// A picture made small for a client.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Preview {
+    /// MIME type: `image/jpeg`, or the original's where the original fits the budget.
+    pub mime: String,
+    /// The encoded picture.
+    pub bytes: Bytes,
+    /// Width in pixels.
+    pub width_px: u32,
+    /// Height in pixels.
+    pub height_px: u32,
+}
+
+/// A ComfyUI server with its live state.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ServerView {
+    /// As configured.
+    pub server: Server,
+    /// What its session is at.
+    pub state: ServerState,
+    /// Why, in words, when it is not ready.
+    pub reason: Option<String>,
+    /// ComfyUI version it told.
+    pub version: Option<String>,
+    /// GPUs it told, by name.
+    pub devices: Vec<String>,
+    /// Prompts of ours that are on it.
+    pub in_flight: u32,
+    /// Prompts in its queue, ours and others'.
+    pub queue_remaining: Option<u32>,
+    /// Duration of the newest probe.
+    pub latency: Option<Duration>,
+}
+
+impl ServerView {
+    /// Its id.
+    pub fn id(&self) -> ServerId {
+        self.server.id
+    }
+}
+
+/// One slot of an imported workflow, in words.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct SlotView {
+    /// `prompt`, `seed`, `width` …
+    pub kind: String,
+    /// Where, as `node.input`.
+    pub targets: Vec<String>,
+    /// How it was found: `title`, `class`, `trace`.
+    pub source: String,
+}
+
+/// Answer of a workflow import.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ImportedWorkflow {
+    /// The stored version.
+    pub workflow: hub_core::catalogue::Workflow,
+    /// What was detected.
+    pub slots: Vec<SlotView>,
+    /// What a person should look at.
+    pub problems: Vec<String>,
+}

@@ -1,0 +1,163 @@
+//! Servers, sockets and replies that get lost: nothing is lost with them, and nothing is done twice.
+
+use std::time::Duration;
+
+use hub_core::server::ServerState;
+use hub_sim::{DieAt, Fault, Outcome};
+
+use crate::fixture::{TestEngine, servers};
+
+fn total(test: &TestEngine) -> usize {
+    test.successes().iter().sum()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_killed_while_it_runs_loses_the_job_to_the_other() {
+    let mut test = servers(2).run_ms(400).start().await;
+    test.change_server(1, |server| server.weight = 0.1).await;
+    let job = test.generate_sampled("a").await;
+    test.until_running(job).await;
+    assert_eq!(test.engine.view(job).await.unwrap().server.as_deref(), Some("gpu-1"));
+    test.sims[0].kill().await;
+    let view = test.success(job).await;
+    assert_eq!(view.server.as_deref(), Some("gpu-2"));
+    assert_eq!(view.job.attempts, 2);
+    test.until("the dead server is seen", || test.engine.servers()[0].state == ServerState::Down).await;
+    assert!(test.engine.servers()[0].reason.is_some());
+    // It comes back by itself.
+    test.sims[0].restart().await;
+    test.until_all_ready().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_restarts_empty_runs_the_job_once_more() {
+    let test = servers(1).run_ms(300).start().await;
+    test.sims[0].inject(Fault::RestartEmpty);
+    let view = test.success(test.generate_sampled("a").await).await;
+    assert_eq!(view.job.attempts, 2);
+    assert_eq!((test.successes()[0], test.sims[0].stats().prompts_received), (1, 2));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_dies_before_the_history_is_written_runs_the_job_again() {
+    let mut test = servers(1).run_ms(100).start().await;
+    test.sims[0].inject(Fault::Die { at: DieAt::BeforeHistory });
+    let job = test.generate_sampled("a").await;
+    let sim = &test.sims[0];
+    test.until("it died", || !sim.is_up()).await;
+    test.sims[0].restart().await;
+    assert_eq!(test.success(job).await.job.attempts, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dropped_socket_does_not_stop_the_job() {
+    let test = servers(1).run_ms(400).start().await;
+    test.sims[0].inject(Fault::DropSocket);
+    let view = test.success(test.generate_sampled("a").await).await;
+    assert_eq!((view.job.attempts, total(&test)), (1, 1));
+    test.until("a new socket is open", || test.sims[0].stats().ws_connections == 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deaf_socket_does_not_stop_the_job() {
+    let test = servers(1).run_ms(200).start().await;
+    test.sims[0].inject(Fault::Deaf);
+    let view = test.success(test.generate_sampled("a").await).await;
+    assert_eq!((view.job.attempts, total(&test)), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_post_whose_reply_is_lost_is_executed_and_delivered_once() {
+    let test = servers(2).run_ms(300).start().await;
+    for sim in &test.sims {
+        sim.inject(Fault::AcceptThenTimeout);
+    }
+    let view = test.success(test.generate_sampled("a").await).await;
+    assert_eq!((view.job.attempts, total(&test)), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_500_for_a_prompt_that_is_queued_all_the_same_is_executed_and_delivered_once() {
+    let test = servers(2).run_ms(300).start().await;
+    for sim in &test.sims {
+        sim.inject(Fault::QueuedBut500);
+    }
+    let view = test.success(test.generate_sampled("a").await).await;
+    assert_eq!((view.job.attempts, total(&test)), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_500_for_a_prompt_that_is_not_queued_is_tried_again_under_a_new_id() {
+    let test = servers(1).start().await;
+    test.sims[0].inject(Fault::Http { route: "POST /prompt".to_owned(), status: 500, body: "oops".to_owned() });
+    let view = test.success(test.generate("a").await).await;
+    assert_eq!((view.job.attempts, total(&test)), (2, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_dies_on_every_job_does_not_get_it_for_ever() {
+    let mut test = servers(1).run_ms(50).config(|config| config.attempts_max = 2).start().await;
+    test.sims[0].inject(Fault::Die { at: DieAt::MidRun }.always());
+    let job = test.generate_sampled("a").await;
+    for _ in 0..2 {
+        let sim = &test.sims[0];
+        test.until("it died", || !sim.is_up()).await;
+        test.sims[0].restart().await;
+    }
+    let view = test.end(job).await;
+    let hub_core::job::JobState::Failed(error) = &view.job.state else { panic!("{:?}", view.job.state) };
+    assert_eq!(error.code, hub_core::error::ErrorCode::ServerLost);
+    assert_eq!(view.job.attempts, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn unknown_events_are_ignored() {
+    let test = servers(1).start().await;
+    test.sims[0].inject(Fault::UnknownEvents.always());
+    test.success(test.generate_sampled("a").await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_waits_while_its_only_server_is_away() {
+    let mut test = servers(1).start().await;
+    test.sims[0].kill().await;
+    test.until("the server is down", || test.engine.servers()[0].state == ServerState::Down).await;
+    let job = test.generate("a").await;
+    let mut watch = test.engine.watch(job).await.unwrap();
+    while watch.now().why_waiting.is_none() {
+        watch.next().await.unwrap();
+    }
+    assert!(watch.now().describe().contains("gpu-1 is down"), "{}", watch.now().describe());
+    test.sims[0].restart().await;
+    assert_eq!(test.success(job).await.job.attempts, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_is_dead_gets_no_more_jobs() {
+    let test = servers(2).config(|config| config.poll_interval = Duration::from_millis(300)).start().await;
+    for at in 0..2 {
+        test.change_server(at, |server| server.stall_limit_s = 1).await;
+    }
+    test.sims[0].inject(Fault::ZombieWorker);
+    let jobs = futures_util::future::join_all(["a", "b", "c"].map(|prompt| test.generate_sampled(prompt))).await;
+    for job in jobs {
+        test.success(job).await;
+    }
+    assert_eq!(test.engine.servers()[0].state, ServerState::Zombie);
+    assert_eq!(test.successes(), [0, 3]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_taken_out_of_the_pool_gives_its_job_back() {
+    let test = servers(2).run_ms(1500).start().await;
+    let job = test.generate_sampled("a").await;
+    test.until_running(job).await;
+    let at = usize::from(test.engine.view(job).await.unwrap().server.as_deref() == Some("gpu-2"));
+    test.change_server(at, |server| server.enabled = false).await;
+    let view = test.success(job).await;
+    assert_eq!(view.job.attempts, 2);
+    test.until("the old prompt is off the server", || {
+        test.sims[at].stats().executed.iter().any(|run| run.outcome == Outcome::Interrupted)
+    })
+    .await;
+}

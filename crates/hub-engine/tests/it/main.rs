@@ -1,0 +1,14 @@
+//! The engine against simulated servers over real sockets, on a real store.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod artifacts;
+mod cancelling;
+mod enhance;
+mod failing;
+mod fixture;
+mod hub;
+mod losing;
+mod rendering;
+mod restarting;
+mod submit;
