@@ -1,0 +1,46 @@
+//! What all parts of the edge share.
+
+use std::sync::Arc;
+
+use hub_core::{catalogue::Catalogue, error::UserError};
+use hub_engine::Engine;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::McpConfig,
+    listing::{Listing, ListingCache},
+};
+
+/// The engine, the settings, the cached list of tools. One per edge, behind an [`Arc`].
+pub(crate) struct Hub {
+    pub(crate) engine: Engine,
+    pub(crate) config: McpConfig,
+    /// Cancelled when the hub shuts down. Calls that end for this reason leave their jobs alone.
+    pub(crate) closing: CancellationToken,
+    listing: ListingCache,
+}
+
+impl Hub {
+    pub(crate) fn new(engine: Engine, config: McpConfig) -> Self {
+        Self { engine, config, closing: CancellationToken::new(), listing: ListingCache::default() }
+    }
+
+    /// The tools that can work now.
+    pub(crate) fn listing(&self) -> Arc<Listing> {
+        self.listing.of(&self.engine.catalogue(), self.config.wait_default_s)
+    }
+
+    /// What callers can choose from now.
+    pub(crate) fn catalogue(&self) -> Arc<Catalogue> {
+        self.engine.catalogue()
+    }
+}
+
+/// Logs an error that is the hub's or a server's fault; a caller's own fault is only answered.
+pub(crate) fn log_failure(what: &str, error: &UserError) {
+    if error.code.is_callers() {
+        tracing::debug!(code = %error.code, error = %error, "{what} refused");
+    } else {
+        tracing::info!(code = %error.code, error = %error, "{what} failed");
+    }
+}

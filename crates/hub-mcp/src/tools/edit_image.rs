@@ -1,0 +1,28 @@
+//! `edit_image`: picture and instruction to picture.
+
+use hub_core::catalogue::{Catalogue, Mode};
+use rmcp::model::Tool;
+
+use super::{
+    Effect, can_render,
+    schema::{Schema, denoise, image, prompt},
+    tool,
+};
+
+pub(super) const NAME: &str = "edit_image";
+
+const DESCRIPTION: &str = "Change a picture as the prompt says. Answers like generate_image; the original is kept.";
+
+pub(super) fn definition(catalogue: &Catalogue, wait_default_s: u32) -> Option<Tool> {
+    if !can_render(catalogue, Mode::Edit) {
+        return None;
+    }
+    let schema = Schema::new()
+        .with_required("image", image())
+        .with_required("prompt", prompt("What to change, or what the result shows"))
+        .with_picture_choices(catalogue, Mode::Edit)
+        .with_size(catalogue, Mode::Edit)
+        .with("denoise", denoise())
+        .with_answer_options(wait_default_s);
+    Some(tool(NAME, "Edit image", DESCRIPTION.to_owned(), schema.build(), Effect::Adds))
+}

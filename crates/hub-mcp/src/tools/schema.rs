@@ -1,0 +1,159 @@
+//! Input schemas, by hand: plain types, live choices, the limits that are enforced. Clients differ in
+//! what they bear, so there is no `format`, no `null`, no union, and an object at the root.
+
+use std::collections::BTreeSet;
+
+use hub_core::{
+    catalogue::{Catalogue, Mode, RenderType},
+    limits,
+    request::AspectRatio,
+};
+use serde_json::{Map, Value, json};
+
+/// Names of styles are repeated in every tool while they take no more than this, in bytes.
+const STYLES_REPEATED_MAX_BYTES: usize = 400;
+
+/// The properties of one tool's arguments.
+pub(super) struct Schema {
+    properties: Map<String, Value>,
+    required: Vec<&'static str>,
+}
+
+impl Schema {
+    pub(super) fn new() -> Self {
+        Self { properties: Map::new(), required: Vec::new() }
+    }
+
+    pub(super) fn with(mut self, name: &str, property: Value) -> Self {
+        self.properties.insert(name.to_owned(), property);
+        self
+    }
+
+    pub(super) fn with_required(mut self, name: &'static str, property: Value) -> Self {
+        self.required.push(name);
+        self.with(name, property)
+    }
+
+    /// What to avoid, styles, render type, seed, enhancement: what every picture tool takes.
+    pub(super) fn with_picture_choices(self, catalogue: &Catalogue, mode: Mode) -> Self {
+        self.with("negative_prompt", json!({"type": "string", "description": "What to avoid"}))
+            .with("styles", styles(catalogue, mode))
+            .with("render_type", render_type(catalogue, mode))
+            .with("seed", json!({"type": "integer", "minimum": 0, "description": "Omit for a random one"}))
+            .with("enhance", enhance(catalogue))
+    }
+
+    /// Either an aspect ratio or both sides.
+    pub(super) fn with_size(self, catalogue: &Catalogue, mode: Mode) -> Self {
+        let side = |which: &str, other: &str| {
+            let (min, max) = sides(catalogue, mode);
+            json!({"type": "integer", "minimum": min, "maximum": max, "description": format!("{which} in px, with {other}")})
+        };
+        let ratio =
+            json!({"type": "string", "enum": aspect_ratios(catalogue, mode), "description": "Or width and height"});
+        self.with("aspect_ratio", ratio).with("width", side("Width", "height")).with("height", side("Height", "width"))
+    }
+
+    /// How to answer: what every tool that makes a job takes.
+    pub(super) fn with_answer_options(self, wait_default_s: u32) -> Self {
+        self.with("wait_s", wait_s(wait_default_s)).with("inline", inline()).with(
+            "idempotency_key",
+            json!({"type": "string", "maxLength": limits::IDEMPOTENCY_KEY_MAX_CHARS, "description": "Same key, same job"}),
+        )
+    }
+
+    pub(super) fn build(self) -> Map<String, Value> {
+        let mut schema = Map::new();
+        schema.insert("type".to_owned(), json!("object"));
+        schema.insert("properties".to_owned(), Value::Object(self.properties));
+        if !self.required.is_empty() {
+            schema.insert("required".to_owned(), json!(self.required));
+        }
+        schema.insert("additionalProperties".to_owned(), json!(false));
+        schema
+    }
+}
+
+pub(super) fn prompt(description: &str) -> Value {
+    json!({"type": "string", "maxLength": limits::PROMPT_MAX_CHARS, "description": description})
+}
+
+pub(super) fn image() -> Value {
+    json!({"type": "string", "description": "img_… or job_… id, genimage:// URI, http(s) URL or data: URI"})
+}
+
+pub(super) fn denoise() -> Value {
+    json!({"type": "number", "minimum": 0, "maximum": 1, "description": "How much may change"})
+}
+
+pub(super) fn job_id() -> Value {
+    json!({"type": "string", "description": "job_… id from an earlier answer"})
+}
+
+pub(super) fn wait_s(default: u32) -> Value {
+    json!({"type": "integer", "minimum": 0, "maximum": limits::WAIT_MAX_S, "default": default, "description": "Seconds until a job id is answered instead"})
+}
+
+pub(super) fn inline() -> Value {
+    json!({"type": "string", "enum": ["none", "preview", "full"], "default": "preview", "description": "Picture data in the answer"})
+}
+
+/// The names of all styles, in full in the first tool that takes them. In the others too while that
+/// is cheap; beyond it they refer to the first, since every model pays for the list in each conversation.
+fn styles(catalogue: &Catalogue, mode: Mode) -> Value {
+    let names: Vec<&str> = catalogue.enabled_styles().map(|style| style.name.as_str()).collect();
+    let bytes: usize = names.iter().map(|name| name.len() + r#""",""#.len()).sum();
+    let first = Mode::ALL.into_iter().find(|other| catalogue.visible(*other).next().is_some());
+    if bytes > STYLES_REPEATED_MAX_BYTES
+        && let Some(first) = first.filter(|first| *first != mode)
+    {
+        let description = format!("Looks to apply; names as in {}", first.tool());
+        return json!({"type": "array", "items": {"type": "string"}, "maxItems": limits::STYLES_MAX, "description": description});
+    }
+    let defaults: Vec<&str> =
+        catalogue.enabled_styles().filter(|style| style.is_default).map(|style| style.name.as_str()).collect();
+    let description = if defaults.is_empty() {
+        "Looks to apply".to_owned()
+    } else {
+        format!("Looks to apply; omitted: {}; []: none", defaults.join(", "))
+    };
+    // An empty enum would forbid everything, and some clients refuse the whole list for it.
+    let items = if names.is_empty() { json!({"type": "string"}) } else { json!({"type": "string", "enum": names}) };
+    json!({"type": "array", "items": items, "maxItems": limits::STYLES_MAX, "description": description})
+}
+
+fn render_type(catalogue: &Catalogue, mode: Mode) -> Value {
+    let names: Vec<&str> = catalogue.visible(mode).map(|kind| kind.name.as_str()).collect();
+    let mut property = json!({"type": "string", "enum": names, "description": "Model; see list_options"});
+    let default = catalogue.default_for(mode).filter(|kind| kind.visible);
+    if let (Some(default), Some(property)) = (default, property.as_object_mut()) {
+        property.insert("default".to_owned(), json!(default.name));
+    }
+    property
+}
+
+fn enhance(catalogue: &Catalogue) -> Value {
+    let description = if catalogue.can_enhance { "Have an LLM enrich the prompt" } else { "No LLM is set up now" };
+    json!({"type": "boolean", "default": catalogue.can_enhance, "description": description})
+}
+
+/// Ratios that some visible render type has a size for; all, where none has a table.
+fn aspect_ratios(catalogue: &Catalogue, mode: Mode) -> Vec<&'static str> {
+    let offered: BTreeSet<AspectRatio> =
+        catalogue.visible(mode).flat_map(|kind: &RenderType| kind.sizes.keys().copied()).collect();
+    AspectRatio::ALL
+        .into_iter()
+        .filter(|ratio| offered.is_empty() || offered.contains(ratio))
+        .map(AspectRatio::as_str)
+        .collect()
+}
+
+/// Smallest and largest side that some visible render type takes, within what is taken at all.
+fn sides(catalogue: &Catalogue, mode: Mode) -> (u32, u32) {
+    let min = catalogue.visible(mode).map(|kind| kind.limits.min_side_px).min();
+    let max = catalogue.visible(mode).map(|kind| kind.limits.max_side_px).max();
+    (
+        min.unwrap_or(limits::SIDE_MIN_PX).max(limits::SIDE_MIN_PX),
+        max.unwrap_or(limits::SIDE_MAX_PX).min(limits::SIDE_MAX_PX),
+    )
+}

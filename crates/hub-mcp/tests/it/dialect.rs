@@ -1,0 +1,134 @@
+//! The older system's dialect over a real socket.
+
+use std::time::Duration;
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use hub_core::job::JobStateKind;
+use hub_sim::Fault;
+use serde_json::{Value, json};
+use tokio_tungstenite::{connect_async, tungstenite::Message};
+
+use crate::harness::{DEADLINE, TestHub};
+
+fn call(id: &Value, arguments: &Value) -> String {
+    json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": {"name": "generate_image", "arguments": arguments}}).to_string()
+}
+
+fn quick() -> Value {
+    json!({"prompt": "a fox", "render_type": "sd15", "seed": 7, "style_names": null, "enhance_prompt": false})
+}
+
+/// Serves the hub on a free port; answers its address.
+async fn listen(hub: &TestHub) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let router = hub.router.clone();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    address
+}
+
+/// Everything a stream says until it closes.
+async fn stream(address: &str, id: &str) -> Vec<Value> {
+    let read = async {
+        let (mut socket, _) = connect_async(format!("ws://{address}/ws/stream/{id}")).await.unwrap();
+        socket.send(Message::text("ignored")).await.unwrap();
+        let mut heard = Vec::new();
+        while let Some(Ok(message)) = socket.next().await {
+            if let Message::Text(text) = message {
+                heard.push(serde_json::from_str(&text).unwrap());
+            }
+        }
+        heard
+    };
+    tokio::time::timeout(DEADLINE, read).await.expect("the stream ends")
+}
+
+async fn start(hub: &TestHub, arguments: Value) -> (String, String) {
+    let answer = hub.post("/legacy/mcp", &[], call(&json!("r1"), &arguments)).await.json();
+    assert_eq!((&answer["method"], &answer["id"]), (&json!("stream/start"), &json!("r1")), "{answer}");
+    let text = |key: &str| answer["params"][key].as_str().unwrap().to_owned();
+    (text("stream_id"), text("ws_url"))
+}
+
+#[tokio::test]
+async fn a_call_answers_a_stream_that_brings_the_picture_and_ends() {
+    let hub = TestHub::start(200).await;
+    let address = listen(&hub).await;
+    let (id, url) = start(&hub, quick()).await;
+    assert_eq!(url, format!("ws://hub.test:8001/ws/stream/{id}"));
+    let (first, second) = tokio::join!(stream(&address, &id), stream(&address, &id));
+    assert_eq!(first, second);
+    assert_eq!(first.len(), 2, "{first:?}");
+    let chunk = &first[0];
+    assert_eq!((&chunk["method"], &chunk["params"]["stream_id"]), (&json!("stream/chunk"), &json!(id)));
+    let result = &chunk["params"]["result"];
+    let image = result["structured_output"]["image_url"].as_str().unwrap();
+    assert!(image.starts_with(&format!("http://{address}/outputs/img_")), "{image}");
+    assert_eq!(result["structured_output"]["seed"], 7);
+    assert_eq!(result["content"], json!([{"type": "image", "source": image}]));
+    assert_eq!(first[1], json!({"jsonrpc": "2.0", "method": "stream/end", "params": {"stream_id": id}}));
+}
+
+#[tokio::test]
+async fn a_late_joiner_gets_everything() {
+    let hub = TestHub::start(0).await;
+    let address = listen(&hub).await;
+    let (id, _) = start(&hub, quick()).await;
+    hub.becomes(hub.newest_job().await, JobStateKind::Succeeded).await;
+    let heard = stream(&address, &id).await;
+    assert_eq!(heard.len(), 2);
+    assert!(heard[0]["params"].get("result").is_some(), "{heard:?}");
+}
+
+#[tokio::test]
+async fn client_opens_ws_half_a_second_after_an_instant_failure_gets_error_and_end() {
+    let hub = TestHub::start(0).await;
+    let address = listen(&hub).await;
+    let fault =
+        Fault::ExecutionError { node: None, exception_type: "ValueError".to_owned(), message: "bad".to_owned() };
+    hub.sim.as_ref().unwrap().inject(fault.always());
+    let (id, _) = start(&hub, quick()).await;
+    hub.becomes(hub.newest_job().await, JobStateKind::Failed).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let heard = stream(&address, &id).await;
+    assert_eq!(heard.len(), 2, "{heard:?}");
+    assert_eq!(heard[0]["params"]["error"]["code"], -32000);
+    assert_eq!(heard[1]["method"], "stream/end");
+}
+
+#[tokio::test]
+async fn an_unknown_stream_says_so_and_closes() {
+    let hub = TestHub::start(0).await;
+    let address = listen(&hub).await;
+    for id in ["nonsense", "00000000-0000-0000-0000-000000000001"] {
+        let heard = stream(&address, id).await;
+        assert_eq!(heard.len(), 2, "{id}: {heard:?}");
+        assert!(heard[0]["params"]["error"]["message"].is_string());
+    }
+}
+
+#[tokio::test]
+async fn faults_are_answered_on_the_post_with_the_id() {
+    let hub = TestHub::start(0).await;
+    let send = async |body: String| {
+        let answer = hub.post("/legacy/mcp", &[], body).await;
+        assert_eq!(answer.status.as_u16(), 200);
+        answer.json()
+    };
+    let bad = send(call(&json!(7), &json!({"prompt": "x", "seed": -5}))).await;
+    assert_eq!((&bad["error"]["code"], &bad["id"]), (&json!(-32602), &json!(7)));
+    assert!(bad["error"]["message"].as_str().unwrap().starts_with("Invalid parameters: "));
+    let nope = send(json!({"id": "a", "method": "tools/call", "params": {"name": "nope"}}).to_string()).await;
+    assert_eq!(
+        nope,
+        json!({"jsonrpc": "2.0", "id": "a", "error": {"code": -32000, "message": "Tool 'nope' not found."}})
+    );
+    let method = send(json!({"jsonrpc": "2.o", "id": 1, "method": "x"}).to_string()).await;
+    assert_eq!(method["error"], json!({"code": -32601, "message": "Method 'x' not found."}));
+    let broken = send("{".to_owned()).await;
+    assert_eq!((&broken["error"]["code"], &broken["id"]), (&json!(-32700), &Value::Null));
+    let silent = hub.post("/legacy/mcp", &[], json!({"method": "tools/list"}).to_string()).await;
+    assert_eq!((silent.status.as_u16(), silent.text.as_str()), (202, ""));
+    let tools = send(json!({"id": 1, "method": "tools/list"}).to_string()).await;
+    assert!(!tools["result"]["tools"].as_array().unwrap().is_empty());
+}

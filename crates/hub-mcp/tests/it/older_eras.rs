@@ -1,0 +1,109 @@
+//! MCP before 2026-07-28: sessions that begin with `initialize`.
+
+use hub_core::job::JobStateKind;
+use serde_json::{Value, json};
+
+use crate::harness::{Answer, TestHub, record};
+
+const HEADERS: [(&str, &str); 2] =
+    [("accept", "application/json, text/event-stream"), ("content-type", "application/json")];
+
+/// One client's session.
+struct Session<'a> {
+    hub: &'a TestHub,
+    id: String,
+}
+
+impl<'a> Session<'a> {
+    async fn begin(hub: &'a TestHub, version: &str) -> Self {
+        let params =
+            json!({"protocolVersion": version, "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}});
+        let body = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params});
+        let answer = hub.post("/mcp", &HEADERS, body.to_string()).await;
+        let result = answer.response()["result"].take();
+        assert_eq!(result["protocolVersion"], version);
+        assert_eq!(result["serverInfo"]["name"], "genimage-hub");
+        let id = answer.headers["mcp-session-id"].to_str().unwrap().to_owned();
+        let session = Self { hub, id };
+        session.notify("notifications/initialized", json!({})).await;
+        session
+    }
+
+    async fn send(&self, body: Value) -> Answer {
+        let mut headers = HEADERS.to_vec();
+        headers.push(("mcp-session-id", &self.id));
+        self.hub.post("/mcp", &headers, body.to_string()).await
+    }
+
+    async fn notify(&self, method: &str, params: Value) {
+        let answer = self.send(json!({"jsonrpc": "2.0", "method": method, "params": params})).await;
+        assert_eq!(answer.status.as_u16(), 202);
+    }
+
+    async fn ask(&self, method: &str, params: Value) -> Value {
+        self.send(json!({"jsonrpc": "2.0", "id": 5, "method": method, "params": params})).await.response()
+    }
+}
+
+fn quick() -> Value {
+    let arguments = json!({"prompt": "a fox", "render_type": "sd15", "seed": 7, "styles": [], "enhance": false});
+    json!({"name": "generate_image", "arguments": arguments})
+}
+
+#[tokio::test]
+async fn each_older_revision_is_served() {
+    let hub = TestHub::start(0).await;
+    for version in ["2025-03-26", "2025-06-18", "2025-11-25"] {
+        let session = Session::begin(&hub, version).await;
+        let tools = session.ask("tools/list", json!({})).await["result"].take();
+        assert!(!tools["tools"].as_array().unwrap().is_empty());
+        assert!(tools.get("resultType").is_none(), "{version}");
+        let result = session.ask("tools/call", quick()).await["result"].take();
+        assert_eq!(record(&result)["status"], "succeeded", "{version}: {result}");
+        assert_eq!(session.ask("ping", json!({})).await["result"], json!({}));
+    }
+}
+
+#[tokio::test]
+async fn a_session_of_before_a_restart_goes_on() {
+    let hub = TestHub::start(0).await;
+    let session = Session { hub: &hub, id: "0b6f9c9e-from-before".to_owned() };
+    let tools = session.ask("tools/list", json!({})).await;
+    assert!(tools["result"]["tools"].is_array(), "{tools}");
+}
+
+#[tokio::test]
+async fn a_cancelled_notification_cancels_its_job() {
+    let hub = TestHub::start(60_000).await;
+    let session = Session::begin(&hub, "2025-11-25").await;
+    let call = session.send(json!({"jsonrpc": "2.0", "id": 5, "method": "tools/call", "params": quick()}));
+    let cancel = async {
+        let job = hub.newest_job().await;
+        session.notify("notifications/cancelled", json!({"requestId": 5, "reason": "enough"})).await;
+        hub.becomes(job, JobStateKind::Cancelled).await;
+    };
+    let (answer, ()) = tokio::join!(call, cancel);
+    assert!(answer.messages().is_empty(), "a cancelled request is not answered: {}", answer.text);
+}
+
+#[tokio::test]
+async fn a_dropped_connection_cancels_nothing() {
+    let hub = TestHub::start(1_200).await;
+    let session = Session::begin(&hub, "2025-11-25").await;
+    let job = tokio::select! {
+        _ = session.ask("tools/call", quick()) => panic!("nothing can be answered yet"),
+        job = hub.newest_job() => job,
+    };
+    hub.becomes(job, JobStateKind::Succeeded).await;
+}
+
+#[tokio::test]
+async fn a_missing_resource_has_the_older_code() {
+    let hub = TestHub::start(0).await;
+    let session = Session::begin(&hub, "2025-11-25").await;
+    let answer = session.ask("resources/read", json!({"uri": "genimage://images/x"})).await;
+    assert_eq!(
+        (&answer["error"]["code"], &answer["error"]["data"]["uri"]),
+        (&json!(-32002), &json!("genimage://images/x"))
+    );
+}
