@@ -1,0 +1,311 @@
+//! Jobs: submit, follow, list, cancel.
+
+use std::{convert::Infallible, time::Duration};
+
+use async_stream::stream;
+use axum::{
+    Json,
+    extract::{Path, Query, State, rejection::QueryRejection},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{
+        IntoResponse as _, Response,
+        sse::{Event, KeepAlive, Sse},
+    },
+};
+use chrono::{DateTime, Utc};
+use futures_util::Stream;
+use hub_core::{
+    artifact::MediaKind,
+    error::UserError,
+    ids::JobId,
+    job::{JobState, JobStateKind},
+    recipe::Recipe,
+    request::{ToolCall, parse_idempotency_key},
+};
+use hub_engine::{JobProgress, JobView};
+use hub_store::{JobFilter, PageCursor};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::{body::JsonBody, images::ImageRecord};
+use crate::{asker::Asker, error::WebError, links, live, router::App};
+
+/// Jobs per page when none is named.
+const LIMIT_DEFAULT: u32 = 50;
+/// Most jobs per page.
+const LIMIT_MAX: u32 = 200;
+/// How often an idle stream says that it lives.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// One job as programs see it.
+#[derive(Debug, Serialize)]
+pub(crate) struct JobRecord {
+    id: JobId,
+    state: JobStateKind,
+    tool: &'static str,
+    caller: String,
+    created_at: DateTime<Utc>,
+    queued_at: Option<DateTime<Utc>>,
+    started_at: Option<DateTime<Utc>>,
+    finished_at: Option<DateTime<Utc>>,
+    attempts: u32,
+    server: Option<String>,
+    /// Pictures, the primary one first.
+    images: Vec<ImageRecord>,
+    /// Other files (videos, sound).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    files: Vec<ImageRecord>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<String>,
+    warnings: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<UserError>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    progress: Option<ProgressRecord>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recipe: Option<Recipe>,
+}
+
+/// How far a job is.
+#[derive(Debug, Serialize)]
+struct ProgressRecord {
+    state: JobStateKind,
+    /// 0–1.
+    fraction: f32,
+    /// Jobs before it, while it waits.
+    queue_position: Option<u32>,
+    step: Option<u32>,
+    steps: Option<u32>,
+    node: Option<String>,
+    server: Option<String>,
+    /// The same in words.
+    text: String,
+}
+
+impl ProgressRecord {
+    fn of(progress: &JobProgress) -> Self {
+        Self {
+            state: progress.state,
+            fraction: progress.fraction,
+            queue_position: progress.queue_position,
+            step: progress.steps.map(|(step, _)| step),
+            steps: progress.steps.map(|(_, steps)| steps),
+            node: progress.node.as_deref().map(str::to_owned),
+            server: progress.server.as_deref().map(str::to_owned),
+            text: progress.describe(),
+        }
+    }
+}
+
+impl JobRecord {
+    /// The record of `view`; addresses of pictures begin with `base_url`.
+    pub(crate) fn of(view: JobView, base_url: &str) -> Self {
+        let JobView { job, artifacts, server, progress } = view;
+        let state = job.state.kind();
+        let (images, files) = artifacts
+            .iter()
+            .map(|artifact| (artifact.kind, ImageRecord::of(artifact, base_url)))
+            .partition::<Vec<_>, _>(|(kind, _)| *kind == MediaKind::Image);
+        let error = if let JobState::Failed(error) = job.state { Some(error) } else { None };
+        Self {
+            id: job.id,
+            state,
+            tool: job.request.tool(),
+            caller: job.caller.as_str().to_owned(),
+            created_at: job.times.created_at,
+            queued_at: job.times.queued_at,
+            started_at: job.times.started_at,
+            finished_at: job.times.finished_at,
+            attempts: job.attempts,
+            server,
+            images: images.into_iter().map(|(_, record)| record).collect(),
+            files: files.into_iter().map(|(_, record)| record).collect(),
+            text: job.text,
+            warnings: job.warnings,
+            error,
+            progress: progress.filter(|_| !state.is_terminal()).as_ref().map(ProgressRecord::of),
+            recipe: job.recipe,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SubmitBody {
+    tool: String,
+    #[serde(default)]
+    arguments: Option<Map<String, Value>>,
+    #[serde(default)]
+    idempotency_key: Option<String>,
+}
+
+pub(crate) async fn submit(
+    State(app): State<App>,
+    Asker(caller): Asker,
+    headers: HeaderMap,
+    JsonBody(body): JsonBody<SubmitBody>,
+) -> Result<Response, WebError> {
+    let mut call = ToolCall::parse(&body.tool, &body.arguments.unwrap_or_default())?;
+    let key = match (body.idempotency_key, headers.get("idempotency-key")) {
+        (Some(key), _) => Some(key),
+        (None, Some(value)) => Some(value.to_str().unwrap_or("").to_owned()),
+        (None, None) => None,
+    };
+    if let Some(key) = key {
+        call.options.idempotency_key = Some(parse_idempotency_key(&key)?);
+    }
+    let submitted = app.engine.submit(&caller, call).await?;
+    let id = submitted.job.id;
+    let body = json!({
+        "id": id,
+        "state": submitted.job.state.kind(),
+        "replayed": submitted.replayed,
+        "warnings": submitted.job.warnings,
+        "url": format!("/api/v1/jobs/{id}"),
+        "events": format!("/api/v1/jobs/{id}/events"),
+    });
+    let mut response = (StatusCode::ACCEPTED, Json(body)).into_response();
+    if let Ok(location) = HeaderValue::try_from(format!("/api/v1/jobs/{id}")) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    Ok(response)
+}
+
+pub(crate) async fn show(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Json<JobRecord>, WebError> {
+    let view = app.engine.view(parse_id(&id)?).await?;
+    Ok(Json(JobRecord::of(view, &links::base_url(&app, &headers))))
+}
+
+pub(crate) async fn cancel(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Json<JobRecord>, WebError> {
+    let view = app.engine.cancel(parse_id(&id)?).await?;
+    Ok(Json(JobRecord::of(view, &links::base_url(&app, &headers))))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ListQuery {
+    #[serde(default)]
+    state: Option<String>,
+    #[serde(default)]
+    tool: Option<String>,
+    #[serde(default)]
+    cursor: Option<String>,
+    #[serde(default)]
+    limit: Option<u32>,
+}
+
+pub(crate) async fn list(
+    State(app): State<App>,
+    query: Result<Query<ListQuery>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Json<Value>, WebError> {
+    let Query(query) = query?;
+    let filter = JobFilter {
+        states: parse_states(query.state.as_deref().unwrap_or(""))?,
+        caller: None,
+        tool: query.tool.filter(|tool| !tool.is_empty()),
+    };
+    let cursor = query.cursor.as_deref().filter(|text| !text.is_empty()).map(parse_cursor).transpose()?;
+    let limit = query.limit.unwrap_or(LIMIT_DEFAULT);
+    if !(1..=LIMIT_MAX).contains(&limit) {
+        return Err(
+            UserError::argument("limit", format!("`limit` is {limit}, but must be from 1 to {LIMIT_MAX}.")).into()
+        );
+    }
+    let page = app.engine.store().job_list(&filter, cursor, limit).await?;
+    let views = app.engine.views(page.jobs).await?;
+    let base_url = links::base_url(&app, &headers);
+    let jobs: Vec<JobRecord> = views.into_iter().map(|view| JobRecord::of(view, &base_url)).collect();
+    Ok(Json(json!({"jobs": jobs, "next": page.next.map(|cursor| cursor.to_string())})))
+}
+
+/// Follows a job: `progress` events, then one `end` event with the whole job, then the stream closes.
+pub(crate) async fn events(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, WebError> {
+    let id = parse_id(&id)?;
+    // Asked first, so that an unknown job is a 404 and not an empty stream.
+    app.engine.view(id).await?;
+    let mut watch = app.engine.watch(id).await?;
+    let base_url = links::base_url(&app, &headers);
+    let permit = live::permit(&app)?;
+    let events = stream! {
+        let _permit = permit;
+        let mut progress = Some(watch.now());
+        while let Some(now) = progress.filter(|now| !now.state.is_terminal()) {
+            yield Ok(data("progress", &ProgressRecord::of(&now)));
+            progress = watch.next().await;
+        }
+        match app.engine.view(id).await {
+            Ok(view) => yield Ok(data("end", &JobRecord::of(view, &base_url))),
+            Err(error) => yield Ok(data("error", &error)),
+        }
+    };
+    Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
+}
+
+fn data(name: &'static str, record: &impl Serialize) -> Event {
+    let text = serde_json::to_string(record).expect("records have string keys and finite numbers");
+    Event::default().event(name).data(text)
+}
+
+/// Parses a job id from a path.
+pub(crate) fn parse_id(text: &str) -> Result<JobId, WebError> {
+    text.parse().map_err(|_| WebError::missing("job", text))
+}
+
+/// Parses a page cursor.
+pub(crate) fn parse_cursor(text: &str) -> Result<PageCursor, WebError> {
+    text.parse().map_err(|error| UserError::argument("cursor", format!("`cursor` is wrong: {error}.")).into())
+}
+
+/// States separated by commas; `active` and `ended` stand for several. Empty = all.
+fn parse_states(text: &str) -> Result<Vec<JobStateKind>, WebError> {
+    let mut states = Vec::new();
+    for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        match name {
+            "active" => states.extend(JobStateKind::ALL.into_iter().filter(|kind| !kind.is_terminal())),
+            "ended" => states.extend(JobStateKind::ALL.into_iter().filter(|kind| kind.is_terminal())),
+            name => states.push(name.parse().map_err(|error| {
+                let names = JobStateKind::ALL.iter().map(|kind| kind.as_str()).chain(["active", "ended"]);
+                UserError::argument("state", format!("{error}.")).with_valid(names)
+            })?),
+        }
+    }
+    Ok(states)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_are_listed_by_name_and_by_group() {
+        assert_eq!(parse_states("").expect("valid"), []);
+        assert_eq!(parse_states("failed, running").expect("valid"), [JobStateKind::Failed, JobStateKind::Running]);
+        assert_eq!(parse_states("active").expect("valid").len(), 5);
+        let WebError::User(error) = parse_states("done").expect_err("unknown") else { panic!("an argument") };
+        assert_eq!(error.argument.as_deref(), Some("state"));
+        assert!(error.valid_values.contains(&"succeeded".to_owned()));
+    }
+
+    /// Others rely on these names.
+    #[test]
+    fn the_record_of_a_job_keeps_its_shape() {
+        use crate::pages::shown::sample;
+        let running = JobRecord::of(sample::view(JobState::Queued), "http://hub.test");
+        let failed = JobRecord::of(sample::view(sample::failed()), "http://hub.test");
+        insta::assert_json_snapshot!("job_unfinished", running);
+        insta::assert_json_snapshot!("job_failed", failed);
+    }
+}

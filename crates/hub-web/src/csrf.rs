@@ -1,0 +1,82 @@
+//! Refuses changes that another site's page asks a browser to make.
+//!
+//! Browsers say where a request comes from: `Sec-Fetch-Site`, else `Origin`. A request with neither
+//! comes from no browser of this decade, and so carries no credentials that a stranger could ride on.
+//! Needs no token and no session, so a form on a page that was open over a restart still works.
+
+use axum::{
+    extract::Request,
+    http::{HeaderMap, StatusCode, Uri, header},
+    middleware::Next,
+    response::{IntoResponse as _, Response},
+};
+use url::Url;
+
+use crate::error::WebError;
+
+/// The check as a middleware.
+pub(crate) async fn check(request: Request, next: Next) -> Response {
+    if request.method().is_safe() || is_same_origin(request.headers(), request.uri()) {
+        return next.run(request).await;
+    }
+    WebError::Request {
+        status: StatusCode::FORBIDDEN,
+        detail: "Changes asked for by another site are refused.".to_owned(),
+        hint: Some("Open the hub's own page and try there.".to_owned()),
+    }
+    .into_response()
+}
+
+fn is_same_origin(headers: &HeaderMap, uri: &Uri) -> bool {
+    let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or(""));
+    match text("sec-fetch-site") {
+        Some("same-origin" | "none") => return true,
+        Some(_) => return false,
+        None => {}
+    }
+    let Some(origin) = text(header::ORIGIN.as_str()) else { return true };
+    let own = text(header::HOST.as_str()).or_else(|| uri.authority().map(http::uri::Authority::as_str));
+    // Only host and port are compared: a proxy that ends TLS hides the scheme.
+    match (Url::parse(origin), own) {
+        (Ok(origin), Some(own)) => {
+            Url::parse(&format!("{}://{own}", origin.scheme())).is_ok_and(|own| own.origin() == origin.origin())
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(pairs: &[(&'static str, &str)]) -> bool {
+        let headers: HeaderMap = pairs
+            .iter()
+            .map(|(name, value)| (header::HeaderName::from_static(name), value.parse().expect("a value")))
+            .collect();
+        is_same_origin(&headers, &Uri::from_static("/playground"))
+    }
+
+    #[test]
+    fn only_the_hubs_own_pages_and_programs_may_change_things() {
+        for own in [
+            &[("host", "hub:8001")][..],
+            &[("host", "hub:8001"), ("origin", "http://hub:8001")],
+            &[("host", "hub"), ("origin", "https://hub")],
+            &[("host", "hub"), ("sec-fetch-site", "same-origin"), ("origin", "http://hub")],
+            &[("host", "hub"), ("sec-fetch-site", "none")],
+        ] {
+            assert!(verdict(own), "{own:?}");
+        }
+        for foreign in [
+            &[("host", "hub:8001"), ("origin", "http://evil.test")][..],
+            &[("host", "hub:8001"), ("origin", "http://hub:9999")],
+            &[("host", "hub:8001"), ("origin", "null")],
+            &[("host", "hub"), ("sec-fetch-site", "cross-site")],
+            &[("host", "hub"), ("sec-fetch-site", "same-site"), ("origin", "http://hub")],
+            &[("origin", "http://hub")],
+        ] {
+            assert!(!verdict(foreign), "{foreign:?}");
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! The people's and programs' edge: pages, the JSON API and the pictures themselves.
+//!
+//! Parses, authorises by what the guard before it says, asks the engine or the store, and renders.
+//! It never talks to a ComfyUI or LLM server and decides nothing about jobs. Invariants: every page
+//! works without script; nothing a caller wrote reaches a page unescaped; no secret leaves; path
+//! input never names a file.
+
+mod api;
+mod asker;
+mod assets;
+mod csrf;
+mod error;
+mod headers;
+mod health;
+mod links;
+mod live;
+mod outputs;
+mod pages;
+mod problem;
+mod render;
+mod router;
+
+pub use router::{WebConfig, WebState, route_paths, router};

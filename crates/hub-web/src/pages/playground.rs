@@ -1,0 +1,301 @@
+//! The form from which a person runs a tool.
+//!
+//! What is typed becomes the tool's arguments and is parsed by the same code as an agent's call; a
+//! fault is shown beside its field, with everything else as it was typed.
+
+mod form;
+
+use std::collections::BTreeMap;
+
+use axum::{
+    extract::{Path, Query, Request, State, rejection::QueryRejection},
+    response::{Html, IntoResponse as _, Response},
+};
+use hub_core::{
+    catalogue::{Catalogue, Mode, RenderType},
+    error::UserError,
+    limits,
+    request::{AspectRatio, ToolCall},
+};
+use serde::{Deserialize, Serialize};
+
+use self::form::{FormFields, Typed};
+use super::{Frame, html, see_other, servers::Fault};
+use crate::{api, asker::Asker, error::WebError, problem, render::Page, router::App};
+
+/// The page.
+#[derive(Debug, Serialize)]
+pub(crate) struct PlaygroundPage {
+    frame: Frame,
+    /// The tool whose form is shown.
+    tool: &'static str,
+    tabs: Vec<Tab>,
+    /// Why the tool cannot work, and what to do.
+    blocked: Option<&'static str>,
+    typed: Typed,
+    fault: Option<Fault>,
+    /// Whether the fault belongs to a field that the form shows.
+    fault_has_field: bool,
+    render_types: Vec<RenderTypeOption>,
+    style_groups: Vec<StyleGroup>,
+    styles_chosen: usize,
+    ratios: Vec<Ratio>,
+    can_enhance: bool,
+    no_server: bool,
+    prompt_max: usize,
+    side_min: u32,
+    side_max: u32,
+    examples: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Tab {
+    tool: &'static str,
+    title: &'static str,
+    path: String,
+    current: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct RenderTypeOption {
+    name: String,
+    title: String,
+    description: String,
+    is_default: bool,
+    chosen: bool,
+    hidden: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct StyleGroup {
+    category: String,
+    styles: Vec<StyleOption>,
+}
+
+#[derive(Debug, Serialize)]
+struct StyleOption {
+    name: String,
+    description: String,
+    chosen: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Ratio {
+    name: &'static str,
+    /// Icon in the sprite.
+    icon: &'static str,
+    chosen: bool,
+}
+
+/// Tools with a form, and the mode of those that need a render type.
+const TOOLS: [(&str, &str, Option<Mode>); 4] = [
+    ("generate_image", "Generate", Some(Mode::Generate)),
+    ("edit_image", "Edit", Some(Mode::Edit)),
+    ("upscale_image", "Upscale", Some(Mode::Upscale)),
+    ("describe_image", "Describe", None),
+];
+
+/// Fields that the forms show; a fault of another argument stands at the top.
+const FIELDS: [&str; 14] = [
+    "prompt",
+    "negative_prompt",
+    "styles",
+    "render_type",
+    "aspect_ratio",
+    "width",
+    "height",
+    "seed",
+    "enhance",
+    "denoise",
+    "image",
+    "description_type",
+    "language",
+    "style_names",
+];
+
+#[derive(Deserialize)]
+pub(crate) struct PageQuery {
+    #[serde(default)]
+    tool: Option<String>,
+    /// Job whose settings to take over.
+    #[serde(default)]
+    from: Option<String>,
+    /// Picture to work on.
+    #[serde(default)]
+    image: Option<String>,
+}
+
+pub(crate) async fn show(
+    State(app): State<App>,
+    query: Result<Query<PageQuery>, QueryRejection>,
+) -> Result<Html<String>, WebError> {
+    let Query(query) = query?;
+    let catalogue = app.engine.catalogue();
+    let (tool, mut typed) = match &query.from {
+        Some(from) => {
+            let job = app.engine.view(api::parse_id(from)?).await?.job;
+            (Some(job.request.tool()), Typed::of(&job))
+        }
+        None => (None, Typed::fresh(&catalogue)),
+    };
+    if let Some(image) = query.image {
+        typed.image = image;
+    }
+    let tool = tool.or(query.tool.as_deref()).and_then(known_tool).unwrap_or(TOOLS[0].0);
+    html(&app, &page(&catalogue, tool, typed, None))
+}
+
+pub(crate) async fn submit(
+    State(app): State<App>,
+    Path(tool): Path<String>,
+    Asker(caller): Asker,
+    request: Request,
+) -> Result<Response, WebError> {
+    let tool = known_tool(&tool).ok_or_else(|| WebError::missing("tool", &tool))?;
+    let mut fields = FormFields::read(request, &app).await?;
+    let uploaded = fields.file.take();
+    let mut typed = Typed::read(&fields);
+    let result = async {
+        if let Some(bytes) = uploaded {
+            let stored = app.engine.store_input(bytes).await.map_err(|mut error| {
+                error.argument = Some("image".to_owned());
+                error
+            })?;
+            // Kept in the form, so that another fault does not ask for the file again.
+            typed.image = stored.id.to_string();
+        }
+        let call = ToolCall::parse(tool, &typed.arguments(tool))?;
+        app.engine.submit(&caller, call).await
+    }
+    .await;
+    match result {
+        Ok(submitted) => {
+            let repeated = if submitted.replayed { "?done=repeated" } else { "" };
+            Ok(see_other(&format!("/jobs/{}{repeated}", submitted.job.id)))
+        }
+        Err(error) => {
+            let catalogue = app.engine.catalogue();
+            let page = page(&catalogue, tool, typed, Some(&error));
+            Ok((problem::status_of(error.code), html(&app, &page)?).into_response())
+        }
+    }
+}
+
+fn known_tool(given: &str) -> Option<&'static str> {
+    TOOLS.iter().find(|(name, ..)| *name == given).map(|(name, ..)| *name)
+}
+
+fn page(catalogue: &Catalogue, tool: &'static str, typed: Typed, error: Option<&UserError>) -> PlaygroundPage {
+    let mode = TOOLS.iter().find(|(name, ..)| *name == tool).and_then(|(_, _, mode)| *mode);
+    let works = |mode: Option<Mode>| match mode {
+        Some(mode) => catalogue.render_types.iter().any(|render_type| render_type.mode == mode),
+        None => catalogue.can_describe,
+    };
+    let tabs = TOOLS
+        .iter()
+        .filter(|(name, _, mode)| *name == tool || *name == TOOLS[0].0 || works(*mode))
+        .map(|(name, title, _)| Tab {
+            tool: name,
+            title,
+            path: format!("/playground?tool={name}"),
+            current: *name == tool,
+        })
+        .collect();
+    let blocked = match mode {
+        Some(_) if !works(mode) => Some("No render type serves this tool yet. Import a workflow and name it first."),
+        None if !catalogue.can_describe => Some("No LLM server has the role “describe” yet."),
+        _ => None,
+    };
+    let fault = error.map(Fault::of);
+    let field = error.and_then(|error| error.argument.as_deref());
+    let shown_type = mode.and_then(|mode| shown_type(catalogue, mode, &typed.render_type));
+    PlaygroundPage {
+        frame: Frame::new("playground", "Playground"),
+        tool,
+        tabs,
+        blocked,
+        fault,
+        fault_has_field: field.is_some_and(|field| FIELDS.contains(&field)),
+        render_types: mode.map(|mode| render_types(catalogue, mode, &typed.render_type)).unwrap_or_default(),
+        style_groups: style_groups(catalogue, &typed.styles),
+        styles_chosen: typed.styles.len(),
+        ratios: ratios(&typed.aspect_ratio),
+        can_enhance: catalogue.can_enhance,
+        no_server: mode.is_some() && catalogue.enabled_servers == 0,
+        prompt_max: limits::PROMPT_MAX_CHARS,
+        side_min: limits::SIDE_MIN_PX,
+        side_max: limits::SIDE_MAX_PX,
+        examples: shown_type.map(|shown| shown.prompt_examples.iter().take(3).cloned().collect()).unwrap_or_default(),
+        typed,
+    }
+}
+
+/// The render type whose examples are shown: the chosen one, else the default.
+fn shown_type<'a>(catalogue: &'a Catalogue, mode: Mode, chosen: &str) -> Option<&'a RenderType> {
+    catalogue.render_type(chosen).filter(|found| found.mode == mode).or_else(|| catalogue.default_for(mode))
+}
+
+/// Hidden ones too: the page is for those who set them up.
+fn render_types(catalogue: &Catalogue, mode: Mode, chosen: &str) -> Vec<RenderTypeOption> {
+    catalogue
+        .render_types
+        .iter()
+        .filter(|candidate| candidate.mode == mode)
+        .map(|candidate| RenderTypeOption {
+            name: candidate.name.clone(),
+            title: candidate.title.clone(),
+            description: candidate.description.clone(),
+            is_default: candidate.is_default,
+            chosen: candidate.name == chosen,
+            hidden: !candidate.visible,
+        })
+        .collect()
+}
+
+fn style_groups(catalogue: &Catalogue, chosen: &[String]) -> Vec<StyleGroup> {
+    let mut groups: BTreeMap<&str, Vec<StyleOption>> = BTreeMap::new();
+    for style in catalogue.enabled_styles() {
+        groups.entry(&style.category).or_default().push(StyleOption {
+            name: style.name.clone(),
+            description: style.description.clone(),
+            chosen: chosen.contains(&style.name),
+        });
+    }
+    groups.into_iter().map(|(category, styles)| StyleGroup { category: category.to_owned(), styles }).collect()
+}
+
+fn ratios(chosen: &str) -> Vec<Ratio> {
+    AspectRatio::ALL
+        .into_iter()
+        .map(|ratio| Ratio {
+            name: ratio.as_str(),
+            icon: match ratio {
+                AspectRatio::R1x1 => "ratio-1x1",
+                AspectRatio::R16x9 => "ratio-16x9",
+                AspectRatio::R9x16 => "ratio-9x16",
+                AspectRatio::R4x3 => "ratio-4x3",
+                AspectRatio::R3x4 => "ratio-3x4",
+                AspectRatio::R3x2 => "ratio-3x2",
+                AspectRatio::R2x3 => "ratio-2x3",
+                AspectRatio::R21x9 => "ratio-21x9",
+                AspectRatio::R9x21 => "ratio-9x21",
+            },
+            chosen: ratio.as_str() == chosen,
+        })
+        .collect()
+}
+
+impl Page for PlaygroundPage {
+    const TEMPLATE: &'static str = "pages/playground.html";
+
+    #[cfg(test)]
+    fn sample() -> Self {
+        let error = UserError::argument("prompt", super::shown::sample::HOSTILE);
+        page(&form::sample_catalogue(), "generate_image", form::sample_typed(), Some(&error))
+    }
+}
+
+#[cfg(test)]
+pub(crate) fn sample_of(tool: &'static str) -> PlaygroundPage {
+    page(&form::sample_catalogue(), tool, form::sample_typed(), None)
+}

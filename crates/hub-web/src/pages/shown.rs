@@ -1,0 +1,378 @@
+//! Jobs, pictures, progress and times in the form in which several pages show them.
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use chrono::{DateTime, TimeDelta, Utc};
+use hub_core::{
+    artifact::{Artifact, MediaKind},
+    job::{JobState, JobStateKind},
+};
+use hub_engine::{JobProgress, JobView};
+use serde::Serialize;
+
+use crate::links;
+
+/// Largest picture of unfinished work that is sent inside a fragment, in bytes.
+const PREVIEW_MAX_BYTES: usize = 192 * 1024;
+/// Longest description of a picture for those who do not see it, in characters.
+const ALT_CHARS: usize = 200;
+/// Longest prompt in a list, in characters.
+const PROMPT_SHOWN_CHARS: usize = 160;
+
+/// A moment, for machines and people.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Moment {
+    iso: String,
+    /// `14:03:22 UTC`, with the date when it is not today's.
+    exact: String,
+    /// `3 min ago`.
+    ago: String,
+}
+
+impl Moment {
+    pub(crate) fn of(at: DateTime<Utc>, now: DateTime<Utc>) -> Self {
+        let format = if at.date_naive() == now.date_naive() { "%H:%M:%S UTC" } else { "%Y-%m-%d %H:%M UTC" };
+        Self {
+            iso: at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
+            exact: at.format(format).to_string(),
+            ago: ago(now - at),
+        }
+    }
+}
+
+fn ago(age: TimeDelta) -> String {
+    match age.num_seconds() {
+        ..10 => "just now".to_owned(),
+        seconds @ 10..60 => format!("{seconds} s ago"),
+        seconds @ 60..3600 => format!("{} min ago", seconds / 60),
+        seconds @ 3600..86_400 => format!("{} h ago", seconds / 3600),
+        seconds if seconds < 2 * 86_400 => "yesterday".to_owned(),
+        seconds => format!("{} days ago", seconds / 86_400),
+    }
+}
+
+/// A length of time: `0.8 s`, `12 s`, `3 min 20 s`.
+pub(crate) fn duration(length: TimeDelta) -> String {
+    let ms = length.num_milliseconds().max(0);
+    match ms {
+        ..10_000 => format!("{:.1} s", ms as f64 / 1000.0),
+        10_000..120_000 => format!("{} s", ms / 1000),
+        120_000..7_200_000 => format!("{} min {} s", ms / 60_000, ms / 1000 % 60),
+        _ => format!("{} h {} min", ms / 3_600_000, ms / 60_000 % 60),
+    }
+}
+
+/// A size in bytes, for people.
+pub(crate) fn bytes(size: u64) -> String {
+    match size {
+        ..1_000 => format!("{size} B"),
+        1_000..1_000_000 => format!("{} kB", size / 1_000),
+        _ => format!("{:.1} MB", size as f64 / 1e6),
+    }
+}
+
+/// How a state is named and coloured.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct ShownState {
+    /// As the API names it.
+    name: &'static str,
+    /// As people read it.
+    label: &'static str,
+    /// Which of the stylesheet's tones it has.
+    tone: &'static str,
+    /// Icon in the sprite.
+    icon: &'static str,
+    /// Whether the job has ended.
+    ended: bool,
+}
+
+impl ShownState {
+    pub(crate) fn of(state: JobStateKind) -> Self {
+        let (label, tone, icon) = match state {
+            JobStateKind::Planning => ("Preparing", "wait", "clock"),
+            JobStateKind::Queued => ("Waiting", "wait", "clock"),
+            JobStateKind::Assigned => ("Starting", "busy", "bolt"),
+            JobStateKind::Running => ("Rendering", "busy", "bolt"),
+            JobStateKind::Collecting => ("Fetching", "busy", "bolt"),
+            JobStateKind::Succeeded => ("Done", "good", "check"),
+            JobStateKind::Failed => ("Failed", "bad", "alert"),
+            JobStateKind::Cancelled => ("Cancelled", "off", "stop"),
+            JobStateKind::Expired => ("Expired", "off", "clock"),
+        };
+        Self { name: state.as_str(), label, tone, icon, ended: state.is_terminal() }
+    }
+}
+
+/// A tool's name for people.
+pub(crate) fn tool_title(tool: &str) -> &'static str {
+    match tool {
+        "generate_image" => "Generate",
+        "upscale_image" => "Upscale",
+        "edit_image" => "Edit",
+        "detail_image" => "Detail",
+        "describe_image" => "Describe",
+        _ => "Job",
+    }
+}
+
+/// A stored file.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct ShownImage {
+    id: String,
+    /// The file itself.
+    path: String,
+    thumb: String,
+    file_name: String,
+    width: u32,
+    height: u32,
+    /// As text: a seed may exceed what scripts can count.
+    seed: Option<String>,
+    mime: String,
+    size: String,
+    is_image: bool,
+    /// What it shows, for those who do not see it.
+    alt: String,
+    /// Page of the job that made it.
+    job_path: Option<String>,
+}
+
+impl ShownImage {
+    pub(crate) fn of(artifact: &Artifact, prompt: Option<&str>) -> Self {
+        Self {
+            id: artifact.id.to_string(),
+            path: links::file_path(artifact),
+            thumb: links::thumb_path(artifact),
+            file_name: artifact.file_name(),
+            width: artifact.width_px,
+            height: artifact.height_px,
+            seed: artifact.seed.map(|seed| seed.to_string()),
+            mime: artifact.mime.clone(),
+            size: bytes(artifact.size_bytes),
+            is_image: artifact.kind == MediaKind::Image,
+            alt: prompt.map_or_else(
+                || format!("Picture of {} × {} pixels", artifact.width_px, artifact.height_px),
+                |prompt| shorten(prompt, ALT_CHARS),
+            ),
+            job_path: artifact.job.map(|job| format!("/jobs/{job}")),
+        }
+    }
+}
+
+/// How far a job is.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct ShownProgress {
+    /// 0–100.
+    percent: u32,
+    /// Whether anything is known about how far it is.
+    known: bool,
+    /// One line.
+    text: String,
+    /// Unfinished picture as a data URI.
+    preview: Option<String>,
+}
+
+impl ShownProgress {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0–100 before")]
+    pub(crate) fn of(progress: &JobProgress) -> Self {
+        let preview = progress.preview.as_ref().filter(|preview| preview.bytes.len() <= PREVIEW_MAX_BYTES);
+        let percent = (progress.fraction * 100.0).clamp(0.0, 100.0).round() as u32;
+        Self {
+            percent,
+            known: percent > 0 || progress.state == JobStateKind::Queued,
+            text: capitalised(&progress.describe()),
+            preview: preview
+                .map(|preview| format!("data:{};base64,{}", preview.mime, BASE64_STANDARD.encode(&preview.bytes))),
+        }
+    }
+}
+
+/// A job in a list.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct ShownJob {
+    id: String,
+    path: String,
+    /// End of the id, enough to tell jobs of one page apart.
+    short_id: String,
+    tool: &'static str,
+    prompt: Option<String>,
+    render_type: Option<String>,
+    caller: String,
+    state: ShownState,
+    created: Moment,
+    /// From acceptance to the end.
+    took: Option<String>,
+    server: Option<String>,
+    image: Option<ShownImage>,
+    more_images: usize,
+    progress: Option<ShownProgress>,
+    error: Option<String>,
+    warnings: usize,
+}
+
+impl ShownJob {
+    pub(crate) fn of(view: &JobView, now: DateTime<Utc>) -> Self {
+        let job = &view.job;
+        let id = job.id.to_string();
+        let prompt = job.request.prompt();
+        let images = || view.artifacts.iter().filter(|artifact| artifact.kind == MediaKind::Image);
+        Self {
+            path: format!("/jobs/{id}"),
+            short_id: id.get(id.len().saturating_sub(6)..).unwrap_or(&id).to_owned(),
+            id,
+            tool: tool_title(job.request.tool()),
+            prompt: prompt.map(|prompt| shorten(prompt, PROMPT_SHOWN_CHARS)),
+            render_type: job.recipe.as_ref().map(|recipe| recipe.render_type.clone()),
+            caller: job.caller.as_str().to_owned(),
+            state: ShownState::of(job.state.kind()),
+            created: Moment::of(job.times.created_at, now),
+            took: job.times.finished_at.map(|end| duration(end - job.times.created_at)),
+            server: view.server.clone(),
+            image: images().next().map(|artifact| ShownImage::of(artifact, prompt)),
+            more_images: images().count().saturating_sub(1),
+            progress: view.progress.as_ref().filter(|_| !job.state.kind().is_terminal()).map(ShownProgress::of),
+            error: if let JobState::Failed(error) = &job.state { Some(error.message.clone()) } else { None },
+            warnings: job.warnings.len(),
+        }
+    }
+}
+
+/// At most `max` characters, with an ellipsis when some are missing.
+pub(crate) fn shorten(text: &str, max: usize) -> String {
+    if text.chars().count() <= max {
+        return text.to_owned();
+    }
+    text.chars().take(max.saturating_sub(1)).chain(['…']).collect()
+}
+
+fn capitalised(text: &str) -> String {
+    // Node titles keep their own spelling; the hub's own sentences begin in lower case.
+    let mut chars = text.chars();
+    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
+}
+
+#[cfg(test)]
+pub(crate) mod sample {
+    //! Values whose text must be escaped wherever a template prints it.
+
+    use hub_core::{
+        artifact::ArtifactRole,
+        caller::Caller,
+        catalogue::Mode,
+        error::{ErrorCode, UserError},
+        ids::{ArtifactId, JobId, WorkflowId},
+        job::{Job, JobTimes},
+        recipe::Recipe,
+        request::{ImageRequest, ImageSize, JobRequest},
+    };
+    use hub_engine::LivePreview;
+    use uuid::Uuid;
+
+    use super::*;
+
+    /// Markup, template syntax, an emoji and right-to-left text.
+    pub(crate) const HOSTILE: &str = "<script>alert('x')</script> & \"q\" {{ 7*7 }} {% raw %} 🦊 שלום \u{202e}evil";
+
+    pub(crate) fn now() -> DateTime<Utc> {
+        DateTime::from_timestamp(1_795_000_000, 0).expect("in range")
+    }
+
+    pub(crate) fn artifact() -> Artifact {
+        Artifact {
+            id: ArtifactId::from_uuid(Uuid::from_u128(7)),
+            job: Some(JobId::from_uuid(Uuid::from_u128(1))),
+            role: ArtifactRole::Output,
+            kind: MediaKind::Image,
+            mime: "image/png".to_owned(),
+            extension: "png".to_owned(),
+            sha256: "ab".repeat(32),
+            size_bytes: 123_456,
+            width_px: 1024,
+            height_px: 768,
+            seed: Some(u64::MAX),
+            position: 0,
+            node: None,
+            favourite: false,
+            created_at: now(),
+        }
+    }
+
+    pub(crate) fn view(state: JobState) -> JobView {
+        let ended = state.kind().is_terminal();
+        let mut request = ImageRequest::generate(HOSTILE);
+        request.negative_prompt = Some(HOSTILE.to_owned());
+        let job = Job {
+            id: JobId::from_uuid(Uuid::from_u128(1)),
+            caller: Caller::named("<i>caller</i>"),
+            request: JobRequest::Image(request),
+            state,
+            recipe: Some(recipe()),
+            text: Some(HOSTILE.to_owned()),
+            warnings: vec![HOSTILE.to_owned()],
+            attempts: 1,
+            excluded: vec![],
+            priority: 0,
+            idempotency_key: None,
+            server: None,
+            times: JobTimes {
+                created_at: now() - TimeDelta::seconds(75),
+                queued_at: Some(now() - TimeDelta::seconds(74)),
+                started_at: Some(now() - TimeDelta::seconds(70)),
+                finished_at: ended.then(|| now() - TimeDelta::seconds(60)),
+            },
+        };
+        let mut progress = JobProgress::of(&job);
+        progress.fraction = 0.6;
+        progress.steps = Some((12, 20));
+        progress.node = Some("<KSampler>".into());
+        progress.preview = Some(LivePreview { mime: "image/jpeg", bytes: bytes::Bytes::from_static(b"jpeg") });
+        JobView { artifacts: vec![artifact()], server: Some("<gpu>".to_owned()), progress: Some(progress), job }
+    }
+
+    pub(crate) fn failed() -> JobState {
+        JobState::Failed(UserError::new(ErrorCode::NodeFailed, HOSTILE).with_hint(HOSTILE))
+    }
+
+    fn recipe() -> Recipe {
+        Recipe {
+            mode: Mode::Generate,
+            render_type: "<b>sdxl</b>".to_owned(),
+            workflow: "txt2img".to_owned(),
+            workflow_version: 3,
+            workflow_id: WorkflowId::from_uuid(Uuid::from_u128(9)),
+            prompt_asked: Some(HOSTILE.to_owned()),
+            prompt: Some(HOSTILE.to_owned()),
+            negative_prompt: Some(HOSTILE.to_owned()),
+            styles: vec!["<i>anime</i>".to_owned()],
+            enhanced: true,
+            not_enhanced_because: Some("none".to_owned()),
+            seed: u64::MAX,
+            size: Some(ImageSize { width_px: 1024, height_px: 768 }),
+            steps: Some(20),
+            cfg: Some(6.5),
+            denoise: Some(0.4),
+            input: Some(ArtifactId::from_uuid(Uuid::from_u128(7))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_and_sizes_read_well() {
+        assert_eq!(ago(TimeDelta::seconds(3)), "just now");
+        assert_eq!(ago(TimeDelta::seconds(-5)), "just now");
+        assert_eq!(ago(TimeDelta::seconds(59)), "59 s ago");
+        assert_eq!(ago(TimeDelta::hours(30)), "yesterday");
+        assert_eq!(duration(TimeDelta::milliseconds(840)), "0.8 s");
+        assert_eq!(duration(TimeDelta::seconds(200)), "3 min 20 s");
+        assert_eq!(bytes(123_456), "123 kB");
+        assert_eq!(bytes(2_340_000), "2.3 MB");
+    }
+
+    #[test]
+    fn a_prompt_is_cut_between_characters() {
+        assert_eq!(shorten("🦊🦊🦊", 2), "🦊…");
+        assert_eq!(shorten("🦊🦊", 2), "🦊🦊");
+    }
+}

@@ -1,0 +1,143 @@
+//! The route list of this edge and the layers around it.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, FromRef, Request, State},
+    http::Uri,
+    middleware::{self, Next},
+    response::{IntoResponse as _, Response},
+    routing::{MethodRouter, get},
+};
+use hub_core::limits;
+use hub_engine::Engine;
+use tokio::sync::Semaphore;
+use tower_http::compression::{
+    CompressionLayer,
+    predicate::{NotForContentType, Predicate as _, SizeAbove},
+};
+use url::Url;
+
+use crate::{api, assets, csrf, error::WebError, headers, health, outputs, pages, render::Renderer};
+
+/// Most event streams (pages and API together) that are open at once; beyond it callers are told to
+/// poll.
+const STREAMS_MAX: usize = 512;
+/// Bytes around a picture in a form: field names, boundaries, the other fields.
+const FORM_OVERHEAD_BYTES: usize = 256 * 1024;
+/// Bodies below this are sent as they are: compressing them saves no packet.
+const COMPRESS_MIN_BYTES: u64 = 1024;
+
+/// What the binary says about this edge.
+#[derive(Debug, Clone)]
+pub struct WebConfig {
+    /// Address under which others reach the hub; `None` = as the request's `Host` says.
+    pub public_url: Option<Url>,
+    /// Whether simulated servers are behind it; pages then say so.
+    pub demo: bool,
+    /// The program's version.
+    pub version: &'static str,
+}
+
+/// What the edge works with.
+#[derive(Clone)]
+pub struct WebState {
+    /// The engine.
+    pub engine: Engine,
+    /// The configuration.
+    pub config: WebConfig,
+}
+
+/// What handlers are given; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct App(Arc<Parts>);
+
+/// The parts of [`App`].
+pub(crate) struct Parts {
+    pub(crate) engine: Engine,
+    pub(crate) config: WebConfig,
+    pub(crate) renderer: Renderer,
+    /// One permit per open event stream.
+    pub(crate) streams: Arc<Semaphore>,
+}
+
+impl std::ops::Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl FromRef<App> for Engine {
+    fn from_ref(app: &App) -> Self {
+        app.engine.clone()
+    }
+}
+
+/// All routes of this edge: pages, assets, pictures, `/api/v1`, `/healthz`, `/readyz`. Requests may
+/// carry a `hub_core::caller::Caller` as extension; without one they count as local (programs) or
+/// admin (pages).
+pub fn router(state: WebState) -> Router {
+    let app = App(Arc::new(Parts {
+        renderer: Renderer::new(&state.config),
+        engine: state.engine,
+        config: state.config,
+        streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+    }));
+    // Event streams must leave at once, and pictures are compressed already.
+    let compressible = SizeAbove::new(COMPRESS_MIN_BYTES)
+        .and(NotForContentType::SSE)
+        .and(NotForContentType::IMAGES)
+        .and(NotForContentType::const_new("video/"))
+        .and(NotForContentType::const_new("audio/"));
+    Router::new()
+        .merge(page_router(&app))
+        .merge(collect(api::routes()).layer(DefaultBodyLimit::max(limits::BODY_MAX_BYTES)))
+        .merge(collect(outputs::routes()))
+        .merge(collect(assets::routes()))
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(middleware::from_fn(csrf::check))
+        .layer(middleware::from_fn_with_state(app.clone(), pages::show_errors))
+        .layer(middleware::from_fn(headers::secure))
+        .layer(CompressionLayer::new().compress_when(compressible))
+        .with_state(app)
+}
+
+/// Every path of this edge, with `{parameters}`: for tests that walk them all.
+pub fn route_paths() -> Vec<&'static str> {
+    let tables = [pages::routes(), api::routes(), outputs::routes(), assets::routes()];
+    tables.into_iter().flatten().map(|(path, _)| path).chain(["/healthz", "/readyz"]).collect()
+}
+
+/// Routes as data, so that tests can walk them.
+pub(crate) type Routes = Vec<(&'static str, MethodRouter<App>)>;
+
+fn collect(routes: Routes) -> Router<App> {
+    routes.into_iter().fold(Router::new(), |router, (path, methods)| router.route(path, methods))
+}
+
+fn page_router(app: &App) -> Router<App> {
+    collect(pages::routes())
+        .layer(middleware::from_fn_with_state(app.clone(), never_cached))
+        .layer(DefaultBodyLimit::max(limits::INPUT_IMAGE_MAX_BYTES + FORM_OVERHEAD_BYTES))
+}
+
+/// Pages show live state: going back must ask again.
+async fn never_cached(State(_): State<App>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    response.headers_mut().entry(http::header::CACHE_CONTROL).or_insert(http::HeaderValue::from_static("no-store"));
+    response
+}
+
+async fn not_found(uri: Uri) -> Response {
+    WebError::no_route(uri.path()).into_response()
+}
+
+async fn method_not_allowed(uri: Uri) -> Response {
+    WebError::method_not_allowed(uri.path()).into_response()
+}

@@ -1,0 +1,170 @@
+//! A hub for one test: engine, store in memory, simulated servers, and the router of this crate.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::Body,
+    http::{HeaderMap, Request, StatusCode, header},
+};
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
+use hub_core::{clock::SystemClock, server::NewServer};
+use hub_engine::{Engine, EngineConfig};
+use hub_sim::{ComfyConfig, ComfySim};
+use hub_store::Store;
+use hub_web::{WebConfig, WebState};
+use object_store::memory::InMemory;
+use serde_json::Value;
+use tower::ServiceExt as _;
+
+/// Longest wait for anything in a test.
+const PATIENCE: Duration = Duration::from_secs(20);
+const WORKFLOW_TOML: &str = include_str!("../../../../workflows/txt2img-sd15.toml");
+const WORKFLOW_JSON: &str = include_str!("../../../../workflows/txt2img-sd15.json");
+const STYLES: &str = r#"
+[[styles]]
+name = "anime"
+category = "drawing"
+description = "Anime"
+prompt_template = "anime, {prompt}"
+negative_template = "photo"
+default = false
+enabled = true
+render_types = []
+"#;
+const RENDER_TYPES: &str = r#"
+[[render_types]]
+name = "sd15"
+title = "SD 1.5"
+description = "Small."
+workflow = "txt2img-sd15"
+mode = "generate"
+visible = true
+default = true
+prompt_guide = ""
+prompt_examples = []
+
+[render_types.limits]
+min_side_px = 16
+max_side_px = 1024
+side_multiple_px = 8
+
+[render_types.defaults]
+aspect = "1:1"
+
+[render_types.sizes]
+"1:1" = [64, 64]
+"16:9" = [128, 72]
+"#;
+
+/// The hub of one test.
+pub(crate) struct Hub {
+    router: Router,
+    pub(crate) engine: Engine,
+    sims: Vec<ComfySim>,
+}
+
+/// An answer, read whole.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
+    }
+
+    /// The body as text; in pages, slashes are escaped as well.
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).replace("&#x2f;", "/")
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("")
+    }
+}
+
+impl Hub {
+    /// A hub with a catalogue and one simulated server on which a run takes `run_ms`.
+    pub(crate) async fn with_server(run_ms: u64) -> Self {
+        let mut hub = Self::empty().await;
+        let workflows = [(WORKFLOW_TOML, WORKFLOW_JSON)];
+        hub.engine.seed_catalogue(&workflows, STYLES, RENDER_TYPES).await.expect("the catalogue is filled");
+        let config = ComfyConfig { run_ms, ..ComfyConfig::default() };
+        let sim = ComfySim::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), config).await.expect("a free port");
+        let base_url = sim.url().parse().expect("an address");
+        hub.engine.server_add(NewServer::named("sim", base_url)).await.expect("added");
+        hub.sims.push(sim);
+        hub
+    }
+
+    /// A hub as it is after its first start without anything.
+    pub(crate) async fn empty() -> Self {
+        let clock = Arc::new(SystemClock);
+        let store = Store::open("sqlite::memory:", clock.clone()).await.expect("a database in memory");
+        let engine = Engine::start(EngineConfig::default(), store, Arc::new(InMemory::new()), clock)
+            .await
+            .expect("the engine starts");
+        let config = WebConfig { public_url: None, demo: false, version: "0.0.0" };
+        let router = hub_web::router(WebState { engine: engine.clone(), config });
+        Self { router, engine, sims: Vec::new() }
+    }
+
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        let response = tokio::time::timeout(PATIENCE, self.router.clone().oneshot(request)).await;
+        let response = response.expect("answers in time").expect("the router never fails");
+        let (parts, body) = response.into_parts();
+        let body = tokio::time::timeout(PATIENCE, body.collect()).await.expect("ends in time").expect("is whole");
+        Answer { status: parts.status, headers: parts.headers, body: body.to_bytes() }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send(request("GET", path).body(Body::empty()).expect("a request")).await
+    }
+
+    /// A page as a browser asks for it.
+    pub(crate) async fn page(&self, path: &str) -> Answer {
+        let request = request("GET", path).header(header::ACCEPT, "text/html,*/*").body(Body::empty());
+        self.send(request.expect("a request")).await
+    }
+
+    /// Submits a form as a browser does.
+    pub(crate) async fn form(&self, path: &str, form: &str) -> Answer {
+        let request = request("POST", path)
+            .header(header::ACCEPT, "text/html")
+            .header("sec-fetch-site", "same-origin")
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(Body::from(form.to_owned()));
+        self.send(request.expect("a request")).await
+    }
+
+    pub(crate) async fn json(&self, method: &str, path: &str, body: &Value) -> Answer {
+        let request = request(method, path)
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Body::from(body.to_string()))
+            .expect("a request");
+        self.send(request).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        self.send(request("DELETE", path).body(Body::empty()).expect("a request")).await
+    }
+
+    /// Waits until the job has ended, and answers its record.
+    pub(crate) async fn ended(&self, id: &str) -> Value {
+        let id: hub_core::ids::JobId = id.parse().expect("a job id");
+        self.engine.wait(id, PATIENCE).await.expect("the job is known");
+        self.get(&format!("/api/v1/jobs/{id}")).await.json()
+    }
+}
+
+pub(crate) fn request(method: &str, path: &str) -> http::request::Builder {
+    Request::builder().method(method).uri(path).header(header::HOST, "hub.test:8001")
+}

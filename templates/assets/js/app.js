@@ -1,0 +1,50 @@
+// Small comforts on top of pages that work without any script.
+(() => {
+  "use strict";
+
+  // Buttons that only script can serve stay hidden until it is here.
+  const reveal = (root) => root.querySelectorAll("[data-copy][hidden]").forEach((button) => { button.hidden = false; });
+
+  const copy = async (button) => {
+    const source = document.getElementById(button.dataset.copy);
+    const label = button.querySelector("span");
+    if (!source || !label) return;
+    const told = label.textContent;
+    try {
+      await navigator.clipboard.writeText(source.textContent);
+      label.textContent = "Copied";
+    } catch {
+      // Without https the clipboard is closed: select the text, so that one key copies it.
+      window.getSelection().selectAllChildren(source);
+      label.textContent = "Press Ctrl+C";
+    }
+    setTimeout(() => { label.textContent = told; }, 2000);
+  };
+
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-copy]");
+    if (button) copy(button);
+  });
+
+  // Ctrl+Enter sends the form one is typing in.
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && event.target.matches("textarea")) {
+      event.target.form?.requestSubmit();
+    }
+  });
+
+  // A second click must not send twice. Coming back by the browser's history finds the form open again.
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (!form.matches("[data-submit-once]") || event.defaultPrevented) return;
+    const button = form.querySelector("button[type=submit]");
+    setTimeout(() => { if (button) button.disabled = true; }, 0);
+  });
+  window.addEventListener("pageshow", (event) => {
+    if (!event.persisted) return;
+    document.querySelectorAll("[data-submit-once] button[type=submit]").forEach((button) => { button.disabled = false; });
+  });
+
+  document.addEventListener("htmx:after:swap", () => reveal(document));
+  reveal(document);
+})();
