@@ -1,0 +1,100 @@
+//! `genimage-bench`: what the hub costs beside the GPU work, as ratios taken in one run.
+//!
+//! The same simulated ComfyUI servers are driven twice: by a correct direct client (event socket first,
+//! submit, history, view) and through a hub in a process of its own, over its `/mcp`. Absolute figures
+//! depend on the machine; the ratios are what counts.
+
+mod direct;
+mod hub;
+mod load;
+mod report;
+
+use std::{path::PathBuf, time::Duration};
+
+use anyhow::Context as _;
+use clap::Parser;
+use hub_sim::{ComfyConfig, ComfySim};
+
+use crate::{direct::Direct, hub::HubProcess, load::Load, report::Row};
+
+/// Measures the hub against a direct client.
+#[derive(Debug, Parser)]
+#[command(name = "genimage-bench", version)]
+struct Args {
+    /// The `genimage` binary [default: the one beside this program]
+    #[arg(long, value_name = "FILE")]
+    genimage: Option<PathBuf>,
+    /// Seconds of load for each figure
+    #[arg(long, default_value_t = 5, value_name = "S")]
+    seconds: u64,
+    /// Side of the picture, in pixels
+    #[arg(long, default_value_t = 256, value_name = "PX")]
+    side: u32,
+}
+
+/// Run time on the simulated server, in milliseconds, and callers at once.
+const SCENES: [(u64, usize); 6] = [(200, 1), (200, 8), (200, 64), (0, 1), (0, 8), (0, 64)];
+
+fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .map_err(|_| anyhow::anyhow!("a TLS provider is installed already"))?;
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run(args))
+}
+
+async fn run(args: Args) -> anyhow::Result<()> {
+    let binary = match args.genimage {
+        Some(binary) => binary,
+        None => std::env::current_exe()?.with_file_name("genimage"),
+    };
+    anyhow::ensure!(binary.is_file(), "{} does not exist; build it: cargo build --release", binary.display());
+    let for_each = Duration::from_secs(args.seconds);
+
+    let mut rows = Vec::new();
+    for (run_ms, callers) in SCENES {
+        let sims = servers(callers, run_ms).await?;
+        let urls: Vec<String> = sims.iter().map(ComfySim::url).collect();
+        let direct = Direct::connect(&urls, args.side).await?;
+        // Interleaved, so that a noisy neighbour hits both alike.
+        let mut by_direct = load::run(&direct, callers, for_each / 2).await?;
+        let hub = HubProcess::start(&binary).await?;
+        let through = hub.with_servers(&urls, args.side).await?;
+        let cpu_before = hub.cpu()?;
+        let by_hub = load::run(&through, callers, for_each).await?;
+        let cpu = hub.cpu()? - cpu_before;
+        by_direct.merge(load::run(&direct, callers, for_each / 2).await?);
+        let peak = hub.memory_mb("VmHWM")?;
+        hub.stop().await?;
+        rows.push(Row { run_ms, callers, direct: by_direct, hub: by_hub, cpu, peak_mb: peak });
+        report::line(rows.last().context("a row was just added")?);
+    }
+    report::table(&rows);
+    let start = hub::start_figures(&binary).await?;
+    report::start(&start);
+    let burst = burst(&binary, args.side).await?;
+    report::burst(&burst);
+    Ok(())
+}
+
+/// As many servers as callers, at most 64 and, where runs take no time, 8: a real server runs one
+/// prompt at a time.
+async fn servers(callers: usize, run_ms: u64) -> anyhow::Result<Vec<ComfySim>> {
+    let count = if run_ms == 0 { callers.min(8) } else { callers };
+    let mut sims = Vec::with_capacity(count);
+    for _ in 0..count {
+        let config = ComfyConfig { run_ms, load_ms: 0, preview: false, ..ComfyConfig::default() };
+        sims.push(ComfySim::start(([127, 0, 0, 1], 0).into(), config).await?);
+    }
+    Ok(sims)
+}
+
+/// 64 calls at once on one server.
+async fn burst(binary: &std::path::Path, side: u32) -> anyhow::Result<Load> {
+    let sims = servers(1, 20).await?;
+    let hub = HubProcess::start(binary).await?;
+    let through = hub.with_servers(&[sims[0].url()], side).await?;
+    let load = load::once(&through, 64).await?;
+    hub.stop().await?;
+    Ok(load)
+}

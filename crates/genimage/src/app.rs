@@ -1,0 +1,182 @@
+//! The wiring: a running hub from a configuration.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::{Context as _, bail};
+use hub_core::clock::{SharedClock, SystemClock};
+use hub_engine::Engine;
+use hub_mcp::McpEdge;
+use hub_store::Store;
+use object_store::{ObjectStore, local::LocalFileSystem};
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use crate::{config::Config, data_dir::DataDir, demo, demo::Demo, http, seed_files};
+
+/// What differs between the commands that run a hub.
+#[derive(Debug, Clone, Default)]
+pub struct HubOptions {
+    /// Start and register simulated servers.
+    pub demo: bool,
+    /// Register this ComfyUI server.
+    pub server: Option<String>,
+    /// Do not listen: for commands that need no HTTP edge.
+    pub no_listener: bool,
+}
+
+/// A running hub.
+pub struct Hub {
+    /// The engine.
+    pub engine: Engine,
+    /// Where it listens, as a URL without trailing slash; the configured address when it does not.
+    pub url: Url,
+    stop: CancellationToken,
+    server: Option<JoinHandle<std::io::Result<()>>>,
+    mcp: McpEdge,
+    grace: Duration,
+    // Dropped last: the simulators serve until the engine is done, the folder is held till the end.
+    _demo: Option<Demo>,
+    _data_dir: DataDir,
+}
+
+impl Hub {
+    /// Starts everything and answers when the hub takes requests.
+    ///
+    /// # Errors
+    /// Says which part failed and what to do: data folder, database, address, credentials.
+    pub async fn start(config: &Config, options: &HubOptions) -> anyhow::Result<Self> {
+        refuse_open_bind(config, options)?;
+        let data_dir = DataDir::open(&config.server.data_dir)?;
+        // Bound before any work starts: a taken port must not leave a half-started hub.
+        let listener = if options.no_listener { None } else { Some(bind(config.server.listen).await?) };
+        let address = match &listener {
+            Some(listener) => listener.local_addr().context("the listener has no address")?,
+            None => config.server.listen,
+        };
+        let url = Url::parse(&format!("http://{address}")).context("the listen address makes no URL")?;
+
+        let clock: SharedClock = Arc::new(SystemClock);
+        let store = Store::open(&config.database_url(), clock.clone()).await.context("cannot open the database")?;
+        let objects = objects(config, &data_dir)?;
+        let mut engine_config = config.engine()?;
+        let demo = if options.demo { Some(Demo::start().await?) } else { None };
+        if engine_config.listen_url.is_none() {
+            engine_config.listen_url = Some(url.clone());
+        }
+        let engine = Engine::start(engine_config, store, objects, clock).await.map_err(demo::told)?;
+        seed(&engine).await?;
+        register(&engine, config, options, demo.as_ref()).await?;
+
+        let stop = CancellationToken::new();
+        let (router, mcp) = http::router(&engine, config, &url, options.demo)?;
+        let server = listener.map(|listener| {
+            let stop = stop.clone();
+            tokio::spawn(async move {
+                let service = router.into_make_service_with_connect_info::<SocketAddr>();
+                axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await
+            })
+        });
+        Ok(Self {
+            engine,
+            url,
+            stop,
+            server,
+            mcp,
+            grace: Duration::from_secs(config.server.shutdown_grace_s),
+            _demo: demo,
+            _data_dir: data_dir,
+        })
+    }
+
+    /// Stops: no new requests, a grace for what runs, then the end. Takes at most the configured
+    /// grace and a second.
+    ///
+    /// # Errors
+    /// When the listener had died before.
+    pub async fn stop(mut self) -> anyhow::Result<()> {
+        self.stop.cancel();
+        self.mcp.close();
+        self.engine.shutdown(self.grace).await;
+        let Some(mut server) = self.server.take() else { return Ok(()) };
+        // Event streams stay open as long as their readers like: they are cut.
+        if let Ok(ended) = tokio::time::timeout(Duration::from_secs(1), &mut server).await {
+            ended.context("the HTTP server panicked")?.context("the HTTP server failed")?;
+        } else {
+            server.abort();
+        }
+        Ok(())
+    }
+
+    /// Resolves when the listener dies without being told to.
+    pub async fn listener_died(&mut self) -> anyhow::Error {
+        match self.server.as_mut() {
+            None => std::future::pending().await,
+            Some(server) => match server.await {
+                Ok(Ok(())) => anyhow::anyhow!("the HTTP server ended by itself"),
+                Ok(Err(error)) => anyhow::Error::new(error).context("the HTTP server failed"),
+                Err(error) => anyhow::Error::new(error).context("the HTTP server panicked"),
+            },
+        }
+    }
+}
+
+/// A hub that strangers can reach must know its friends.
+fn refuse_open_bind(config: &Config, options: &HubOptions) -> anyhow::Result<()> {
+    let listen = config.server.listen;
+    if !options.no_listener && !listen.ip().is_loopback() && !config.has_credentials() {
+        bail!(
+            "refusing to listen on {listen} without credentials: anybody who reaches it could use your GPUs; \
+             set GENIMAGE_API_KEY (agents, scripts) and GENIMAGE_ADMIN_PASSWORD (pages), or listen on 127.0.0.1"
+        );
+    }
+    Ok(())
+}
+
+async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!("cannot listen on {address}; another program may use it: choose another with --listen")
+    })
+}
+
+fn objects(config: &Config, data_dir: &DataDir) -> anyhow::Result<Arc<dyn ObjectStore>> {
+    let folder = match config.objects.url.as_str() {
+        "" => data_dir.objects()?,
+        url => {
+            match Url::parse(url).ok().filter(|url| url.scheme() == "file").and_then(|url| url.to_file_path().ok()) {
+                Some(folder) => folder,
+                None => bail!("objects.url `{url}` is not supported; give file:///absolute/folder or leave it empty"),
+            }
+        }
+    };
+    std::fs::create_dir_all(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    let store = LocalFileSystem::new_with_prefix(&folder)
+        .with_context(|| format!("cannot use the folder {} for pictures", folder.display()))?;
+    Ok(Arc::new(store))
+}
+
+async fn seed(engine: &Engine) -> anyhow::Result<()> {
+    let files = seed_files::workflows();
+    let pairs: Vec<(&str, &str)> = files.iter().map(|(toml, json)| (toml.as_str(), json.as_str())).collect();
+    engine
+        .seed_catalogue(&pairs, seed_files::STYLES, seed_files::RENDER_TYPES)
+        .await
+        .map_err(demo::told)
+        .context("cannot fill the catalogue")
+}
+
+async fn register(engine: &Engine, config: &Config, options: &HubOptions, demo: Option<&Demo>) -> anyhow::Result<()> {
+    if let Some(demo) = demo {
+        demo.register(engine).await?;
+    }
+    if let Some(url) = &options.server {
+        demo::register_comfyui(engine, "server", url).await.with_context(|| format!("--server {url}"))?;
+    }
+    if !config.comfyui.url.is_empty() {
+        demo::register_comfyui(engine, "default", &config.comfyui.url).await.context("COMFYUI_API_URL")?;
+    }
+    if !config.ollama.url.is_empty() {
+        demo::register_ollama(engine, "default", &config.ollama.url).await.context("OLLAMA_API_URL")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,135 @@
+//! The command line, as `--help` shows it.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Parser, Subcommand};
+
+use crate::config::ConfigArgs;
+
+/// GenImage Hub: gives LLM agents images from a pool of ComfyUI servers.
+#[derive(Debug, Parser)]
+#[command(name = "genimage", version, about, propagate_version = true)]
+pub struct Cli {
+    /// Where the configuration comes from.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the hub: MCP, JSON API and admin pages
+    Serve(ServeArgs),
+    /// Make one picture and write it to a file
+    Generate(GenerateArgs),
+    /// Speak MCP over standard input and output
+    Mcp(McpArgs),
+    /// Run a simulated ComfyUI or Ollama server
+    Sim(SimArgs),
+    /// Check configuration, database, servers and workflows, and say what to fix
+    Doctor,
+    /// Ask the hub at the configured address whether it is alive; for container health checks
+    Health,
+}
+
+/// See [`Command::Serve`].
+#[derive(Debug, clap::Args)]
+pub struct ServeArgs {
+    /// Add simulated ComfyUI and Ollama servers; pictures are labelled as simulated
+    #[arg(long)]
+    pub demo: bool,
+    /// Address to listen on [default: 127.0.0.1:8001]
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
+}
+
+/// See [`Command::Generate`].
+#[derive(Debug, clap::Args)]
+pub struct GenerateArgs {
+    /// What the picture should show
+    pub prompt: String,
+    /// File to write; the extension is the picture's own when there is none [default: <image id>.<ext>]
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Use simulated servers
+    #[arg(long, conflicts_with = "server")]
+    pub demo: bool,
+    /// Use this ComfyUI server
+    #[arg(long, value_name = "URL")]
+    pub server: Option<String>,
+    /// What to avoid
+    #[arg(long, value_name = "TEXT")]
+    pub negative_prompt: Option<String>,
+    /// Render type by name
+    #[arg(long, value_name = "NAME")]
+    pub render_type: Option<String>,
+    /// Style by name; may be repeated
+    #[arg(long = "style", value_name = "NAME")]
+    pub styles: Vec<String>,
+    /// Aspect ratio, e.g. 16:9
+    #[arg(long, value_name = "W:H")]
+    pub aspect_ratio: Option<String>,
+    /// Width in pixels, with --height
+    #[arg(long, value_name = "PX")]
+    pub width: Option<u32>,
+    /// Height in pixels, with --width
+    #[arg(long, value_name = "PX")]
+    pub height: Option<u32>,
+    /// Seed [default: random]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Take the prompt as it is
+    #[arg(long)]
+    pub no_enhance: bool,
+    /// Longest time to wait, in seconds
+    #[arg(long, value_name = "S", default_value_t = 1800)]
+    pub timeout_s: u64,
+}
+
+/// See [`Command::Mcp`].
+#[derive(Debug, clap::Args)]
+pub struct McpArgs {
+    /// Address of a running hub [default: the configured listen address]
+    #[arg(long, value_name = "URL", conflicts_with = "demo")]
+    pub hub: Option<String>,
+    /// Run an own hub with simulated servers
+    #[arg(long)]
+    pub demo: bool,
+}
+
+/// See [`Command::Sim`].
+#[derive(Debug, clap::Args)]
+pub struct SimArgs {
+    /// Which server to simulate
+    #[command(subcommand)]
+    pub kind: SimKind,
+}
+
+/// Which server to simulate.
+#[derive(Debug, Subcommand)]
+pub enum SimKind {
+    /// A ComfyUI server
+    Comfyui {
+        /// Address to listen on
+        #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8188")]
+        listen: SocketAddr,
+        /// Faults and settings (TOML)
+        #[arg(long, value_name = "FILE")]
+        script: Option<PathBuf>,
+        /// Time that one picture takes, in milliseconds
+        #[arg(long, value_name = "N")]
+        run_ms: Option<u64>,
+        /// Time that loading a model takes, in milliseconds
+        #[arg(long, value_name = "N")]
+        load_ms: Option<u64>,
+    },
+    /// An Ollama server
+    Ollama {
+        /// Address to listen on
+        #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:11434")]
+        listen: SocketAddr,
+    },
+}

@@ -1,0 +1,162 @@
+//! A hub that runs already: its JSON API does the work, since two hubs cannot share a data folder.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use indicatif::ProgressBar;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use secrecy::ExposeSecret as _;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use url::Url;
+
+use super::{BAR_LENGTH, Picture};
+use crate::config::Config;
+
+/// Time for the probe that tells whether a hub runs.
+const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
+/// Time between two looks at the job.
+const POLL_INTERVAL: Duration = Duration::from_millis(300);
+
+/// A running hub.
+pub(super) struct Hub {
+    base: Url,
+    http: reqwest::Client,
+}
+
+#[derive(Deserialize)]
+struct JobAnswer {
+    id: String,
+    state: String,
+    #[serde(default)]
+    images: Vec<ImageAnswer>,
+    #[serde(default)]
+    error: Option<ErrorAnswer>,
+    #[serde(default)]
+    warnings: Vec<String>,
+    #[serde(default)]
+    progress: Option<ProgressAnswer>,
+}
+
+#[derive(Deserialize)]
+struct ImageAnswer {
+    url: String,
+    seed: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct ErrorAnswer {
+    message: String,
+}
+
+#[derive(Deserialize)]
+struct ProgressAnswer {
+    #[serde(default)]
+    fraction: f64,
+    #[serde(default)]
+    message: String,
+}
+
+impl Hub {
+    /// The hub at the configured address, when one answers there.
+    ///
+    /// # Errors
+    /// When no HTTP client can be made.
+    pub(super) async fn find(config: &Config) -> anyhow::Result<Option<Self>> {
+        let base = config.local_url()?;
+        let mut headers = HeaderMap::new();
+        let key = config.auth.api_key.expose_secret();
+        if !key.is_empty() {
+            let mut value =
+                HeaderValue::from_str(&format!("Bearer {key}")).context("auth.api_key is no header value")?;
+            value.set_sensitive(true);
+            headers.insert(AUTHORIZATION, value);
+        }
+        let http = reqwest::Client::builder()
+            .default_headers(headers)
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(Duration::from_secs(60))
+            .build()
+            .context("cannot make an HTTP client")?;
+        let probe = http.get(base.join("/healthz")?).timeout(PROBE_TIMEOUT).send().await;
+        Ok(probe.is_ok_and(|answer| answer.status().is_success()).then_some(Self { base, http }))
+    }
+
+    /// Has the hub make a picture.
+    ///
+    /// # Errors
+    /// What the hub says, or that it cannot be reached.
+    pub(super) async fn generate(
+        &self,
+        arguments: Map<String, Value>,
+        bar: &ProgressBar,
+        limit: Duration,
+    ) -> anyhow::Result<Picture> {
+        let body = json!({ "tool": "generate_image", "arguments": arguments });
+        let posted = self.http.post(self.base.join("/api/v1/jobs")?).json(&body).send().await?;
+        let mut job: JobAnswer = checked(posted).await?.json().await.context("the hub's answer is not a job")?;
+        let address = self.base.join(&format!("/api/v1/jobs/{}", job.id))?;
+        let ended = tokio::time::timeout(limit, async {
+            while !matches!(job.state.as_str(), "succeeded" | "failed" | "cancelled" | "expired") {
+                tokio::time::sleep(POLL_INTERVAL).await;
+                job = checked(self.http.get(address.clone()).send().await?).await?.json().await?;
+                show(bar, &job);
+            }
+            anyhow::Ok(job)
+        })
+        .await;
+        let Ok(job) = ended else {
+            self.http.delete(address).send().await?;
+            bail!("not done after {} s; the job was cancelled", limit.as_secs());
+        };
+        self.fetch(job?).await
+    }
+
+    async fn fetch(&self, job: JobAnswer) -> anyhow::Result<Picture> {
+        if job.state != "succeeded" {
+            bail!("{}", job.error.map_or_else(|| format!("the job ended {}", job.state), |error| error.message));
+        }
+        let image = job.images.into_iter().next().context("the job has no picture")?;
+        // The link may name a public address that this machine cannot reach: only its path counts.
+        let link = self.base.join(&image.url)?;
+        let path = link.path().rsplit_once("/outputs/").context("the hub's link to the picture is odd")?.1.to_owned();
+        let answer = self.http.get(self.base.join(&format!("/outputs/{path}"))?).send().await?;
+        Ok(Picture {
+            bytes: checked(answer).await?.bytes().await?,
+            file_name: path,
+            seed: image.seed,
+            warnings: job.warnings,
+        })
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a fraction from 0 to 1")]
+fn show(bar: &ProgressBar, job: &JobAnswer) {
+    if let Some(progress) = &job.progress {
+        bar.set_position((progress.fraction.clamp(0.0, 1.0) * BAR_LENGTH as f64) as u64);
+        bar.set_message(progress.message.clone());
+    }
+}
+
+/// The answer, or the hub's own words when it refuses.
+async fn checked(answer: reqwest::Response) -> anyhow::Result<reqwest::Response> {
+    let status = answer.status();
+    if status.is_success() {
+        return Ok(answer);
+    }
+    let problem: Value = answer.json().await.unwrap_or_default();
+    let text = |key: &str| problem.get(key).and_then(Value::as_str);
+    let valid: Vec<&str> =
+        problem.get("valid_values").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+    let mut message = text("detail").map_or_else(|| format!("the hub answered {status}"), str::to_owned);
+    if !valid.is_empty() {
+        message.push_str(" Valid values: ");
+        message.push_str(&valid.join(", "));
+        message.push('.');
+    }
+    if let Some(hint) = text("hint") {
+        message.push(' ');
+        message.push_str(hint);
+    }
+    bail!(message)
+}

@@ -1,0 +1,314 @@
+//! The configuration: embedded defaults, then a file, then the environment, then the command line.
+//!
+//! Owns every key and its meaning (`config/genimage.default.toml` is the document). Unknown keys are
+//! refused by name, so that a misspelt one is not silently ignored.
+
+use std::{
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+use figment::{
+    Figment,
+    providers::{Env, Format as _, Toml},
+};
+use hub_engine::{EngineConfig, InputPolicy};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use url::Url;
+
+/// The defaults, every key commented.
+pub const DEFAULTS: &str = include_str!("../../../config/genimage.default.toml");
+
+/// Environment variables with short names, and the key each sets.
+const SHORT_NAMES: [(&str, &str); 9] = [
+    ("GENIMAGE_LISTEN", "server.listen"),
+    ("GENIMAGE_DATA_DIR", "server.data_dir"),
+    ("GENIMAGE_PUBLIC_URL", "server.public_url"),
+    ("GENIMAGE_DATABASE_URL", "database.url"),
+    ("GENIMAGE_OBJECT_STORE_URL", "objects.url"),
+    ("GENIMAGE_API_KEY", "auth.api_key"),
+    ("GENIMAGE_ADMIN_PASSWORD", "auth.admin_password"),
+    ("COMFYUI_API_URL", "comfyui.url"),
+    ("OLLAMA_API_URL", "ollama.url"),
+];
+
+/// Everything that can be configured.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where the hub listens and keeps its files.
+    pub server: ServerSection,
+    /// Where rows lie.
+    pub database: UrlSection,
+    /// Where pictures lie.
+    pub objects: UrlSection,
+    /// Credentials.
+    pub auth: AuthSection,
+    /// A ComfyUI server to register at start.
+    pub comfyui: UrlSection,
+    /// An Ollama server to register at start.
+    pub ollama: UrlSection,
+    /// Bounds of the queue.
+    pub queue: QueueSection,
+    /// How servers are watched.
+    pub servers: ServersSection,
+    /// Time for the LLM.
+    pub llm: LlmSection,
+    /// Input pictures by URL.
+    pub input: InputSection,
+    /// Answers to agents.
+    pub mcp: McpSection,
+    /// How long results are kept.
+    pub retention: RetentionSection,
+    /// What is logged.
+    pub logging: LoggingSection,
+}
+
+/// See `[server]` in the default file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServerSection {
+    /// Address to listen on.
+    pub listen: SocketAddr,
+    /// Folder of the hub's files.
+    pub data_dir: PathBuf,
+    /// Public address; empty = none.
+    pub public_url: String,
+    /// Further host names.
+    pub allowed_hosts: Vec<String>,
+    /// Seconds of grace at the end.
+    pub shutdown_grace_s: u64,
+}
+
+/// A section with an address that may be empty.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UrlSection {
+    /// The address; empty = the default or none.
+    pub url: String,
+}
+
+/// See `[auth]` in the default file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuthSection {
+    /// Key for machines; empty = none.
+    pub api_key: SecretString,
+    /// Password for people; empty = none.
+    pub admin_password: SecretString,
+}
+
+/// See `[queue]` in the default file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QueueSection {
+    max: usize,
+    max_per_caller: usize,
+    wait_limit_s: u64,
+    attempts_max: u32,
+    repeat_window_s: u64,
+}
+
+/// See `[servers]` in the default file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServersSection {
+    probe_interval_s: u64,
+    poll_interval_s: u64,
+    live_previews: bool,
+}
+
+/// See `[llm]` in the default file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LlmSection {
+    enhance_budget_s: u64,
+    describe_budget_s: u64,
+}
+
+/// See `[input]` in the default file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InputSection {
+    allow_private: bool,
+    allowed_hosts: Vec<String>,
+    timeout_s: u64,
+}
+
+/// See `[mcp]` in the default file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct McpSection {
+    /// Seconds a call waits.
+    pub wait_s: u32,
+    /// Bytes of previews in one answer.
+    pub preview_max_bytes: usize,
+    /// Longest side of a preview.
+    pub preview_max_side_px: u32,
+}
+
+/// See `[retention]` in the default file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RetentionSection {
+    days: u32,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// For people.
+    Pretty,
+    /// One JSON object a line.
+    Json,
+}
+
+/// See `[logging]` in the default file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LoggingSection {
+    /// Shape of a line.
+    pub format: LogFormat,
+    /// Filter.
+    pub level: String,
+}
+
+/// What the command line overrides.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct ConfigArgs {
+    /// Configuration file (TOML); its keys are explained in config/genimage.default.toml
+    #[arg(long, value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
+    /// Folder for the database and the pictures [default: ./data]
+    #[arg(long, value_name = "DIR", global = true)]
+    pub data_dir: Option<PathBuf>,
+}
+
+impl Config {
+    /// Reads the configuration.
+    ///
+    /// # Errors
+    /// Names the key and where its value came from.
+    pub fn load(args: &ConfigArgs) -> anyhow::Result<Self> {
+        let mut figment = Figment::from(Toml::string(DEFAULTS));
+        if let Some(file) = &args.config {
+            if !file.is_file() {
+                bail!("the configuration file {} does not exist", file.display());
+            }
+            figment = figment.merge(Toml::file_exact(file));
+        }
+        figment = figment.merge(Env::prefixed("GENIMAGE__").split("__"));
+        for (name, key) in SHORT_NAMES {
+            // `Env::raw().only(..)` would parse "8001" or "true" into another type; these are texts.
+            if let Ok(value) = std::env::var(name)
+                && !value.is_empty()
+            {
+                figment = figment.merge((key, value));
+            }
+        }
+        if let Some(dir) = &args.data_dir {
+            figment = figment.merge(("server.data_dir", dir));
+        }
+        let config: Self = figment.extract().context("the configuration cannot be read")?;
+        config.public_url()?;
+        Ok(config)
+    }
+
+    /// The public address, when there is one.
+    ///
+    /// # Errors
+    /// When it is no http(s) URL.
+    pub fn public_url(&self) -> anyhow::Result<Option<Url>> {
+        let text = self.server.public_url.trim();
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let url = Url::parse(text).with_context(|| format!("server.public_url `{text}` is not a URL"))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            bail!("server.public_url `{text}` must begin with http:// or https://");
+        }
+        Ok(Some(url))
+    }
+
+    /// Address at which this machine reaches the hub: the listen address, or loopback where the hub
+    /// listens on all addresses.
+    ///
+    /// # Errors
+    /// Never for an address that was parsed.
+    pub fn local_url(&self) -> anyhow::Result<Url> {
+        let mut address = self.server.listen;
+        if address.ip().is_unspecified() {
+            address.set_ip(if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
+        }
+        Url::parse(&format!("http://{address}")).context("the listen address makes no URL")
+    }
+
+    /// Address of the database.
+    pub fn database_url(&self) -> String {
+        if self.database.url.is_empty() {
+            format!("sqlite://{}", self.server.data_dir.join("hub.db").display())
+        } else {
+            self.database.url.clone()
+        }
+    }
+
+    /// Whether any credential is set.
+    pub fn has_credentials(&self) -> bool {
+        [&self.auth.api_key, &self.auth.admin_password].iter().any(|secret| !secret.expose_secret().is_empty())
+    }
+
+    /// The engine's part.
+    ///
+    /// # Errors
+    /// As [`Config::public_url`].
+    pub fn engine(&self) -> anyhow::Result<EngineConfig> {
+        let seconds = Duration::from_secs;
+        Ok(EngineConfig {
+            public_url: self.public_url()?,
+            queue_max: self.queue.max,
+            queue_max_per_caller: self.queue.max_per_caller,
+            queue_wait_limit: seconds(self.queue.wait_limit_s),
+            enhance_budget: seconds(self.llm.enhance_budget_s),
+            describe_budget: seconds(self.llm.describe_budget_s),
+            attempts_max: self.queue.attempts_max,
+            repeat_window: seconds(self.queue.repeat_window_s),
+            poll_interval: seconds(self.servers.poll_interval_s.max(1)),
+            probe_interval: seconds(self.servers.probe_interval_s.max(1)),
+            input: InputPolicy {
+                allow_private: self.input.allow_private,
+                allowed_hosts: self.input.allowed_hosts.clone(),
+                timeout: seconds(self.input.timeout_s),
+            },
+            retention_days: Some(self.retention.days).filter(|days| *days > 0),
+            live_previews: self.servers.live_previews,
+            ..EngineConfig::default()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_embedded_defaults_are_a_whole_configuration() {
+        let config: Config = Figment::from(Toml::string(DEFAULTS)).extract().expect("the defaults parse");
+        assert_eq!(config.server.listen.to_string(), "127.0.0.1:8001");
+        assert!(!config.has_credentials());
+        let expected = EngineConfig::default();
+        assert_eq!(config.engine().expect("valid"), expected);
+    }
+
+    #[test]
+    fn a_misspelt_key_is_named() {
+        let error = Figment::from(Toml::string(DEFAULTS))
+            .merge(Toml::string("[queue]\nmaxx = 1"))
+            .extract::<Config>()
+            .expect_err("unknown key");
+        assert!(error.to_string().contains("maxx"), "{error}");
+    }
+}

@@ -1,0 +1,72 @@
+//! Puts the edges behind one listener: routes, then the layers every request passes.
+
+use axum::{Router, middleware};
+use hub_engine::Engine;
+use hub_mcp::{McpConfig, McpEdge, PreviewLimits};
+use hub_web::{WebConfig, WebState};
+use secrecy::{ExposeSecret as _, SecretString};
+use tower_http::catch_panic::CatchPanicLayer;
+use url::Url;
+
+use crate::{
+    config::Config,
+    guard::{self, Guard},
+};
+
+/// The whole HTTP service, and the MCP edge in it, whose open streams must be ended before the listener.
+///
+/// # Errors
+/// When the configuration holds an invalid public address.
+pub(crate) fn router(
+    engine: &Engine,
+    config: &Config,
+    listen_url: &Url,
+    demo: bool,
+) -> anyhow::Result<(Router, McpEdge)> {
+    let public_url = config.public_url()?;
+    let mcp = McpEdge::new(engine.clone(), mcp_config(config, listen_url)?);
+    let web = WebState {
+        engine: engine.clone(),
+        config: WebConfig { public_url: public_url.clone(), demo, version: env!("CARGO_PKG_VERSION") },
+    };
+    let given = |secret: &SecretString| Some(secret.clone()).filter(|secret| !secret.expose_secret().is_empty());
+    let guard = Guard {
+        hosts: hosts(config, public_url.as_ref()),
+        api_key: given(&config.auth.api_key),
+        admin_password: given(&config.auth.admin_password),
+    };
+    let router = hub_web::router(web)
+        .merge(mcp.router())
+        .layer(middleware::from_fn_with_state(guard, guard::check))
+        .layer(CatchPanicLayer::new());
+    Ok((router, mcp))
+}
+
+/// What the MCP edge is told.
+///
+/// # Errors
+/// When the configuration holds an invalid public address.
+pub(crate) fn mcp_config(config: &Config, listen_url: &Url) -> anyhow::Result<McpConfig> {
+    let public_url = config.public_url()?;
+    let mut edge = McpConfig {
+        listen_url: Some(listen_url.clone()),
+        wait_default_s: config.mcp.wait_s,
+        preview: PreviewLimits {
+            total_bytes: config.mcp.preview_max_bytes,
+            max_side_px: config.mcp.preview_max_side_px,
+        },
+        ..McpConfig::default()
+    };
+    let named = hosts(config, public_url.as_ref());
+    edge.allowed_origins
+        .extend(named.iter().flat_map(|host| [format!("http://{host}:*"), format!("https://{host}:*")]));
+    edge.allowed_origins.extend(named.iter().flat_map(|host| [format!("http://{host}"), format!("https://{host}")]));
+    edge.public_url = public_url;
+    Ok(edge)
+}
+
+/// Names under which the hub is reached, besides localhost and addresses.
+fn hosts(config: &Config, public_url: Option<&Url>) -> Vec<String> {
+    let public = public_url.and_then(Url::host_str).map(str::to_owned);
+    config.server.allowed_hosts.iter().cloned().chain(public).map(|host| host.to_ascii_lowercase()).collect()
+}

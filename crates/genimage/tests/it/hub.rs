@@ -1,0 +1,142 @@
+//! A hub process for tests: started on a free port and a folder of its own, ended when dropped.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+
+/// Longest wait for anything in these tests: generous, since the machine may be busy.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The binary under test.
+pub(crate) fn genimage() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_genimage"));
+    command.stdin(Stdio::null());
+    for (name, _) in std::env::vars() {
+        if name.starts_with("GENIMAGE") || name == "COMFYUI_API_URL" || name == "OLLAMA_API_URL" {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// An HTTP client.
+pub(crate) fn client() -> reqwest::Client {
+    // Another test of this process may have installed it.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().timeout(PATIENCE).build().unwrap()
+}
+
+pub(crate) struct Hub {
+    child: Child,
+    pub(crate) url: String,
+    http: reqwest::Client,
+}
+
+impl Hub {
+    /// Starts `genimage serve` on `folder` with further arguments and waits for its ready line.
+    pub(crate) fn start(folder: &Path, arguments: &[&str]) -> Self {
+        let mut child = genimage()
+            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+            .arg(folder)
+            .args(arguments)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut seen = Vec::new();
+        let url = loop {
+            let Some(line) = lines.next() else { panic!("the hub ended before it was ready: {seen:#?}") };
+            let line = line.unwrap();
+            if let Some((_, url)) = line.split_once("listening on ") {
+                break url.trim().to_owned();
+            }
+            seen.push(line);
+        };
+        // Somebody must read on, or the hub blocks on a full pipe.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { child, url, http: client() }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// SIGKILL: no chance to tidy up.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// SIGTERM, and how long the hub took to end with success.
+    pub(crate) fn terminate(mut self) -> Duration {
+        let begun = Instant::now();
+        Command::new("kill").args(["-TERM", &self.pid().to_string()]).status().unwrap();
+        let status = self.child.wait().unwrap();
+        assert!(status.success(), "{status}");
+        begun.elapsed()
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Value {
+        self.http.get(format!("{}{path}", self.url)).send().await.unwrap().json().await.unwrap()
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
+        let answer = self.http.post(format!("{}{path}", self.url)).json(body).send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap())
+    }
+
+    /// A tool call by plain JSON-RPC; answers its result.
+    pub(crate) async fn call(&self, tool: &str, arguments: &Value) -> Value {
+        let body = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call",
+            "params": { "name": tool, "arguments": arguments } });
+        let (_, answer) = self.post("/mcp", &body).await;
+        answer.get("result").cloned().unwrap_or(answer)
+    }
+
+    /// Registers a server and waits until it takes work.
+    pub(crate) async fn add_server(&self, url: &str) {
+        let (status, answer) = self.post("/api/v1/servers", &json!({ "name": url, "base_url": url })).await;
+        assert!(status < 300, "{answer}");
+        self.wait_for("/api/v1/servers", |servers| servers.to_string().contains("\"ready\"")).await;
+    }
+
+    /// Submits a job and answers its id.
+    pub(crate) async fn submit(&self, arguments: &Value) -> String {
+        let body = json!({ "tool": "generate_image", "arguments": arguments });
+        let (status, answer) = self.post("/api/v1/jobs", &body).await;
+        assert_eq!(status, 202, "{answer}");
+        answer["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Asks until the answer is as wanted.
+    pub(crate) async fn wait_for(&self, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let begun = Instant::now();
+        loop {
+            let answer = self.get(path).await;
+            if wanted(&answer) {
+                return answer;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{path} does not get there: {answer}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Waits until a job is in one of `states`.
+    pub(crate) async fn wait_for_state(&self, job: &str, states: &[&str]) -> Value {
+        self.wait_for(&format!("/api/v1/jobs/{job}"), |job| states.contains(&job["state"].as_str().unwrap_or_default()))
+            .await
+    }
+}
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        // Gone already where the test ended it.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
