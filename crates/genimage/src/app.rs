@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
+use axum::serve::ListenerExt as _;
 use hub_core::clock::{SharedClock, SystemClock};
 use hub_engine::Engine;
 use hub_mcp::McpEdge;
@@ -74,6 +75,12 @@ impl Hub {
             let stop = stop.clone();
             tokio::spawn(async move {
                 let service = router.into_make_service_with_connect_info::<SocketAddr>();
+                // Answers are written in small pieces: waiting to fill a packet would delay each of them.
+                let listener = listener.tap_io(|socket| {
+                    if let Err(error) = socket.set_nodelay(true) {
+                        tracing::debug!(%error, "a connection keeps its delay");
+                    }
+                });
                 axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await
             })
         });

@@ -50,7 +50,7 @@ fn try_run(cli: Cli) -> anyhow::Result<ExitCode> {
     runtime.block_on(async {
         match cli.command {
             Command::Serve(args) => serve::run(&config, &args).await,
-            Command::Generate(args) => generate::run(config, args).await,
+            Command::Generate(args) => Box::pin(generate::run(config, args)).await,
             Command::Mcp(args) => mcp::run(&config, &args).await,
             Command::Sim(args) => sim::run(args.kind).await,
             Command::Doctor => doctor::run(&config).await,

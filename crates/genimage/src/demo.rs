@@ -106,6 +106,7 @@ pub(crate) async fn register_ollama(engine: &Engine, name: &str, url: &str) -> a
 }
 
 /// The error with its advice, for the terminal.
+#[expect(clippy::needless_pass_by_value, reason = "handed to map_err as it is")]
 pub(crate) fn told(error: UserError) -> anyhow::Error {
     anyhow::anyhow!(error.explain())
 }

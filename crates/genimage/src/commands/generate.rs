@@ -51,13 +51,13 @@ pub(super) async fn run(mut config: Config, args: GenerateArgs) -> anyhow::Resul
         folder.path().clone_into(&mut config.server.data_dir);
         config.database.url.clear();
         config.objects.url.clear();
-        embedded(&config, &args, &bar, &stop).await?
+        Box::pin(embedded(&config, &args, &bar, &stop)).await?
     } else if let Some(hub) = remote::Hub::find(&config).await? {
         lifecycle::until(&stop, hub.generate(arguments(&args), &bar, Duration::from_secs(args.timeout_s)))
             .await
             .context("stopped")??
     } else {
-        embedded(&config, &args, &bar, &stop).await?
+        Box::pin(embedded(&config, &args, &bar, &stop)).await?
     };
     bar.finish_and_clear();
     let path = target(args.output, &picture.file_name);
@@ -99,7 +99,7 @@ async fn embedded(
     let options = HubOptions { demo: args.demo, server: args.server.clone(), no_listener: true };
     let hub = Hub::start(config, &options).await?;
     let limit = Duration::from_secs(args.timeout_s);
-    let outcome = lifecycle::until(stop, make(&hub.engine, arguments(args), bar, limit)).await;
+    let outcome = lifecycle::until(stop, Box::pin(make(&hub.engine, arguments(args), bar, limit))).await;
     hub.stop().await?;
     outcome.context("stopped")?
 }

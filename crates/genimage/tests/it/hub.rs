@@ -10,7 +10,7 @@ use std::{
 use serde_json::{Value, json};
 
 /// Longest wait for anything in these tests: generous, since the machine may be busy.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The binary under test.
 pub(crate) fn genimage() -> Command {

@@ -134,11 +134,15 @@ impl Tracer<'_> {
             | "EmptySD3LatentImage"
             | "EmptyFlux2LatentImage"
             | "EmptyHunyuanLatentVideo"
-            | "EmptyImage" => Some(Subject::blank(
-                self.int(id, "width", 512),
-                self.int(id, "height", 512),
-                self.int(id, "batch_size", 1),
-            )),
+            | "EmptyImage" => {
+                let mut subject = Subject::blank(
+                    self.int(id, "width", 512),
+                    self.int(id, "height", 512),
+                    self.int(id, "batch_size", 1),
+                );
+                subject.prompt = self.tint(id).unwrap_or_default();
+                Some(subject)
+            }
             "SolidMask" => Some(Subject::blank(self.int(id, "width", 512), self.int(id, "height", 512), 1)),
             "LoadImage" | "LoadImageMask" => self.loaded(id),
             _ => {
@@ -159,6 +163,13 @@ impl Tracer<'_> {
         }
     }
 
+    /// The text whose length tints an empty picture: graphs without a model carry their prompt that way.
+    fn tint(&self, id: &str) -> Option<String> {
+        let (length, _) = link(self.graph.get(id)?.get("inputs")?.get("color")?)?;
+        let (text, _) = link(self.graph.get(length)?.get("inputs")?.get("string")?)?;
+        Some(literal(self.graph, text, "value")?.as_str()?.to_owned())
+    }
+
     fn loaded(&self, id: &str) -> Option<Subject> {
         let picture = self.pictures.load(literal(self.graph, id, "image")?.as_str()?)?;
         let mut subject = Subject::blank(u64::from(picture.width()), u64::from(picture.height()), 1);
@@ -177,6 +188,10 @@ impl Tracer<'_> {
                     (w, 0) => s.sized(w as f64, from_h * w as f64 / from_w),
                     (w, h) => s.sized(w as f64, h as f64),
                 }
+            }
+            "ImageAddNoise" => {
+                s.seed = literal(self.graph, id, "seed").and_then(Value::as_u64).or(s.seed);
+                s
             }
             "ImageScaleBy" => {
                 let by = self.float(id, "scale_by", 1.0);

@@ -75,7 +75,7 @@ impl Hub {
         let http = reqwest::Client::builder()
             .default_headers(headers)
             .redirect(reqwest::redirect::Policy::none())
-            .timeout(Duration::from_secs(60))
+            .timeout(Duration::from_mins(1))
             .build()
             .context("cannot make an HTTP client")?;
         let probe = http.get(base.join("/healthz")?).timeout(PROBE_TIMEOUT).send().await;

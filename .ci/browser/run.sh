@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Opens the pages of a demo hub in headless Chromium at desktop and phone width, and submits the playground's form as
+# a browser without script would. Fails on a page that does not render or that logs an error.
+# usage: run.sh HUB-URL
+set -euo pipefail
+hub=$1
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+shots=${SCREENSHOTS:-$work/shots}
+mkdir -p "$shots"
+
+open_page() { # path width text-that-must-be-there
+  local name
+  name=$(tr -c 'a-z0-9\n' '-' <<<"$1")-$2
+  timeout 60 chromium --headless --no-sandbox --disable-gpu --disable-background-networking --disable-component-update \
+    --disable-sync --no-first-run --hide-scrollbars --user-data-dir="$work/profile" --enable-logging=stderr --v=0 \
+    --window-size="$2,1000" --screenshot="$shots/page$name.png" --dump-dom "$hub$1" \
+    >"$work/dom.html" 2>"$work/log"
+  grep -q "$3" "$work/dom.html" || { echo "$1 at $2 px does not show '$3'" >&2; exit 1; }
+  if grep -E 'CONSOLE.*(Refused|Error|error)' "$work/log"; then
+    echo "$1 logs errors" >&2
+    exit 1
+  fi
+}
+
+# The playground's form, without script: 303 to the job, whose page shows the picture in the end.
+location=$(curl -sS -o /dev/null -w '%{redirect_url}' -H "Origin: $hub" "$hub/playground/generate_image" \
+  --data-urlencode 'prompt=a red fox in the browser')
+case $location in "$hub"/jobs/job_*) ;; *) echo "the form answered '$location' instead of a job" >&2; exit 1 ;; esac
+job=${location#"$hub"}
+for _ in $(seq 300); do
+  curl -sS "$location" | grep -q '/outputs/img_' && break
+  sleep 0.1
+done
+
+for width in 1280 390; do
+  open_page / "$width" 'Dashboard'
+  open_page /playground "$width" 'name="prompt"'
+  open_page /jobs "$width" 'a red fox in the browser'
+  open_page "$job" "$width" '/outputs/img_'
+  open_page /servers "$width" 'demo-1'
+  open_page /connect "$width" '/mcp'
+done
+echo "browser: 6 pages at 2 widths, form without script: ok"
