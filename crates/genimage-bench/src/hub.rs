@@ -111,7 +111,7 @@ impl HubProcess {
     }
 
     /// Ends the hub as an operator would.
-    pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
+    pub(crate) fn stop(mut self) -> anyhow::Result<()> {
         terminate(&mut self.child)
     }
 }
@@ -146,7 +146,7 @@ impl Target for ThroughHub {
 }
 
 fn client() -> anyhow::Result<reqwest::Client> {
-    Ok(reqwest::Client::builder().pool_max_idle_per_host(128).timeout(Duration::from_secs(600)).build()?)
+    Ok(reqwest::Client::builder().pool_max_idle_per_host(128).timeout(Duration::from_mins(10)).build()?)
 }
 
 fn spawn(binary: &Path, folder: &Path) -> anyhow::Result<(Child, String)> {

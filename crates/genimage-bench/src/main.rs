@@ -62,10 +62,10 @@ async fn run(args: Args) -> anyhow::Result<()> {
         let through = hub.with_servers(&urls, args.side).await?;
         let cpu_before = hub.cpu()?;
         let by_hub = load::run(&through, callers, for_each).await?;
-        let cpu = hub.cpu()? - cpu_before;
+        let cpu = hub.cpu()?.saturating_sub(cpu_before);
         by_direct.merge(load::run(&direct, callers, for_each / 2).await?);
         let peak = hub.memory_mb("VmHWM")?;
-        hub.stop().await?;
+        hub.stop()?;
         rows.push(Row { run_ms, callers, direct: by_direct, hub: by_hub, cpu, peak_mb: peak });
         report::line(rows.last().context("a row was just added")?);
     }
@@ -95,6 +95,6 @@ async fn burst(binary: &std::path::Path, side: u32) -> anyhow::Result<Load> {
     let hub = HubProcess::start(binary).await?;
     let through = hub.with_servers(&[sims[0].url()], side).await?;
     let load = load::once(&through, 64).await?;
-    hub.stop().await?;
+    hub.stop()?;
     Ok(load)
 }
