@@ -58,7 +58,9 @@ impl Hub {
         let url = Url::parse(&format!("http://{address}")).context("the listen address makes no URL")?;
 
         let clock: SharedClock = Arc::new(SystemClock);
-        let store = Store::open(&config.database_url(), clock.clone()).await.context("cannot open the database")?;
+        let store = Store::open(&config.database_url(), clock.clone())
+            .await
+            .with_context(|| format!("cannot open the database {}", config.database_label()))?;
         let objects = objects(config, &data_dir)?;
         let mut engine_config = config.engine()?;
         let demo = if options.demo { Some(Demo::start().await?) } else { None };

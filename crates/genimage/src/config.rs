@@ -256,6 +256,19 @@ impl Config {
         }
     }
 
+    /// The database for a message: without the password its address may hold.
+    pub fn database_label(&self) -> String {
+        let mut url = match Url::parse(&self.database_url()) {
+            Ok(url) if url.has_host() => url,
+            _ => return self.database_url(),
+        };
+        // Fails only for addresses that hold no password.
+        if url.password().is_some() && url.set_password(Some("***")).is_err() {
+            return url.scheme().to_owned();
+        }
+        url.to_string()
+    }
+
     /// Whether any credential is set.
     pub fn has_credentials(&self) -> bool {
         [&self.auth.api_key, &self.auth.admin_password].iter().any(|secret| !secret.expose_secret().is_empty())
@@ -301,6 +314,15 @@ mod tests {
         assert!(!config.has_credentials());
         let expected = EngineConfig::default();
         assert_eq!(config.engine().expect("valid"), expected);
+    }
+
+    #[test]
+    fn a_database_is_named_without_its_password() {
+        let mut config: Config = Figment::from(Toml::string(DEFAULTS)).extract().expect("the defaults parse");
+        "postgres://hub:hunter2@db/hub".clone_into(&mut config.database.url);
+        assert_eq!(config.database_label(), "postgres://hub:***@db/hub");
+        config.database.url.clear();
+        assert!(config.database_label().ends_with("hub.db"));
     }
 
     #[test]

@@ -23,7 +23,7 @@ fn generate_says_what_is_wrong_before_any_work() {
     for (arguments, said) in [
         (vec!["--aspect-ratio", "5:1"], "21:9"),
         (vec!["--render-type", "nope"], "nope"),
-        (vec!["--style", "cinematik"], "cinematic"),
+        (vec!["--style", "film-stil"], "Did you mean `film-still`"),
         (vec!["-o", "/nonexistent/fox.png"], "does not exist"),
     ] {
         let output =

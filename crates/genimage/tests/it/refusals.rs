@@ -56,7 +56,7 @@ fn unknown_settings_are_named() {
     let file = folder.path().join("hub.toml");
     std::fs::write(&file, "[queue]\nmaxx = 3\n").unwrap();
     refused(&serve(folder.path(), &["--config", file.to_str().unwrap()], &[]), "maxx");
-    refused(&serve(folder.path(), &[], &[("GENIMAGE__QUEUE__MAX", "many")]), "max");
+    refused(&serve(folder.path(), &[], &[("GENIMAGE__QUEUE__MAX", "many")]), "QUEUE.MAX");
     refused(&serve(folder.path(), &["--config", "/nonexistent.toml"], &[]), "/nonexistent.toml");
 }
 
