@@ -29,7 +29,7 @@ location=$(curl -sS -o /dev/null -w '%{redirect_url}' -H "Origin: $hub" "$hub/pl
 case $location in "$hub"/jobs/job_*) ;; *) echo "the form answered '$location' instead of a job" >&2; exit 1 ;; esac
 job=${location#"$hub"}
 for _ in $(seq 300); do
-  curl -sS "$location" | grep -q '/outputs/img_' && break
+  case $(curl -sS "$location") in */outputs/img_*) break ;; esac
   sleep 0.1
 done
 

@@ -51,7 +51,7 @@ pub struct ServeArgs {
 pub struct GenerateArgs {
     /// What the picture should show
     pub prompt: String,
-    /// File to write; the extension is the picture's own when there is none [default: <image id>.<ext>]
+    /// File to write; the extension is the picture's own when there is none [default: the image id]
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Use simulated servers

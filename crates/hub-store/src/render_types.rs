@@ -16,7 +16,7 @@ impl Store {
     /// that from the others.
     ///
     /// # Errors
-    /// [`StoreError::NameTaken`].
+    /// [`crate::StoreError::NameTaken`].
     pub async fn render_type_save(&self, render_type: &RenderType) -> Result<()> {
         let mut tries = 1;
         loop {
