@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use comfyui::{Error, ErrorKind, ExecutionError, Graph, is_out_of_memory};
+use comfyui::{Error, ErrorKind, ExecutionError, Graph, is_out_of_memory, missing_model};
 use hub_core::error::{ErrorCode, UserError};
 
-use super::{Attempt, follow::Verdict, prepare::PrepareFailure, settle::End};
+use super::{Attempt, follow::Verdict, post::lacking, prepare::PrepareFailure, settle::End};
 use crate::{collect::CollectFailure, pool};
 
 /// How long a server is given to stop a prompt that showed no sign of life, before its worker counts as dead.
@@ -106,6 +106,10 @@ impl Attempt {
             }
             _ => error.clone(),
         };
+        // Older servers take a graph whose model file is absent, and fail only when they load it.
+        if let Some(missing) = missing_model(error) {
+            return lacking(self, &[missing]);
+        }
         if is_out_of_memory(error) {
             self.free_memory();
             let at = title.unwrap_or(&error.node_type);

@@ -98,18 +98,23 @@ async fn refused(attempt: &Attempt, graph: &Graph, error: SubmitError) -> Posted
 }
 
 fn rejected(attempt: &Attempt, rejection: &Rejection) -> End {
-    let name = &attempt.server_name;
     if rejection.missing.is_empty() {
         return End::Failed(
             UserError::new(ErrorCode::WorkflowInvalid, format!("The workflow cannot run: {}", rejection.message))
                 .with_hint("Whoever runs the hub must mend the workflow or its render type."),
         );
     }
-    let own_upload = rejection.missing.iter().all(|missing| matches!(missing, MissingResource::InputImage { .. }));
+    lacking(attempt, &rejection.missing)
+}
+
+/// The server lacks what the workflow needs: the job moves, and later ones do not come here first.
+pub(super) fn lacking(attempt: &Attempt, missing: &[MissingResource]) -> End {
+    let name = &attempt.server_name;
+    let own_upload = missing.iter().all(|missing| matches!(missing, MissingResource::InputImage { .. }));
     if let Some(recipe) = attempt.waiting.job.recipe.as_ref().filter(|_| !own_upload) {
         attempt.session.lacks_for(recipe.workflow_id);
     }
-    let lacking = rejection.missing.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let lacking = missing.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     End::Elsewhere(
         UserError::new(ErrorCode::NoCompatibleServer, format!("{name} lacks: {lacking}."))
             .with_hint("Install what is missing on a server, or choose another render type."),

@@ -43,6 +43,24 @@ async fn out_of_memory_on_one_server_moves_the_job_to_another() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_model_file_that_is_missed_only_while_running_moves_the_job() {
+    let test = servers(2).start().await;
+    test.sims[0].inject(
+        Fault::ExecutionError {
+            node: None,
+            exception_type: "FileNotFoundError".to_owned(),
+            message: "Model in folder 'upscale_models' with filename 'x4.pth' not found.".to_owned(),
+        }
+        .always(),
+    );
+    for prompt in ["a", "b", "c"] {
+        test.success(test.generate_sampled(prompt).await).await;
+    }
+    assert_eq!(test.successes()[0], 0);
+    assert!(test.sims[0].stats().executed.len() <= 1, "later jobs do not go there first");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_fails_is_named_without_paths() {
     let test = servers(1).start().await;
     test.sims[0].inject(Fault::ExecutionError {
