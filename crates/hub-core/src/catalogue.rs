@@ -135,6 +135,29 @@ pub struct RenderType {
     pub prompt_examples: Vec<String>,
 }
 
+impl RenderType {
+    /// A listed render type without sizes, defaults or texts of its own; its title is its name.
+    pub fn new(name: impl Into<String>, workflow: impl Into<String>, mode: Mode) -> Self {
+        let name = name.into();
+        Self {
+            id: RenderTypeId::new(),
+            title: name.clone(),
+            name,
+            description: String::new(),
+            workflow: workflow.into(),
+            workflow_version: None,
+            mode,
+            visible: true,
+            is_default: false,
+            sizes: BTreeMap::new(),
+            limits: SizeLimits::default(),
+            defaults: RenderDefaults::default(),
+            prompt_guide: String::new(),
+            prompt_examples: Vec::new(),
+        }
+    }
+}
+
 /// A named pair of prompt templates.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Style {
@@ -158,6 +181,24 @@ pub struct Style {
     pub is_default: bool,
     /// Off: neither listed nor accepted.
     pub enabled: bool,
+}
+
+impl Style {
+    /// An enabled style that suits every render type and changes nothing yet.
+    pub fn new(name: impl Into<String>, category: impl Into<String>) -> Self {
+        Self {
+            id: StyleId::new(),
+            name: name.into(),
+            category: category.into(),
+            description: String::new(),
+            prompt_template: String::new(),
+            negative_template: String::new(),
+            render_types: Vec::new(),
+            preferred_render_type: None,
+            is_default: false,
+            enabled: true,
+        }
+    }
 }
 
 /// A snapshot of everything a caller can choose from.

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use hub_core::{
     artifact::{Artifact, ArtifactRole, MediaKind},
     caller::Caller,
-    catalogue::{Catalogue, Mode, RenderDefaults, RenderType, SizeLimits, Style},
+    catalogue::{Catalogue, Mode, RenderType, Style},
     ids::{ArtifactId, JobId, RenderTypeId, StyleId, WorkflowId},
     job::{Job, JobState, JobTimes},
     recipe::Recipe,
@@ -116,19 +116,12 @@ fn render_type(number: u128, name: &str, mode: Mode, is_default: bool) -> Render
         AspectRatio::ALL.into_iter().map(|ratio| (ratio, ImageSize { width_px: 1024, height_px: 1024 })).collect();
     RenderType {
         id: RenderTypeId::from_uuid(Uuid::from_u128(number)),
-        name: name.to_owned(),
-        title: name.to_owned(),
         description: "Good for many things, quick enough.".to_owned(),
-        workflow: name.to_owned(),
-        workflow_version: None,
-        mode,
-        visible: true,
         is_default,
         sizes: if mode == Mode::Upscale { BTreeMap::new() } else { sizes },
-        limits: SizeLimits::default(),
-        defaults: RenderDefaults::default(),
         prompt_guide: "Short sentences.".to_owned(),
         prompt_examples: vec!["a fox in snow".to_owned()],
+        ..RenderType::new(name, name, mode)
     }
 }
 
@@ -171,15 +164,10 @@ pub(crate) fn catalogue() -> Catalogue {
         .zip(names)
         .map(|(number, name)| Style {
             id: StyleId::from_uuid(Uuid::from_u128(number)),
-            name: name.to_owned(),
-            category: "looks".to_owned(),
             description: format!("Looks like {name}."),
             prompt_template: format!("{{prompt}}, {name}"),
-            negative_template: String::new(),
-            render_types: Vec::new(),
-            preferred_render_type: None,
             is_default: name == "photographic",
-            enabled: true,
+            ..Style::new(name, "looks")
         })
         .collect();
     Catalogue { version: 7, render_types, styles, can_enhance: true, can_describe: true, enabled_servers: 2 }

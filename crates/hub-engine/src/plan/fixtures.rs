@@ -6,8 +6,8 @@ use std::{
 };
 
 use hub_core::{
-    catalogue::{Catalogue, Mode, RenderDefaults, RenderType, SizeLimits, Style, Workflow},
-    ids::{RenderTypeId, StyleId, WorkflowId},
+    catalogue::{Catalogue, Mode, RenderType, Style, Workflow},
+    ids::WorkflowId,
     request::{AspectRatio, ImageSize},
 };
 use serde_json::{Value, json};
@@ -15,37 +15,14 @@ use serde_json::{Value, json};
 use crate::catalogue::{Runnable, Snapshot};
 
 pub(crate) fn style(name: &str) -> Style {
-    Style {
-        id: StyleId::new(),
-        name: name.to_owned(),
-        category: "test".to_owned(),
-        description: String::new(),
-        prompt_template: String::new(),
-        negative_template: String::new(),
-        render_types: Vec::new(),
-        preferred_render_type: None,
-        is_default: false,
-        enabled: true,
-    }
+    Style::new(name, "test")
 }
 
 pub(crate) fn render_type(name: &str, mode: Mode) -> RenderType {
     let size = |width_px, height_px| ImageSize { width_px, height_px };
     RenderType {
-        id: RenderTypeId::new(),
-        name: name.to_owned(),
-        title: name.to_owned(),
-        description: String::new(),
-        workflow: name.to_owned(),
-        workflow_version: None,
-        mode,
-        visible: true,
-        is_default: false,
         sizes: BTreeMap::from([(AspectRatio::R1x1, size(1024, 1024)), (AspectRatio::R16x9, size(1344, 768))]),
-        limits: SizeLimits::default(),
-        defaults: RenderDefaults::default(),
-        prompt_guide: String::new(),
-        prompt_examples: Vec::new(),
+        ..RenderType::new(name, name, mode)
     }
 }
 

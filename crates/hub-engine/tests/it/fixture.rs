@@ -9,9 +9,9 @@ use std::{
 
 use hub_core::{
     caller::Caller,
-    catalogue::{Mode, RenderDefaults, RenderType, SizeLimits},
+    catalogue::{Mode, RenderType},
     clock::SystemClock,
-    ids::{JobId, RenderTypeId, ServerId},
+    ids::{JobId, ServerId},
     job::JobStateKind,
     request::ToolCall,
     server::{NewServer, ServerState},
@@ -114,22 +114,7 @@ fn name(at: usize) -> String {
 }
 
 fn render_type(name: &str, mode: Mode) -> RenderType {
-    RenderType {
-        id: RenderTypeId::new(),
-        name: name.to_owned(),
-        title: name.to_owned(),
-        description: String::new(),
-        workflow: name.to_owned(),
-        workflow_version: None,
-        mode,
-        visible: true,
-        is_default: name == "plain" || mode == Mode::Upscale,
-        sizes: std::collections::BTreeMap::new(),
-        limits: SizeLimits::default(),
-        defaults: RenderDefaults::default(),
-        prompt_guide: String::new(),
-        prompt_examples: Vec::new(),
-    }
+    RenderType { is_default: name == "plain" || mode == Mode::Upscale, ..RenderType::new(name, name, mode) }
 }
 
 /// An engine at work, and its servers.

@@ -11,10 +11,10 @@ use std::{
 use chrono::{DateTime, Utc};
 use hub_core::{
     caller::Caller,
-    catalogue::{Mode, RenderDefaults, RenderType, SizeLimits, Style},
+    catalogue::{Mode, RenderType, Style},
     clock::MockClock,
     error::UserError,
-    ids::{JobId, RenderTypeId, StyleId},
+    ids::JobId,
     job::{Job, JobStateKind},
     recipe::Recipe,
     request::{AspectRatio, ImageSize, ToolCall},
@@ -103,18 +103,7 @@ impl Hub {
     }
 
     pub(crate) async fn style(&self, name: &str, change: impl FnOnce(&mut Style)) {
-        let mut style = Style {
-            id: StyleId::new(),
-            name: name.to_owned(),
-            category: "test".to_owned(),
-            description: String::new(),
-            prompt_template: String::new(),
-            negative_template: String::new(),
-            render_types: Vec::new(),
-            preferred_render_type: None,
-            is_default: false,
-            enabled: true,
-        };
+        let mut style = Style::new(name, "test");
         change(&mut style);
         self.engine.style_save(style).await.unwrap();
     }
@@ -144,20 +133,9 @@ async fn engine(dir: &TempDir, clock: &Arc<MockClock>, config: EngineConfig) -> 
 fn render_type(name: &str, workflow: &str, mode: Mode) -> RenderType {
     let size = |width_px, height_px| ImageSize { width_px, height_px };
     RenderType {
-        id: RenderTypeId::new(),
-        name: name.to_owned(),
-        title: name.to_owned(),
-        description: String::new(),
-        workflow: workflow.to_owned(),
-        workflow_version: None,
-        mode,
-        visible: true,
-        is_default: false,
         sizes: BTreeMap::from([(AspectRatio::R1x1, size(1024, 1024)), (AspectRatio::R16x9, size(1344, 768))]),
-        limits: SizeLimits::default(),
-        defaults: RenderDefaults::default(),
         prompt_guide: "Plain words.".to_owned(),
-        prompt_examples: Vec::new(),
+        ..RenderType::new(name, workflow, mode)
     }
 }
 

@@ -100,16 +100,12 @@ async fn whole(play: &Play, running: Running) -> Response {
         "usage": usage(play),
     })
     .to_string();
-    let half = text.chars().take(text.chars().count() / 2).collect();
-    let steps = match &play.ending {
-        Ending::Error(error) => {
+    let steps = match play.whole(text, lasted) {
+        Ok(steps) => steps,
+        Err(error) => {
             running.finish();
-            return self::error(&Refusal::new(500, error.clone()));
+            return self::error(&Refusal::new(500, error));
         }
-        Ending::Done if lasted => vec![Step::Send(text)],
-        Ending::Stall => vec![Step::Send(half), Step::Stall],
-        Ending::Malformed => vec![Step::Send(half)],
-        Ending::Break | Ending::Done => vec![Step::Send(half), Step::Break],
     };
     ([("content-type", "application/json")], play::body(steps, running)).into_response()
 }

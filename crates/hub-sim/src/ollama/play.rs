@@ -61,6 +61,19 @@ impl Play {
         tokens
     }
 
+    /// How an answer in one piece is sent, given its text and whether there was time for it; the error
+    /// that is answered instead, when it ends in one.
+    pub(super) fn whole(&self, text: String, lasted: bool) -> Result<Vec<Step>, String> {
+        let half = || Step::Send(text.chars().take(text.chars().count() / 2).collect());
+        Ok(match &self.ending {
+            Ending::Error(error) => return Err(error.clone()),
+            Ending::Stall => vec![half(), Step::Stall],
+            Ending::Malformed => vec![half()],
+            Ending::Done if lasted => vec![Step::Send(text)],
+            Ending::Break | Ending::Done => vec![half(), Step::Break],
+        })
+    }
+
     pub(super) fn token_count(&self) -> usize {
         token_count(&self.thinking) + token_count(&self.content)
     }

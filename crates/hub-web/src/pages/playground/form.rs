@@ -232,43 +232,27 @@ pub(super) fn sample_typed() -> Typed {
 
 #[cfg(test)]
 pub(super) fn sample_catalogue() -> Catalogue {
-    use hub_core::{
-        catalogue::{Mode, RenderDefaults, RenderType, SizeLimits, Style},
-        ids::{RenderTypeId, StyleId},
-    };
+    use hub_core::catalogue::{Mode, RenderType, Style};
 
     use crate::pages::shown::sample::HOSTILE;
 
     let render_types = Mode::ALL
         .into_iter()
         .map(|mode| RenderType {
-            id: RenderTypeId::new(),
-            name: format!("<{}>", mode.as_str()),
             title: HOSTILE.to_owned(),
             description: HOSTILE.to_owned(),
-            workflow: "w".to_owned(),
-            workflow_version: None,
-            mode,
             visible: false,
             is_default: true,
-            sizes: std::collections::BTreeMap::new(),
-            limits: SizeLimits::default(),
-            defaults: RenderDefaults::default(),
             prompt_guide: HOSTILE.to_owned(),
             prompt_examples: vec![HOSTILE.to_owned()],
+            ..RenderType::new(format!("<{}>", mode.as_str()), "w", mode)
         })
         .collect();
     let style = Style {
-        id: StyleId::new(),
-        name: "<anime>".to_owned(),
-        category: HOSTILE.to_owned(),
         description: HOSTILE.to_owned(),
         prompt_template: "{prompt}".to_owned(),
-        negative_template: String::new(),
-        render_types: vec![],
-        preferred_render_type: None,
         is_default: true,
-        enabled: true,
+        ..Style::new("<anime>", HOSTILE)
     };
     Catalogue {
         version: 1,
