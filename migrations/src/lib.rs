@@ -17,13 +17,14 @@ use sea_orm_migration::{
 };
 
 mod m20261121_000001_initial;
+mod m20261121_000002_server_reach;
 
 struct Migrator;
 
 #[sea_orm_migration::async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261121_000001_initial::Initial)]
+        vec![Box::new(m20261121_000001_initial::Initial), Box::new(m20261121_000002_server_reach::ServerReach)]
     }
 }
 

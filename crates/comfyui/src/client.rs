@@ -8,6 +8,7 @@
 mod auth;
 mod body;
 mod config;
+mod inspect;
 mod prompt;
 mod socket;
 mod tls;
@@ -15,6 +16,7 @@ mod view;
 
 pub use auth::Auth;
 pub use config::{ClientConfig, Timeouts, parse_base_url};
+pub use inspect::{MAX_INVENTORY_BYTES, Reached};
 pub use prompt::{PreviewMethod, Submission};
 pub use view::ViewStream;
 

@@ -40,6 +40,9 @@ pub enum Error {
     /// No connection was made, so the server has certainly not seen the request.
     #[error("cannot connect to the server")]
     Connect(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The server shows a certificate that nobody we trust vouches for; it has not seen the request.
+    #[error("the server's TLS certificate is not trusted; give the certificate of its authority, or its own")]
+    Certificate(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// Nothing was received for `after`.
     #[error("the server did not answer within {} s", after.as_secs())]
     Timeout {
@@ -99,7 +102,11 @@ impl Error {
     /// What to do about it.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Connect(_) | Self::Timeout { .. } | Self::Transport(_) | Self::Socket { .. } => ErrorKind::Transient,
+            Self::Connect(_)
+            | Self::Certificate(_)
+            | Self::Timeout { .. }
+            | Self::Transport(_)
+            | Self::Socket { .. } => ErrorKind::Transient,
             Self::Unauthorized { .. } => ErrorKind::Unauthorized,
             Self::Status { status, .. } if is_transient_status(*status) => ErrorKind::Transient,
             Self::Status { .. } | Self::Config(_) => ErrorKind::Rejected,

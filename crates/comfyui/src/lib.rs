@@ -15,8 +15,11 @@ pub mod events;
 pub mod wire;
 pub mod workflow;
 
-pub use client::{Auth, Client, ClientConfig, PreviewMethod, Submission, Timeouts};
+pub use client::{Auth, Client, ClientConfig, PreviewMethod, Reached, Submission, Timeouts};
 pub use error::{Error, ErrorKind, MissingResource, NodeRejection, Rejection, RejectionKind, SubmitError};
 pub use events::{Connection, Event, ExecutionError, Follow, Outcome, Phase, is_out_of_memory, missing_model};
-pub use wire::{HistoryEntry, HistoryStatus, ObjectInfo, OutputFile, Queue, Submitted, SystemStats, UploadedImage};
+pub use wire::{
+    Fingerprint, HistoryEntry, HistoryStatus, Inventory, ObjectInfo, OutputFile, Queue, Submitted, SystemStats,
+    UploadedImage,
+};
 pub use workflow::{Bindings, Graph, Slots, WorkflowError};

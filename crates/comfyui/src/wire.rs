@@ -3,7 +3,9 @@
 //! Every field a caller does not need is skipped while parsing: `/queue` and `/history` carry whole graphs.
 //! Unknown fields never fail a parse; missing ones fall back where a version is known to lack them.
 
+mod flags;
 mod history;
+mod inventory;
 mod lenient;
 mod object_info;
 mod output;
@@ -11,6 +13,7 @@ mod rejection;
 
 pub(crate) use history::parse_history;
 pub use history::{HistoryEntry, HistoryStatus};
+pub use inventory::{Fingerprint, Inventory};
 pub(crate) use lenient::{from_slice, sanitise};
 pub use object_info::{InputKind, InputSpec, NodeInfo, ObjectInfo};
 pub use output::{FileKind, Media, NodeOutput, Output, OutputFile, OutputItem};
@@ -31,7 +34,7 @@ pub struct SystemStats {
     pub devices: Vec<Device>,
 }
 
-/// The process and its host. `argv` is dropped on purpose: it reveals paths.
+/// The process and its host. Of `argv` only [known flags](SystemInfo::flags) are kept: the rest reveals paths.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SystemInfo {
     /// `linux`, `posix`, `nt`, …
@@ -46,6 +49,9 @@ pub struct SystemInfo {
     /// PyTorch.
     #[serde(default)]
     pub pytorch_version: Option<String>,
+    /// Flags the server was started with that change what it can do, such as `--lowvram`; never one with a path.
+    #[serde(default, rename(deserialize = "argv"), deserialize_with = "flags::read")]
+    pub flags: Vec<String>,
     /// Host memory in bytes.
     #[serde(default, deserialize_with = "lenient::bytes")]
     pub ram_total: Option<u64>,

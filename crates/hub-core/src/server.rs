@@ -156,6 +156,66 @@ pub enum ServerAuth {
     },
 }
 
+/// Where the certificates lie that a server is trusted by, beside those of the system: its own when it
+/// is self-signed, or those of its authority. Written as PEM text, or `file:PATH`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum CaSource {
+    /// The certificates themselves, in PEM.
+    Pem(String),
+    /// A PEM file on the hub's machine, read when a connection is made.
+    File(String),
+}
+
+/// Why a text names no certificate.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the CA is neither a PEM certificate (`-----BEGIN CERTIFICATE-----` …) nor `file:PATH`")]
+pub struct InvalidCa;
+
+impl FromStr for CaSource {
+    type Err = InvalidCa;
+
+    fn from_str(text: &str) -> Result<Self, InvalidCa> {
+        let text = text.trim();
+        match text.strip_prefix("file:").map(str::trim) {
+            Some("") => Err(InvalidCa),
+            Some(path) => Ok(Self::File(path.to_owned())),
+            None if text.contains("-----BEGIN CERTIFICATE-----") => Ok(Self::Pem(text.to_owned())),
+            None => Err(InvalidCa),
+        }
+    }
+}
+
+impl TryFrom<String> for CaSource {
+    type Error = InvalidCa;
+
+    fn try_from(text: String) -> Result<Self, InvalidCa> {
+        text.parse()
+    }
+}
+
+impl From<CaSource> for String {
+    fn from(ca: CaSource) -> Self {
+        match ca {
+            CaSource::Pem(pem) => pem,
+            CaSource::File(path) => format!("file:{path}"),
+        }
+    }
+}
+
+/// How a server is reached. Two settings with equal reaches lead to the same server in the same way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reach {
+    /// Address.
+    pub base_url: BaseUrl,
+    /// Proof of identity.
+    pub auth: ServerAuth,
+    /// `Origin` header to send.
+    pub origin: Option<String>,
+    /// Certificates to trust beside the system's.
+    pub ca: Option<CaSource>,
+}
+
 /// One ComfyUI server as configured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Server {
@@ -169,6 +229,10 @@ pub struct Server {
     pub auth: ServerAuth,
     /// `Origin` header to send, for servers that ask for one. Default: none.
     pub origin: Option<String>,
+    /// Certificates to trust beside the system's, for `https` servers that are self-signed or of a
+    /// private authority. Default: none.
+    #[serde(default)]
+    pub ca: Option<CaSource>,
     /// Share of work against its peers; > 0, default 1.
     pub weight: f64,
     /// Group for pinning; default none.
@@ -186,6 +250,18 @@ pub struct Server {
     pub draining: bool,
     /// When it was added.
     pub created_at: DateTime<Utc>,
+}
+
+impl Server {
+    /// How it is reached.
+    pub fn reach(&self) -> Reach {
+        Reach {
+            base_url: self.base_url.clone(),
+            auth: self.auth.clone(),
+            origin: self.origin.clone(),
+            ca: self.ca.clone(),
+        }
+    }
 }
 
 /// What it takes to add a server; the rest has defaults.
@@ -333,6 +409,16 @@ mod tests {
         ] {
             let error = given.parse::<BaseUrl>().expect_err(given);
             assert!(error.to_string().contains(reason), "{given}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_ca_is_pem_or_a_file() {
+        let pem = "-----BEGIN CERTIFICATE-----\nMII\n-----END CERTIFICATE-----";
+        assert_eq!(pem.parse(), Ok(CaSource::Pem(pem.to_owned())));
+        assert_eq!("file:/etc/ca.pem".parse(), Ok(CaSource::File("/etc/ca.pem".to_owned())));
+        for bad in ["", "file:", "/etc/ca.pem", "-----BEGIN PRIVATE KEY-----"] {
+            assert_eq!(bad.parse::<CaSource>(), Err(InvalidCa), "{bad}");
         }
     }
 

@@ -35,6 +35,7 @@ pub use describe::DescribeTemplates;
 pub use engine::Engine;
 pub use plan::enhance::EnhanceTemplates;
 pub use views::{
-    ImportedWorkflow, JobProgress, JobView, JobWatch, LivePreview, Preview, PreviewBudget, ServerView, SlotView,
-    Submitted,
+    Alert, AlertKind, BreakerView, DeviceView, ForeignQueue, ImportedWorkflow, InventoryState, InventoryView,
+    JobProgress, JobView, JobWatch, Lack, LivePreview, Preview, PreviewBudget, RenderTypeOnServer, ServerInfo,
+    ServerLive, ServerTest, ServerView, SlotView, StageName, StageOutcome, Submitted, TestStage, WorkflowOnServer,
 };

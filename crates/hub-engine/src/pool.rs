@@ -30,7 +30,10 @@ pub(crate) use routes::Inbox;
 pub(crate) use session::{Link, Session};
 pub(crate) use state::Trouble;
 
-use crate::{ServerView, context::Context, dispatch::DispatchHandle, persist, pool::breaker::Passage, schedule::Place};
+use crate::{
+    ServerLive, ServerView, context::Context, dispatch::DispatchHandle, persist, pool::breaker::Passage,
+    schedule::Place,
+};
 
 /// The pool.
 pub(crate) struct Pool {
@@ -154,6 +157,7 @@ impl Pool {
             in_flight: in_flight(server.id),
             queue_remaining: None,
             latency: None,
+            live: ServerLive::default(),
         });
         let enabled = members.sessions.values().map(|session| session.view(in_flight(session.server().id)));
         let mut views: Vec<ServerView> = disabled.chain(enabled).collect();

@@ -1,15 +1,21 @@
 //! What the engine shows to the edges.
 
-use std::{sync::Arc, time::Duration};
+mod server;
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use hub_core::{
     artifact::Artifact,
-    ids::{JobId, ServerId},
+    ids::JobId,
     job::{Job, JobStateKind},
-    server::{Server, ServerState},
 };
 use tokio::sync::watch;
+
+pub use server::{
+    Alert, AlertKind, BreakerView, DeviceView, ForeignQueue, InventoryState, InventoryView, Lack, RenderTypeOnServer,
+    ServerInfo, ServerLive, ServerTest, ServerView, StageName, StageOutcome, TestStage, WorkflowOnServer,
+};
 
 /// Answer of a submit.
 #[derive(Debug, Clone, PartialEq)]
@@ -149,34 +155,6 @@ pub struct Preview {
     pub width_px: u32,
     /// Height in pixels.
     pub height_px: u32,
-}
-
-/// A ComfyUI server with its live state.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ServerView {
-    /// As configured.
-    pub server: Server,
-    /// What its session is at.
-    pub state: ServerState,
-    /// Why, in words, when it is not ready.
-    pub reason: Option<String>,
-    /// ComfyUI version it told.
-    pub version: Option<String>,
-    /// GPUs it told, by name.
-    pub devices: Vec<String>,
-    /// Prompts of ours that are on it.
-    pub in_flight: u32,
-    /// Prompts in its queue, ours and others'.
-    pub queue_remaining: Option<u32>,
-    /// Duration of the newest probe.
-    pub latency: Option<Duration>,
-}
-
-impl ServerView {
-    /// Its id.
-    pub fn id(&self) -> ServerId {
-        self.server.id
-    }
 }
 
 /// One slot of an imported workflow, in words.

@@ -10,6 +10,7 @@ pub(crate) mod llm_assignment;
 pub(crate) mod llm_server;
 pub(crate) mod render_type;
 pub(crate) mod server;
+pub(crate) mod server_override;
 pub(crate) mod setting;
 pub(crate) mod style;
 pub(crate) mod workflow;

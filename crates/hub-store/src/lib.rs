@@ -20,6 +20,7 @@ mod llm_servers;
 mod pool;
 mod render_types;
 mod retention;
+mod server_overrides;
 mod servers;
 mod settings;
 mod styles;

@@ -33,6 +33,7 @@ impl Store {
             base_url: new.base_url.clone(),
             auth: new.auth.clone(),
             origin: None,
+            ca: None,
             weight: 1.0,
             group: None,
             max_in_flight: new.max_in_flight,
@@ -80,10 +81,14 @@ impl Store {
             .table(server::Entity)
             .value(server::Column::DeletedAt, self.now_ms())
             .value(server::Column::Auth, r#"{"kind":"none"}"#)
+            .value(server::Column::Ca, None::<String>)
             .and_where(Expr::col(server::Column::Id).eq(id.as_uuid()))
             .and_where(Expr::col(server::Column::DeletedAt).is_null())
             .take();
-        Ok(self.writer().execute(&update).await?.rows_affected() > 0)
+        let deleted = self.writer().execute(&update).await?.rows_affected() > 0;
+        // Left behind by a crash in between, they speak of nothing that exists.
+        self.server_overrides_clear(id).await?;
+        Ok(deleted)
     }
 
     /// The server of that id, unless it was deleted.

@@ -33,9 +33,22 @@ pub(super) fn transport(error: reqwest::Error) -> Error {
     if error.is_builder() {
         Error::config(error.to_string())
     } else if error.is_connect() {
-        Error::Connect(Box::new(error))
+        if is_about_certificate(&error) { Error::Certificate(Box::new(error)) } else { Error::Connect(Box::new(error)) }
     } else {
         Error::Transport(Box::new(error))
+    }
+}
+
+/// Whether a failed handshake failed for want of trust.
+pub(super) fn is_about_certificate(error: &(dyn std::error::Error + 'static)) -> bool {
+    if let Some(tls) = error.downcast_ref::<rustls::Error>() {
+        return matches!(tls, rustls::Error::InvalidCertificate(_));
+    }
+    // The TLS library's error travels inside errors of `std::io`, whose `source()` skips what they wrap.
+    let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    match wrapped {
+        Some(inner) => is_about_certificate(inner),
+        None => error.source().is_some_and(is_about_certificate),
     }
 }
 

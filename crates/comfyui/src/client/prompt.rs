@@ -105,7 +105,9 @@ impl Client {
         let request = self.request(Method::POST, &["prompt"]).header(CONTENT_TYPE, "application/json").body(body);
         let response = match body::head(request, self.inner.timeouts.read).await {
             Ok(response) => response,
-            Err(error @ (Error::Connect(_) | Error::Config(_))) => return Err(SubmitError::NotSent(error)),
+            Err(error @ (Error::Connect(_) | Error::Certificate(_) | Error::Config(_))) => {
+                return Err(SubmitError::NotSent(error));
+            }
             Err(error) => return Err(SubmitError::Unknown(error)),
         };
         self.judge_submit(response, submission.graph).await

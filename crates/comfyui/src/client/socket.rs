@@ -9,7 +9,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{Connector, client_async_tls_with_config};
 
-use super::Client;
+use super::{Client, body};
 use crate::error::Error;
 use crate::events::Connection;
 
@@ -73,6 +73,9 @@ impl Client {
 
 fn handshake(error: tungstenite::Error) -> Error {
     let tungstenite::Error::Http(response) = &error else {
+        if body::is_about_certificate(&error) {
+            return Error::Certificate(Box::new(error));
+        }
         return Error::Socket { detail: "the handshake failed".to_owned(), source: Some(Box::new(error)) };
     };
     let status = response.status();

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Graph;
 use crate::error::MissingResource;
-use crate::wire::ObjectInfo;
+use crate::wire::{Inventory, ObjectInfo};
 
 /// Inputs of standard loaders, with the model folder they choose from.
 const LOADER_INPUTS: [(&str, &str); 23] = [
@@ -84,6 +84,57 @@ pub fn missing(graph: &Graph, info: &ObjectInfo) -> BTreeSet<MissingResource> {
     classes.chain(files).collect()
 }
 
+/// What a server must have to run a graph, ready to be held against many servers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Needs {
+    classes: BTreeSet<String>,
+    files: BTreeSet<NeededFile>,
+}
+
+/// A model file where a graph names it: another class may list other files under the same input.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct NeededFile {
+    class: String,
+    input: String,
+    name: String,
+}
+
+impl Needs {
+    /// What the graph needs.
+    pub fn of(graph: &Graph) -> Self {
+        let files = literals(graph)
+            .filter(|(_, input, value)| is_model_input(input, value))
+            .map(|(class, input, value)| NeededFile {
+                class: class.to_owned(),
+                input: input.to_owned(),
+                name: value.to_owned(),
+            })
+            .collect();
+        Self { classes: node_classes(graph), files }
+    }
+
+    /// What a server with this inventory lacks. Input pictures are not looked at: they are uploaded before the
+    /// graph is posted. A file is lacking only where its loader lists others, or none at all.
+    pub fn lacking(&self, inventory: &Inventory) -> BTreeSet<MissingResource> {
+        let classes = self
+            .classes
+            .iter()
+            .filter(|class| !inventory.has_class(class))
+            .map(|class| MissingResource::NodeClass { class_type: class.clone() });
+        let files = self
+            .files
+            .iter()
+            .filter(|file| inventory.lists(&file.class, &file.input, &file.name) == Some(false))
+            .map(|file| MissingResource::ModelFile { input: file.input.clone(), name: file.name.clone() });
+        classes.chain(files).collect()
+    }
+}
+
+/// Whether standard loaders name their file by this input.
+pub(crate) fn is_loader_input(input: &str) -> bool {
+    LOADER_INPUTS.iter().any(|(name, _)| *name == input)
+}
+
 /// Whether `value` of `input` names a model file, by the input's name or the value's extension.
 pub(crate) fn is_model_input(input: &str, value: &str) -> bool {
     let value = value.to_ascii_lowercase();
@@ -91,8 +142,7 @@ pub(crate) fn is_model_input(input: &str, value: &str) -> bool {
         return false;
     }
     // `taesd` and friends stand in `vae_name` without being files.
-    has_model_extension(&value)
-        || (LOADER_INPUTS.iter().any(|(name, _)| *name == input) && input != "vae_name" && !input.starts_with("model_"))
+    has_model_extension(&value) || (is_loader_input(input) && input != "vae_name" && !input.starts_with("model_"))
 }
 
 /// Whether a file is a model, by its extension.

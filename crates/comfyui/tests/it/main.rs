@@ -8,6 +8,7 @@ mod events;
 mod exchanges;
 mod fixtures;
 mod formats;
+mod inspect;
 mod recordings;
 mod rejections;
 mod sequences;

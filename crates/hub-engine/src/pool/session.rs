@@ -28,7 +28,7 @@ use super::{
     socket,
     state::{Health, Trouble},
 };
-use crate::{ServerView, context::Context, dispatch::DispatchHandle, secret};
+use crate::{ServerLive, ServerView, context::Context, dispatch::DispatchHandle, secret};
 
 /// What attempts must know of a session, as it changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,8 +109,7 @@ impl Session {
 
     /// Whether these settings lead to the same server in the same way.
     pub(super) fn reaches_the_same(&self, other: &Server) -> bool {
-        let server = self.server();
-        server.base_url == other.base_url && server.auth == other.auth && server.origin == other.origin
+        self.server().reach() == other.reach()
     }
 
     /// Takes new limits.
@@ -234,6 +233,7 @@ impl Session {
             in_flight,
             queue_remaining: seen.queue_remaining,
             latency: seen.latency,
+            live: ServerLive::default(),
         }
     }
 

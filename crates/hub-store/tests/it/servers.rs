@@ -21,6 +21,7 @@ on_both!(
     deleting_an_llm_server_keeps_settings_and_detaches_roles,
     a_role_goes_to_a_server_that_exists,
     a_broken_auth_never_shows_its_secret,
+    what_was_said_of_a_server_is_kept_until_it_goes,
 );
 
 fn server(name: &str, host: &str) -> NewServer {
@@ -40,6 +41,7 @@ async fn a_server_is_added_changed_and_found(bed: &Bed) {
         weight: 0.25,
         group: Some("cellar".to_owned()),
         origin: Some("http://b".to_owned()),
+        ca: Some("file:/etc/ü.pem".parse().unwrap()),
         ..added.clone()
     };
     (changed.enabled, changed.draining, changed.max_in_flight) = (false, true, u32::MAX);
@@ -138,4 +140,24 @@ async fn a_broken_auth_never_shows_its_secret(bed: &Bed) {
     let error = bed.store.server_get(added.id).await.unwrap_err();
     assert!(matches!(error, StoreError::Inconsistency { table: "servers", column: "auth", .. }), "{error}");
     assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+}
+
+async fn what_was_said_of_a_server_is_kept_until_it_goes(bed: &Bed) {
+    let (a, b) = (
+        bed.store.server_insert(&server("a", "a")).await.unwrap().id,
+        bed.store.server_insert(&server("b", "b")).await.unwrap().id,
+    );
+    bed.store.server_override_set(a, "flux 🦊", Some(true)).await.unwrap();
+    bed.store.server_override_set(a, "flux 🦊", Some(false)).await.unwrap();
+    bed.store.server_override_set(a, "sdxl", Some(true)).await.unwrap();
+    bed.store.server_override_set(b, "sdxl", Some(false)).await.unwrap();
+    bed.store.server_override_set(a, "sdxl", None).await.unwrap();
+    bed.store.server_override_set(a, "never said", None).await.unwrap();
+    let said = bed.store.server_overrides().await.unwrap();
+    assert_eq!(said[&a].clone().into_iter().collect::<Vec<_>>(), [("flux 🦊".to_owned(), false)]);
+    assert_eq!(said[&b].clone().into_iter().collect::<Vec<_>>(), [("sdxl".to_owned(), false)]);
+    bed.store.server_delete(a).await.unwrap();
+    assert_eq!(bed.store.server_overrides().await.unwrap().into_keys().collect::<Vec<_>>(), [b]);
+    let stranger = bed.store.server_override_set(ServerId::new(), "sdxl", Some(true)).await.unwrap_err();
+    assert!(matches!(stranger, StoreError::Gone { .. }), "{stranger}");
 }

@@ -47,7 +47,7 @@ pub(crate) struct ServerRecord {
 
 impl ServerRecord {
     fn of(view: ServerView) -> Self {
-        let ServerView { server, state, reason, version, devices, in_flight, queue_remaining, latency } = view;
+        let ServerView { server, state, reason, version, devices, in_flight, queue_remaining, latency, live: _ } = view;
         Self {
             id: server.id,
             auth: masked(&server.auth),

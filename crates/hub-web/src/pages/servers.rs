@@ -100,6 +100,7 @@ impl ShownServer {
             base_url: "http://192.0.2.7:8188".parse().expect("valid"),
             auth: ServerAuth::Bearer { token: SecretSource::from("hunter2".to_owned()) },
             origin: None,
+            ca: None,
             weight: 1.0,
             group: None,
             max_in_flight: DEFAULT_MAX_IN_FLIGHT,
@@ -118,6 +119,7 @@ impl ShownServer {
             in_flight: 1,
             queue_remaining: Some(2),
             latency: Some(std::time::Duration::from_millis(12)),
+            live: hub_engine::ServerLive::default(),
         })
     }
 }
