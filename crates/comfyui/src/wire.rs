@@ -15,7 +15,7 @@ pub(crate) use history::parse_history;
 pub use history::{HistoryEntry, HistoryStatus};
 pub use inventory::{Fingerprint, Inventory};
 pub(crate) use lenient::{from_slice, sanitise};
-pub use object_info::{InputKind, InputSpec, NodeInfo, ObjectInfo};
+pub use object_info::{InputKind, InputSpec, NodeInfo, NodeInputs, ObjectInfo, Variant, WidgetHints};
 pub use output::{FileKind, Media, NodeOutput, Output, OutputFile, OutputItem};
 pub(crate) use rejection::{RejectionBody, RejectionError};
 

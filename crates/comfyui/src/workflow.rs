@@ -5,12 +5,14 @@
 //! [`files`] lists what a server must have to run it. Nothing here talks to a server.
 
 pub mod bind;
+pub mod convert;
 pub mod files;
 pub mod format;
 pub mod graph;
 pub mod slots;
 
 pub use bind::{BindError, Bindings, Bound, bind};
+pub use convert::{ConvertError, Converted, NodeProblem, Why, to_api};
 pub use files::{ModelFile, model_files, node_classes};
 pub use format::{Source, Unwrapped, detect_and_unwrap};
 pub use graph::{Graph, Link, Node, node_order};

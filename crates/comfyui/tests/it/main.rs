@@ -11,6 +11,7 @@ mod formats;
 mod inspect;
 mod recordings;
 mod rejections;
+mod saved;
 mod sequences;
 mod server;
 mod shipped;
