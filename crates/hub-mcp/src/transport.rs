@@ -1,11 +1,13 @@
 //! MCP's Streamable HTTP transport, as every handler here is served: both protocol eras at one path.
 //!
 //! Adds to the SDK's service what it leaves out: a bounded number of sessions, sessions that survive
-//! a restart of the hub, an early response head, and one check of `Host` and `Origin` for all eras.
+//! a restart of the hub, an early response head, JSON-RPC errors for broken bodies, and one check of
+//! `Host` and `Origin` for all eras.
 //! Knows nothing of tools; the conformance fixture runs on exactly this stack.
 
 mod early_sse;
 mod guard;
+mod manners;
 mod sessions;
 
 use std::{sync::Arc, time::Duration};
@@ -77,6 +79,7 @@ where
     Router::new()
         .route_service("/mcp", service)
         .layer(middleware::from_fn_with_state(pace, early_sse::early_sse))
+        .layer(middleware::from_fn_with_state(config.body_max_bytes, manners::manners))
         .layer(middleware::from_fn_with_state(Arc::new(config.guard.clone()), guard::guard))
 }
 

@@ -1,9 +1,11 @@
 //! MCP before 2026-07-28: sessions that begin with `initialize`.
 
+use axum::{body::Body, http::Request};
 use hub_core::job::JobStateKind;
 use serde_json::{Value, json};
+use tower::ServiceExt as _;
 
-use crate::harness::{Answer, TestHub, record};
+use crate::harness::{Answer, HOST, TestHub, read, record};
 
 const HEADERS: [(&str, &str); 2] =
     [("accept", "application/json, text/event-stream"), ("content-type", "application/json")];
@@ -106,4 +108,45 @@ async fn a_missing_resource_has_the_older_code() {
         (&answer["error"]["code"], &answer["error"]["data"]["uri"]),
         (&json!(-32002), &json!("genimage://images/x"))
     );
+}
+
+#[tokio::test]
+async fn a_session_that_is_ended_is_answered_with_204() {
+    let hub = TestHub::start(0).await;
+    let session = Session::begin(&hub, "2025-11-25").await;
+    let request = Request::delete("/mcp").header("host", HOST).header("mcp-session-id", &session.id);
+    let request = request.header("mcp-protocol-version", "2025-11-25").body(Body::empty()).unwrap();
+    let answer = read(hub.router.clone().oneshot(request).await.unwrap()).await;
+    assert_eq!((answer.status.as_u16(), answer.text.as_str()), (204, ""));
+}
+
+#[tokio::test]
+async fn broken_bodies_with_mcps_headers_are_json_rpc_errors_too() {
+    let hub = TestHub::start(0).await;
+    let session = Session::begin(&hub, "2025-11-25").await;
+    let current = ("mcp-protocol-version", "2026-07-28");
+    for (body, code, id, said) in [
+        ("{not json", -32700, Value::Null, "line 1 column 2"),
+        ("", -32700, Value::Null, "EOF"),
+        ("\u{0}\u{1}", -32700, Value::Null, "line 1"),
+        (r#"{"jsonrpc":"2.0","id":1,"method":"ping"} and more"#, -32700, Value::Null, "line 1"),
+        (r#"[{"jsonrpc":"2.0","id":1,"method":"ping"}]"#, -32600, Value::Null, "Batches"),
+        ("[]", -32600, Value::Null, "Batches"),
+        ("7", -32600, Value::Null, "message"),
+        (r#"{"jsonrpc":"2.0","id":1}"#, -32600, json!(1), "method"),
+        (r#"{"jsonrpc":"2.0","id":"a","method":7}"#, -32600, json!("a"), "method"),
+    ] {
+        for own in [("mcp-session-id", session.id.as_str()), current] {
+            let mut headers = HEADERS.to_vec();
+            headers.push(own);
+            let answer = hub.post("/mcp", &headers, body).await;
+            assert_eq!(answer.status.as_u16(), 400, "{body} {own:?}: {}", answer.text);
+            assert_eq!(answer.headers["content-type"], "application/json");
+            let error = answer.json();
+            assert_eq!((&error["error"]["code"], &error["id"]), (&json!(code), &id), "{body}: {error}");
+            assert!(error["error"]["message"].as_str().unwrap().contains(said), "{body}: {error}");
+        }
+    }
+    let tools = session.ask("tools/list", json!({})).await;
+    assert!(tools["result"]["tools"].is_array(), "the session goes on: {tools}");
 }
