@@ -131,7 +131,7 @@ impl Attempt {
         let mut inbox = self.session.inbox(self.prompt_id.clone());
         let fold = Follow::graph(self.prompt_id.clone(), &prepared.graph);
         let mut follower = Follower::new(self, fold, Some(&prepared.graph), hearing);
-        match post::post(self, &client, &prepared.graph, &client_id, &mut inbox, &mut follower).await {
+        match post::post(self, &client, &prepared, &client_id, &mut inbox, &mut follower).await {
             Posted::Accepted(prompt_id) if prompt_id == self.prompt_id => {}
             Posted::Accepted(prompt_id) => {
                 tracing::warn!(job = %self.waiting.job.id, server = %self.server_name, "the server chose its own prompt id; it is too old to be followed across a restart");

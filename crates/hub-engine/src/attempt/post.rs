@@ -2,10 +2,15 @@
 
 use std::time::Duration;
 
-use comfyui::{Client, ErrorKind, Graph, MissingResource, PreviewMethod, Rejection, Submission, SubmitError};
-use hub_core::error::{ErrorCode, UserError};
+use comfyui::{
+    Client, ErrorKind, MissingResource, PreviewMethod, Rejection, Submission, SubmitError, workflow::SlotKind,
+};
+use hub_core::{
+    error::{ErrorCode, UserError},
+    request::{JobRequest, SizeChoice},
+};
 
-use super::{Attempt, follow::Follower, settle::End};
+use super::{Attempt, follow::Follower, prepare::Prepared, settle::End};
 use crate::pool::{self, Inbox, Trouble};
 
 /// Wait for the reply after the server was heard working on the prompt.
@@ -25,12 +30,12 @@ pub(super) enum Posted {
 pub(super) async fn post(
     attempt: &Attempt,
     client: &Client,
-    graph: &Graph,
+    prepared: &Prepared,
     client_id: &str,
     inbox: &mut Inbox,
     follower: &mut Follower<'_>,
 ) -> Posted {
-    let mut submission = Submission::new(graph, attempt.at.prompt_id.as_uuid(), client_id);
+    let mut submission = Submission::new(&prepared.graph, attempt.at.prompt_id.as_uuid(), client_id);
     if attempt.inner.ctx.config.live_previews {
         submission.preview = Some(PreviewMethod::Auto);
     }
@@ -50,11 +55,11 @@ pub(super) async fn post(
     };
     match result {
         Ok(submitted) => Posted::Accepted(submitted.prompt_id),
-        Err(error) => refused(attempt, graph, error).await,
+        Err(error) => refused(attempt, prepared, error).await,
     }
 }
 
-async fn refused(attempt: &Attempt, graph: &Graph, error: SubmitError) -> Posted {
+async fn refused(attempt: &Attempt, prepared: &Prepared, error: SubmitError) -> Posted {
     let name = &attempt.server_name;
     let lost = |what: &str| UserError::new(ErrorCode::ServerLost, format!("{name} {what}."));
     match error {
@@ -87,17 +92,20 @@ async fn refused(attempt: &Attempt, graph: &Graph, error: SubmitError) -> Posted
             let message = format!("The workflow is larger than {name} accepts.");
             Posted::Not(End::Elsewhere(UserError::new(ErrorCode::WorkflowInvalid, message)))
         }
-        SubmitError::Rejected(rejection) => Posted::Not(rejected(attempt, &rejection)),
+        SubmitError::Rejected(rejection) => Posted::Not(rejected(attempt, prepared, &rejection)),
         SubmitError::PartiallyAccepted { prompt_id, rejection } => {
             // What is left of the graph is queued: it must not run.
             attempt.session.withdraw(&prompt_id).await;
-            tracing::debug!(nodes = graph.len(), "a prompt was accepted in part");
-            Posted::Not(rejected(attempt, &rejection))
+            tracing::debug!(nodes = prepared.graph.len(), "a prompt was accepted in part");
+            Posted::Not(rejected(attempt, prepared, &rejection))
         }
     }
 }
 
-fn rejected(attempt: &Attempt, rejection: &Rejection) -> End {
+fn rejected(attempt: &Attempt, prepared: &Prepared, rejection: &Rejection) -> End {
+    if let Some(error) = out_of_range(attempt, prepared, rejection) {
+        return End::Failed(error);
+    }
     if rejection.missing.is_empty() {
         return End::Failed(
             UserError::new(ErrorCode::WorkflowInvalid, format!("The workflow cannot run: {}", rejection.message))
@@ -105,6 +113,24 @@ fn rejected(attempt: &Attempt, rejection: &Rejection) -> End {
         );
     }
     lacking(attempt, &rejection.missing)
+}
+
+/// A number of the caller's own that a node does not take: nodes may be narrower than what the hub allows.
+fn out_of_range(attempt: &Attempt, prepared: &Prepared, rejection: &Rejection) -> Option<UserError> {
+    const KINDS: [&str; 2] = ["value_smaller_than_min", "value_bigger_than_max"];
+    let JobRequest::Image(request) = &attempt.waiting.job.request else { return None };
+    let faults = rejection.nodes.iter().flat_map(|node| node.errors.iter().map(move |error| (node, error)));
+    faults.filter(|(_, error)| KINDS.contains(&error.kind.as_str())).find_map(|(node, error)| {
+        let argument = match prepared.slot_at(&node.node_id, error.input.as_deref()?)? {
+            SlotKind::Seed if request.seed.is_some() => "seed",
+            SlotKind::Denoise if request.denoise.is_some() => "denoise",
+            SlotKind::Width if matches!(request.size, SizeChoice::Exact(_)) => "width",
+            SlotKind::Height if matches!(request.size, SizeChoice::Exact(_)) => "height",
+            _ => return None,
+        };
+        let message = format!("The workflow of this render type does not take this `{argument}`: {}.", error.message);
+        Some(UserError::argument(argument, message))
+    })
 }
 
 /// The server lacks what the workflow needs: the job moves, and later ones do not come here first.

@@ -6,7 +6,10 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use comfyui::{Bindings, Client, Error, Graph, Slots, workflow::bind};
+use comfyui::{
+    Bindings, Client, Error, Graph, Slots,
+    workflow::{SlotKind, Target, bind},
+};
 use hub_core::{
     error::{ErrorCode, UserError},
     ids::WorkflowId,
@@ -68,6 +71,12 @@ impl Prepared {
     /// Nodes whose pictures are the primary ones, best first.
     pub(super) fn output_nodes(&self) -> Vec<&str> {
         self.parsed.slots.output_nodes().collect()
+    }
+
+    /// What is put into this input of a node, if anything is.
+    pub(super) fn slot_at(&self, node: &str, input: &str) -> Option<SlotKind> {
+        let here = |target: &Target| target.node_id == node && target.input == input;
+        self.parsed.slots.slots.iter().find(|slot| slot.targets.iter().any(here)).map(|slot| slot.kind)
     }
 }
 
