@@ -28,6 +28,9 @@ const FILES_MAX: usize = 256;
 const RETRY_PAUSES: [Duration; 3] =
     [Duration::from_millis(100), Duration::from_millis(400), Duration::from_millis(1500)];
 
+/// Pause before a file is stored again on a disk that was full.
+const SPACE_PAUSE: Duration = Duration::from_secs(5);
+
 /// Why there is no result.
 pub(crate) enum CollectFailure {
     /// The job is to blame, or the hub's own store.
@@ -118,16 +121,21 @@ fn blame(error: Error, file: &OutputFile) -> CollectFailure {
     CollectFailure::Server(error)
 }
 
-/// Stores a file; storing is by content, so doing it again is harmless.
+/// Stores a file; storing is by content, so doing it again is harmless. A full disk is waited for: the
+/// GPU's work is done, and the server may not keep it. The attempt ends the wait when the job or the hub does.
 async fn store(ctx: &Context, bytes: Bytes, meta: OutputMeta<'_>) -> Result<NewArtifact, VaultError> {
-    for pause in RETRY_PAUSES {
-        match ctx.vault.store_output(bytes.clone(), meta).await {
+    let mut pauses = RETRY_PAUSES.into_iter();
+    loop {
+        let error = match ctx.vault.store_output(bytes.clone(), meta).await {
             Ok(artifact) => return Ok(artifact),
-            Err(error) => {
-                tracing::warn!(job = %meta.job, error = %error, "a result is stored again");
-                tokio::time::sleep(pause).await;
-            }
-        }
+            Err(error) => error,
+        };
+        let pause = match pauses.next() {
+            Some(pause) => pause,
+            None if error.is_full() => SPACE_PAUSE,
+            None => return Err(error),
+        };
+        tracing::warn!(job = %meta.job, error = %error, "a result is stored again");
+        tokio::time::sleep(pause).await;
     }
-    ctx.vault.store_output(bytes, meta).await
 }

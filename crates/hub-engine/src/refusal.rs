@@ -27,7 +27,7 @@ pub(crate) fn storage(error: StoreError) -> UserError {
     tracing::error!(error = %error, kind = ?error.kind(), "storage failed");
     let (code, message) = match error.kind() {
         StoreErrorKind::Transient => (ErrorCode::Storage, "The hub's database is busy or cannot be reached."),
-        StoreErrorKind::Full => (ErrorCode::Storage, "The hub's disk is full."),
+        StoreErrorKind::Full => return disk_full(),
         StoreErrorKind::Conflict => (ErrorCode::Internal, "The change contradicts what is stored."),
         StoreErrorKind::Corrupt => (ErrorCode::Storage, "The hub's database holds something unreadable."),
         StoreErrorKind::Newer => (ErrorCode::Storage, "The hub's database is newer than the hub."),
@@ -36,9 +36,15 @@ pub(crate) fn storage(error: StoreError) -> UserError {
     let told = UserError::new(code, message);
     match error.kind() {
         StoreErrorKind::Transient => told.with_retry_after_s(2),
-        StoreErrorKind::Full => told.with_hint("Whoever runs the hub must make space.").with_retry_after_s(60),
         _ => told.with_hint("The hub's log says more."),
     }
+}
+
+/// No space is left, for rows or for pictures.
+pub(crate) fn disk_full() -> UserError {
+    UserError::new(ErrorCode::Storage, "The hub's disk is full.")
+        .with_hint("Whoever runs the hub must make space.")
+        .with_retry_after_s(60)
 }
 
 /// The error for an input picture that is not accepted.

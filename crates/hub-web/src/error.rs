@@ -9,7 +9,10 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use hub_core::error::{ErrorCode, UserError};
+use hub_core::{
+    error::{ErrorCode, UserError},
+    limits,
+};
 use hub_store::{StoreError, StoreErrorKind};
 
 use crate::problem;
@@ -88,7 +91,8 @@ impl From<BytesRejection> for WebError {
     fn from(rejection: BytesRejection) -> Self {
         let status = rejection.status();
         if status == StatusCode::PAYLOAD_TOO_LARGE {
-            return Self::request(status, "The body is larger than the hub accepts.");
+            let detail = format!("The body is too large; at most {} bytes are taken.", limits::BODY_MAX_BYTES);
+            return Self::request(status, detail);
         }
         Self::request(StatusCode::BAD_REQUEST, "The body did not arrive whole.")
     }

@@ -4,7 +4,7 @@
 //! care. Bytes are stored before the row that names them: a crash leaves an unnamed object, never a row
 //! without its file. Outputs are stored untouched, with all text chunks that ComfyUI wrote.
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use bytes::Bytes;
 use hub_core::{
@@ -24,7 +24,7 @@ use super::{
     preview::PreviewCache,
     sniff::{Sniffed, sniff},
 };
-use crate::refusal::storage;
+use crate::refusal::{disk_full, storage};
 
 /// From this size on hashing leaves the async threads, in bytes.
 const HASH_INLINE_MAX_BYTES: usize = 256 * 1024;
@@ -42,6 +42,21 @@ pub(crate) enum VaultError {
     Thread(#[from] tokio::task::JoinError),
 }
 
+impl VaultError {
+    /// Whether space is all that is missing.
+    pub(crate) fn is_full(&self) -> bool {
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(self);
+        while let Some(error) = cause {
+            let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+            if matches!(kind, Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)) {
+                return true;
+            }
+            cause = error.source();
+        }
+        false
+    }
+}
+
 impl From<VaultError> for UserError {
     fn from(error: VaultError) -> Self {
         tracing::error!(error = %error, "the artifact store failed");
@@ -49,6 +64,7 @@ impl From<VaultError> for UserError {
             VaultError::Objects(object_store::Error::NotFound { .. }) => {
                 Self::new(ErrorCode::UnknownImage, "The picture's file is gone from the hub's store.")
             }
+            ref full if full.is_full() => disk_full(),
             VaultError::Objects(_) => {
                 Self::new(ErrorCode::Storage, "The hub's picture store failed.").with_hint("The hub's log says more.")
             }
