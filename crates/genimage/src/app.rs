@@ -15,6 +15,9 @@ use url::Url;
 
 use crate::{config::Config, data_dir::DataDir, demo, demo::Demo, http, seed_files};
 
+/// Longest wait for each part to end once the work is done.
+const END_LIMIT: Duration = Duration::from_secs(1);
+
 /// What differs between the commands that run a hub.
 #[derive(Debug, Clone, Default)]
 pub struct HubOptions {
@@ -99,7 +102,7 @@ impl Hub {
     }
 
     /// Stops: no new requests, a grace for what runs, then the end. Takes at most the configured
-    /// grace and a second.
+    /// grace and two seconds.
     ///
     /// # Errors
     /// When the listener had died before.
@@ -107,14 +110,17 @@ impl Hub {
         self.stop.cancel();
         self.mcp.close();
         self.engine.shutdown(self.grace).await;
-        let Some(mut server) = self.server.take() else { return Ok(()) };
-        // Event streams stay open as long as their readers like: they are cut.
-        if let Ok(ended) = tokio::time::timeout(Duration::from_secs(1), &mut server).await {
-            ended.context("the HTTP server panicked")?.context("the HTTP server failed")?;
-        } else {
-            server.abort();
+        let served = match self.server.take() {
+            None => Ok(()),
+            Some(server) => end(server).await,
+        };
+        // Folds SQLite's write-ahead log into the file, so that a copy of the file is whole.
+        match tokio::time::timeout(END_LIMIT, self.engine.store().close()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "the database was not closed"),
+            Err(_) => tracing::warn!("the database takes too long to close"),
         }
-        Ok(())
+        served
     }
 
     /// Resolves when the listener dies without being told to.
@@ -128,6 +134,15 @@ impl Hub {
             },
         }
     }
+}
+
+/// Waits for the listener's end. Event streams stay open as long as their readers like: they are cut.
+async fn end(mut server: JoinHandle<std::io::Result<()>>) -> anyhow::Result<()> {
+    if let Ok(ended) = tokio::time::timeout(END_LIMIT, &mut server).await {
+        return ended.context("the HTTP server panicked")?.context("the HTTP server failed");
+    }
+    server.abort();
+    Ok(())
 }
 
 /// A hub that strangers can reach must know its friends.

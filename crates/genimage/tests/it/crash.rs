@@ -46,3 +46,20 @@ async fn a_hub_that_is_told_to_stop_ends_in_time_with_a_job_running() {
     assert!(["assigned", "running"].contains(&found["state"].as_str().unwrap()), "{found}");
     assert_eq!(sim.stats().prompts_received, 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hub_that_ends_well_leaves_its_database_in_one_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let sim = sim(0).await;
+    let hub = Hub::start(folder.path(), &[]);
+    hub.add_server(&sim.url()).await;
+    let job = hub.submit(&json!({ "prompt": "a fox", "render_type": "smoke" })).await;
+    hub.wait_for_state(&job, &["succeeded"]).await;
+    hub.terminate();
+
+    assert!(!folder.path().join("hub.db-wal").exists(), "what was written last stands beside the file");
+    let copy = tempfile::tempdir().unwrap();
+    std::fs::copy(folder.path().join("hub.db"), copy.path().join("hub.db")).unwrap();
+    let hub = Hub::start(copy.path(), &[]);
+    assert_eq!(hub.get(&format!("/api/v1/jobs/{job}")).await["state"], "succeeded");
+}
