@@ -42,7 +42,7 @@ pub struct ServeArgs {
     #[arg(long)]
     pub demo: bool,
     /// Address to listen on [default: 127.0.0.1:8001]
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = address)]
     pub listen: Option<SocketAddr>,
 }
 
@@ -79,7 +79,7 @@ pub struct GenerateArgs {
     #[arg(long, value_name = "PX")]
     pub height: Option<u32>,
     /// Seed [default: random]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = seed)]
     pub seed: Option<u64>,
     /// Take the prompt as it is
     #[arg(long)]
@@ -114,7 +114,7 @@ pub enum SimKind {
     /// A ComfyUI server
     Comfyui {
         /// Address to listen on
-        #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8188")]
+        #[arg(long, value_name = "ADDR", value_parser = address, default_value = "127.0.0.1:8188")]
         listen: SocketAddr,
         /// Faults and settings (TOML)
         #[arg(long, value_name = "FILE")]
@@ -129,7 +129,15 @@ pub enum SimKind {
     /// An Ollama server
     Ollama {
         /// Address to listen on
-        #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:11434")]
+        #[arg(long, value_name = "ADDR", value_parser = address, default_value = "127.0.0.1:11434")]
         listen: SocketAddr,
     },
+}
+
+fn seed(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("a seed is a whole number from 0 to {}", u64::MAX))
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "give an IP address and a port, such as 127.0.0.1:8001 or 0.0.0.0:8001".to_owned())
 }

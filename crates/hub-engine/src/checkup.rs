@@ -4,6 +4,10 @@ use hub_core::{catalogue::Mode, server::ServerState};
 
 use crate::{ServerView, context::Context};
 
+/// How a hub gets its first server.
+const NO_SERVER: &str =
+    "none is switched on; add one on the page `/servers`, or set COMFYUI_API_URL, or try `genimage serve --demo`";
+
 /// One check: what was looked at, and how it is or what to do.
 pub(crate) type Line = (String, Result<String, String>);
 
@@ -12,7 +16,7 @@ pub(crate) async fn run(ctx: &Context, servers: &[ServerView]) -> Vec<Line> {
     let mut lines = vec![database(ctx).await, artifacts(ctx).await];
     lines.extend(servers.iter().map(server));
     if servers.iter().all(|view| !view.server.enabled) {
-        lines.push(("ComfyUI servers".to_owned(), Err("none is switched on; add one and switch it on".to_owned())));
+        lines.push(("ComfyUI servers".to_owned(), Err(NO_SERVER.to_owned())));
     }
     lines.extend(Mode::ALL.into_iter().filter_map(|mode| render_types(ctx, mode)));
     lines.extend(llm_servers(ctx).await);

@@ -11,10 +11,17 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
-use hub_core::{caller::Caller, ids::JobId, job::JobState, request::ToolCall};
+use hub_core::{
+    caller::Caller,
+    error::{ErrorCode, UserError},
+    ids::JobId,
+    job::JobState,
+    request::ToolCall,
+};
 use hub_engine::{Engine, JobProgress};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Map, Value, json};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     app::{Hub, HubOptions},
@@ -46,21 +53,20 @@ pub(super) async fn run(mut config: Config, args: GenerateArgs) -> anyhow::Resul
     }
     let stop = lifecycle::on_signal()?;
     let bar = progress_bar();
-    let picture = if args.demo || args.server.is_some() {
+    let mut picture = if args.demo || args.server.is_some() {
         let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
         folder.path().clone_into(&mut config.server.data_dir);
         config.database.url.clear();
         config.objects.url.clear();
         Box::pin(embedded(&config, &args, &bar, &stop)).await?
     } else if let Some(hub) = remote::Hub::find(&config).await? {
-        lifecycle::until(&stop, hub.generate(arguments(&args), &bar, Duration::from_secs(args.timeout_s)))
-            .await
-            .context("stopped")??
+        hub.generate(arguments(&args), &bar, Duration::from_secs(args.timeout_s), &stop).await?
     } else {
         Box::pin(embedded(&config, &args, &bar, &stop)).await?
     };
     bar.finish_and_clear();
     let path = target(args.output, &picture.file_name);
+    picture.warnings.extend(misnamed(&path, &picture.file_name));
     write_whole(&path, &picture.bytes)?;
     tell(&path, &picture);
     Ok(ExitCode::SUCCESS)
@@ -94,30 +100,33 @@ async fn embedded(
     config: &Config,
     args: &GenerateArgs,
     bar: &ProgressBar,
-    stop: &tokio_util::sync::CancellationToken,
+    stop: &CancellationToken,
 ) -> anyhow::Result<Picture> {
     let options = HubOptions { demo: args.demo, server: args.server.clone(), no_listener: true };
     let hub = Hub::start(config, &options).await?;
     let limit = Duration::from_secs(args.timeout_s);
-    let outcome = lifecycle::until(stop, Box::pin(make(&hub.engine, arguments(args), bar, limit))).await;
+    let outcome = Box::pin(make(&hub.engine, arguments(args), bar, limit, stop)).await;
     hub.stop().await?;
-    outcome.context("stopped")?
+    outcome
 }
 
-/// Submits to an engine in this process and follows the job to its end; cancels it when dropped out
-/// by the limit.
+/// Submits to an engine in this process and follows the job to its end; cancels it when the limit is
+/// reached or `stop` comes, since nobody would fetch its picture.
 async fn make(
     engine: &Engine,
     arguments: Map<String, Value>,
     bar: &ProgressBar,
     limit: Duration,
+    stop: &CancellationToken,
 ) -> anyhow::Result<Picture> {
     let call = ToolCall::parse("generate_image", &arguments).map_err(told)?;
-    let submitted = engine.submit(&Caller::named("command line"), call).await.map_err(told)?;
+    let submitted = engine.submit(&Caller::named("command line"), call).await.map_err(advise)?;
     let id = submitted.job.id;
-    if tokio::time::timeout(limit, follow(engine, id, bar)).await.is_err() {
+    let mut said = String::new();
+    let followed = lifecycle::until(stop, tokio::time::timeout(limit, follow(engine, id, bar, &mut said))).await;
+    if !matches!(followed, Some(Ok(()))) {
         engine.cancel(id).await.map_err(told)?;
-        bail!("not done after {} s; the job was cancelled", limit.as_secs());
+        bail!(given_up(followed.is_none(), limit, &said));
     }
     let view = engine.view(id).await.map_err(told)?;
     match &view.job.state {
@@ -134,11 +143,38 @@ async fn make(
     })
 }
 
-async fn follow(engine: &Engine, id: JobId, bar: &ProgressBar) {
+/// The refusal, with what helps at a command line.
+fn advise(error: UserError) -> anyhow::Error {
+    if error.code == ErrorCode::NoServer {
+        return told(UserError { hint: None, ..error })
+            .context("no ComfyUI server is set up: give one with --server URL or COMFYUI_API_URL, or try --demo");
+    }
+    told(error)
+}
+
+/// Why a job is cancelled, and what was last heard of it.
+fn given_up(stopped: bool, limit: Duration, said: &str) -> String {
+    let last = if said.is_empty() { String::new() } else { format!(" ({said})") };
+    if stopped {
+        return format!("stopped{last}; the job was cancelled");
+    }
+    format!("not done after {} s{last}; the job was cancelled", limit.as_secs())
+}
+
+/// What to say when the name of a file belies its content.
+fn misnamed(path: &Path, file_name: &str) -> Option<String> {
+    let extension = |path: &Path| path.extension()?.to_str().map(str::to_ascii_lowercase);
+    let same = |one: &str| if one == "jpeg" { "jpg".to_owned() } else { one.to_owned() };
+    let (asked, made) = (extension(path)?, extension(Path::new(file_name))?);
+    (same(&asked) != same(&made)).then(|| format!("{} holds a picture in the format {made}", path.display()))
+}
+
+async fn follow(engine: &Engine, id: JobId, bar: &ProgressBar, said: &mut String) {
     let Ok(mut watch) = engine.watch(id).await else { return };
     let mut progress = watch.now();
     loop {
         show(bar, &progress);
+        *said = progress.describe();
         if progress.state.is_terminal() {
             return;
         }

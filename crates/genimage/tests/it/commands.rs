@@ -1,8 +1,14 @@
 //! Commands, from the outside.
 
+use std::process::{Command, Stdio};
+
+use hub_sim::{ComfyConfig, ComfySim, Outcome};
 use serde_json::json;
 
-use crate::hub::{Hub, genimage};
+use crate::{
+    bed::any_port,
+    hub::{Hub, PATIENCE, genimage},
+};
 
 #[test]
 fn generate_writes_a_picture_and_tells_its_seed() {
@@ -75,4 +81,81 @@ fn health_fails_where_no_hub_answers() {
     let output = genimage().env("GENIMAGE_LISTEN", "127.0.0.1:1").arg("health").output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("no hub answers"));
+}
+
+#[test]
+fn wrong_arguments_are_told_with_what_is_right() {
+    for (arguments, said) in [
+        (&["generate", "x", "--demo", "--seed", "-1"][..], "from 0 to 18446744073709551615"),
+        (&["generate", "x", "--demo", "--seed", "18446744073709551616"], "from 0 to 18446744073709551615"),
+        (&["serve", "--listen", "localhost:8001"], "127.0.0.1:8001"),
+        (&["generat", "x"], "generate"),
+        (&["generate"], "<PROMPT>"),
+    ] {
+        let output = genimage().args(arguments).output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {error}");
+        assert!(error.contains(said), "{arguments:?}: {error}");
+    }
+}
+
+#[test]
+fn generate_without_any_server_says_how_to_give_one() {
+    let folder = tempfile::tempdir().unwrap();
+    // Nobody listens there, so the configured folder is used, which knows no server.
+    let output = genimage()
+        .env("GENIMAGE_LISTEN", "127.0.0.1:1")
+        .args(["generate", "a fox", "--data-dir"])
+        .arg(folder.path())
+        .output()
+        .unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("--server") && error.contains("--demo"), "{error}");
+}
+
+#[test]
+fn a_server_that_does_not_answer_is_named_when_the_time_is_over() {
+    let output =
+        genimage().args(["generate", "a fox", "--server", "http://127.0.0.1:1", "--timeout-s", "2"]).output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("not done after 2 s") && error.contains("server is "), "{error}");
+}
+
+/// Starts `generate`, interrupts it while the server works, and checks that the server stops too.
+async fn interrupted(arguments: &[&str], environment: Option<(&str, &str)>, sim: &ComfySim) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = genimage();
+    command.current_dir(folder.path()).args(["generate", "a slow fox", "--render-type", "smoke"]).args(arguments);
+    let child = command.envs(environment).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    until("the server has the prompt", || sim.stats().prompts_received == 1).await;
+    Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let output = child.wait_with_output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("the job was cancelled"), "{error}");
+    until("the server stops", || sim.stats().executed.len() == 1).await;
+    assert_eq!(sim.stats().executed[0].outcome, Outcome::Interrupted);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing may be left behind");
+}
+
+async fn until(what: &str, reached: impl Fn() -> bool) {
+    let begun = std::time::Instant::now();
+    while !reached() {
+        assert!(begun.elapsed() < PATIENCE, "{what}: not in time");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ctrl_c_stops_the_picture_on_the_server_too() {
+    let slow = ComfyConfig { run_ms: 120_000, ..ComfyConfig::default() };
+    let sim = ComfySim::start(any_port(), slow.clone()).await.unwrap();
+    interrupted(&["--server", &sim.url()], None, &sim).await;
+
+    let (folder, sim) = (tempfile::tempdir().unwrap(), ComfySim::start(any_port(), slow).await.unwrap());
+    let hub = Hub::start(folder.path(), &[]);
+    hub.add_server(&sim.url()).await;
+    interrupted(&[], Some(("GENIMAGE_LISTEN", hub.url.trim_start_matches("http://"))), &sim).await;
 }

@@ -2,6 +2,7 @@
 
 use std::{
     io::{BufRead as _, BufReader},
+    ops::Deref,
     path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -33,20 +34,28 @@ pub(crate) fn client() -> reqwest::Client {
 
 pub(crate) struct Hub {
     child: Child,
-    pub(crate) url: String,
-    http: reqwest::Client,
+    edge: Edge,
+}
+
+impl Deref for Hub {
+    type Target = Edge;
+
+    fn deref(&self) -> &Edge {
+        &self.edge
+    }
 }
 
 impl Hub {
     /// Starts `genimage serve` on `folder` with further arguments and waits for its ready line.
     pub(crate) fn start(folder: &Path, arguments: &[&str]) -> Self {
-        let mut child = genimage()
-            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
-            .arg(folder)
-            .args(arguments)
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = genimage();
+        command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(folder).args(arguments);
+        Self::run(command)
+    }
+
+    /// Runs a command that becomes a hub and waits for its ready line.
+    pub(crate) fn run(mut command: Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let mut seen = Vec::new();
         let url = loop {
@@ -59,7 +68,7 @@ impl Hub {
         };
         // Somebody must read on, or the hub blocks on a full pipe.
         std::thread::spawn(move || lines.for_each(drop));
-        Self { child, url, http: client() }
+        Self { child, edge: Edge::new(url) }
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -79,6 +88,18 @@ impl Hub {
         let status = self.child.wait().unwrap();
         assert!(status.success(), "{status}");
         begun.elapsed()
+    }
+}
+
+/// A hub's HTTP edges, wherever it runs.
+pub(crate) struct Edge {
+    pub(crate) url: String,
+    pub(crate) http: reqwest::Client,
+}
+
+impl Edge {
+    pub(crate) fn new(url: String) -> Self {
+        Self { url, http: client() }
     }
 
     pub(crate) async fn get(&self, path: &str) -> Value {

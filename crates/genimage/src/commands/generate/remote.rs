@@ -3,15 +3,17 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use hub_core::error::UserError;
 use indicatif::ProgressBar;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::{BAR_LENGTH, Picture};
-use crate::config::Config;
+use super::{BAR_LENGTH, Picture, given_up};
+use crate::{config::Config, lifecycle};
 
 /// Time for the probe that tells whether a hub runs.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
@@ -31,7 +33,7 @@ struct JobAnswer {
     #[serde(default)]
     images: Vec<ImageAnswer>,
     #[serde(default)]
-    error: Option<ErrorAnswer>,
+    error: Option<UserError>,
     #[serde(default)]
     warnings: Vec<String>,
     #[serde(default)]
@@ -45,16 +47,11 @@ struct ImageAnswer {
 }
 
 #[derive(Deserialize)]
-struct ErrorAnswer {
-    message: String,
-}
-
-#[derive(Deserialize)]
 struct ProgressAnswer {
     #[serde(default)]
     fraction: f64,
     #[serde(default)]
-    message: String,
+    text: String,
 }
 
 impl Hub {
@@ -82,7 +79,7 @@ impl Hub {
         Ok(probe.is_ok_and(|answer| answer.status().is_success()).then_some(Self { base, http }))
     }
 
-    /// Has the hub make a picture.
+    /// Has the hub make a picture. The job is cancelled when the limit is reached or `stop` comes.
     ///
     /// # Errors
     /// What the hub says, or that it cannot be reached.
@@ -91,30 +88,33 @@ impl Hub {
         arguments: Map<String, Value>,
         bar: &ProgressBar,
         limit: Duration,
+        stop: &CancellationToken,
     ) -> anyhow::Result<Picture> {
         let body = json!({ "tool": "generate_image", "arguments": arguments });
         let posted = self.http.post(self.base.join("/api/v1/jobs")?).json(&body).send().await?;
         let mut job: JobAnswer = checked(posted).await?.json().await.context("the hub's answer is not a job")?;
         let address = self.base.join(&format!("/api/v1/jobs/{}", job.id))?;
-        let ended = tokio::time::timeout(limit, async {
+        let mut said = String::new();
+        let following = tokio::time::timeout(limit, async {
             while !matches!(job.state.as_str(), "succeeded" | "failed" | "cancelled" | "expired") {
                 tokio::time::sleep(POLL_INTERVAL).await;
                 job = checked(self.http.get(address.clone()).send().await?).await?.json().await?;
                 show(bar, &job);
+                said = job.progress.as_ref().map(|progress| progress.text.clone()).unwrap_or_default();
             }
             anyhow::Ok(job)
-        })
-        .await;
-        let Ok(job) = ended else {
+        });
+        let followed = lifecycle::until(stop, following).await;
+        let Some(Ok(job)) = followed else {
             self.http.delete(address).send().await?;
-            bail!("not done after {} s; the job was cancelled", limit.as_secs());
+            bail!(given_up(followed.is_none(), limit, &said));
         };
         self.fetch(job?).await
     }
 
     async fn fetch(&self, job: JobAnswer) -> anyhow::Result<Picture> {
         if job.state != "succeeded" {
-            bail!("{}", job.error.map_or_else(|| format!("the job ended {}", job.state), |error| error.message));
+            bail!("{}", job.error.map_or_else(|| format!("the job ended {}", job.state), |error| error.explain()));
         }
         let image = job.images.into_iter().next().context("the job has no picture")?;
         // The link may name a public address that this machine cannot reach: only its path counts.
@@ -134,7 +134,7 @@ impl Hub {
 fn show(bar: &ProgressBar, job: &JobAnswer) {
     if let Some(progress) = &job.progress {
         bar.set_position((progress.fraction.clamp(0.0, 1.0) * BAR_LENGTH as f64) as u64);
-        bar.set_message(progress.message.clone());
+        bar.set_message(progress.text.clone());
     }
 }
 

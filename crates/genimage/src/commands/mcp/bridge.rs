@@ -25,6 +25,8 @@ const MODERN: &str = "2026-07-28";
 const META_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 /// Lines that may wait to be written.
 const OUT_QUEUE: usize = 64;
+/// How much of a refusal that is no JSON-RPC is passed on, in characters.
+const SHOWN_MAX_CHARS: usize = 300;
 /// Longest line of an event stream, in bytes: a picture of the largest size, in base64.
 const LINE_MAX_BYTES: usize = 64 * 1024 * 1024;
 
@@ -173,7 +175,13 @@ impl Bridge {
                 Ok(())
             }
             _ if status.is_success() => Ok(()),
-            _ => anyhow::bail!("it answered {status}"),
+            _ => {
+                let shown: String = body.chars().take(SHOWN_MAX_CHARS).collect();
+                if let Some(id) = message.get("id") {
+                    self.answer(failure(id, -32603, &format!("the hub refuses it: {status} {shown}"))).await;
+                }
+                Ok(())
+            }
         }
     }
 
