@@ -1,7 +1,13 @@
 //! The binary as its users meet it: started, called, killed, asked.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod bad_input;
+mod bed;
 mod commands;
 mod crash;
+mod full_disk;
 mod hub;
+mod probe_scenarios;
 mod refusals;
+mod results;
+mod stored_damage;

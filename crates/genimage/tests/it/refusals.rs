@@ -4,7 +4,7 @@ use std::{path::Path, process::Output};
 
 use crate::hub::{Hub, genimage};
 
-fn serve(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+pub(crate) fn serve(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
     genimage()
         .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
         .arg(folder)
@@ -14,7 +14,7 @@ fn serve(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Out
         .unwrap()
 }
 
-fn refused(output: &Output, said: &str) {
+pub(crate) fn refused(output: &Output, said: &str) {
     let error = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{error}");
     assert!(error.contains(said), "`{said}` is not in: {error}");
