@@ -63,6 +63,27 @@ fn titles_change_how_a_slot_is_found_but_not_what() {
 }
 
 #[test]
+fn the_first_releases_titles_are_found() {
+    let bare = untitled(&fixtures::graph("txt2img_sd15"));
+    let found = detect(&bare);
+    let mut value = bare.to_value();
+    let titles = [
+        (SlotKind::Prompt, "Positive Prompt"),
+        (SlotKind::Negative, "Negative Prompt"),
+        (SlotKind::Width, "Latent Image"),
+    ];
+    for (kind, title) in titles {
+        let node = found.get(kind).unwrap().targets[0].node_id.clone();
+        value[node]["_meta"] = json!({ "title": title });
+    }
+    let named = detect(&Graph::parse(&value).unwrap());
+    for kind in [SlotKind::Prompt, SlotKind::Negative, SlotKind::Width, SlotKind::Height] {
+        assert_eq!(named.get(kind).unwrap().source, Source::Title, "{kind:?}");
+        assert_eq!(targets(&named, kind), targets(&found, kind), "{kind:?}");
+    }
+}
+
+#[test]
 fn no_standard_graph_has_an_error() {
     for (name, graph) in fixtures::standard_graphs() {
         let slots = detect(&graph);

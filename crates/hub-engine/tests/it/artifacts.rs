@@ -173,3 +173,23 @@ async fn uploads_that_are_no_pictures_are_refused() {
         assert_eq!(error.code, ErrorCode::InputImage);
     }
 }
+
+#[tokio::test]
+async fn print_colours_and_turned_photos_are_accepted_and_shown_upright() {
+    let hub = Hub::start(EngineConfig::default()).await;
+    let own = PreviewBudget { max_side_px: 12, ..LARGE };
+    // CMYK, as print shops save it.
+    let bytes = Bytes::from_static(include_bytes!("../fixtures/cmyk.jpg"));
+    let cmyk = hub.engine.store_input(bytes.clone()).await.unwrap();
+    assert_eq!((cmyk.mime.as_str(), cmyk.width_px, cmyk.height_px), ("image/jpeg", 24, 16));
+    let preview = hub.engine.preview(&cmyk, own).await.unwrap();
+    let pixel = *image::load_from_memory(&preview.bytes).unwrap().to_rgb8().get_pixel(6, 4);
+    assert!(pixel[0] > 200 && pixel[1] < 120 && pixel[2] < 120, "a red, not its opposite: {pixel:?}");
+    // 32 × 16 as stored, left half blue, to be turned by a quarter: blue is on top.
+    let turned = hub.engine.store_input(Bytes::from_static(include_bytes!("../fixtures/turned.jpg"))).await.unwrap();
+    let preview = hub.engine.preview(&turned, own).await.unwrap();
+    let upright = image::load_from_memory(&preview.bytes).unwrap().to_rgb8();
+    assert_eq!(upright.dimensions(), (6, 12));
+    let (top, bottom) = (*upright.get_pixel(3, 1), *upright.get_pixel(3, 10));
+    assert!(top[2] > top[0] && bottom[0] > bottom[2], "{top:?} above {bottom:?}");
+}

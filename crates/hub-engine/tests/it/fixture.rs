@@ -10,7 +10,7 @@ use std::{
 use hub_core::{
     caller::Caller,
     catalogue::{Mode, RenderType},
-    clock::SystemClock,
+    clock::{SharedClock, SystemClock},
     ids::{JobId, ServerId},
     job::JobStateKind,
     request::ToolCall,
@@ -100,7 +100,11 @@ pub(crate) async fn start_engine(dir: &TempDir, config: EngineConfig) -> Engine 
 
 /// The same, by path.
 pub(crate) async fn start_engine_in(dir: &Path, config: EngineConfig) -> Engine {
-    let clock = Arc::new(SystemClock);
+    start_engine_at(dir, config, Arc::new(SystemClock)).await
+}
+
+/// The same, at another time.
+pub(crate) async fn start_engine_at(dir: &Path, config: EngineConfig, clock: SharedClock) -> Engine {
     let url = format!("sqlite://{}", dir.join("hub.db").display());
     let store = Store::open(&url, clock.clone()).await.unwrap();
     let pictures = dir.join("pictures");

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use hub_core::server::ServerState;
-use hub_sim::{DieAt, Fault, Outcome};
+use hub_core::server::{NewServer, ServerState};
+use hub_sim::{ComfyConfig, ComfySim, DieAt, Fault, Outcome};
 
-use crate::fixture::{TestEngine, servers};
+use crate::{
+    cable::Cable,
+    fixture::{TestEngine, servers},
+};
 
 fn total(test: &TestEngine) -> usize {
     test.successes().iter().sum()
@@ -160,4 +163,50 @@ async fn a_server_taken_out_of_the_pool_gives_its_job_back() {
         test.sims[at].stats().executed.iter().any(|run| run.outcome == Outcome::Interrupted)
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_fails_again_and_again_rests_and_is_tried_again() {
+    let mut test = servers(2).run_ms(20).config(|config| config.attempts_max = 5).start().await;
+    let broken = Fault::Http { route: "POST /prompt".to_owned(), status: 500, body: "out of order".to_owned() };
+    test.sims[0].inject(broken.always());
+    let posts = |sim: &ComfySim| sim.stats().requests_by_route.get("POST /prompt").copied().unwrap_or(0);
+    for prompt in ["a", "b", "c", "d", "e", "f", "g", "h"] {
+        test.success(test.generate(prompt).await).await;
+    }
+    assert_eq!(test.successes(), [0, 8]);
+    assert_eq!(posts(&test.sims[0]), 3, "three failures in a row are enough");
+
+    // Alone it gets no work until its rest is over, and says why; then one job tries it.
+    test.sims[0].clear_faults();
+    test.sims[1].kill().await;
+    test.until("the other is down", || test.engine.servers()[1].state == ServerState::Down).await;
+    let job = test.generate("i").await;
+    let mut watch = test.engine.watch(job).await.unwrap();
+    while watch.now().why_waiting.is_none() && !watch.now().state.is_terminal() {
+        watch.next().await.unwrap();
+    }
+    assert!(watch.now().describe().contains("gpu-1 rests after several failures"), "{}", watch.now().describe());
+    assert_eq!(test.success(job).await.server.as_deref(), Some("gpu-1"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_prompt_left_on_a_server_that_went_away_is_taken_off_when_it_returns() {
+    let test = servers(1).run_ms(40).start().await;
+    let slow = ComfyConfig { run_ms: 60_000, ..ComfyConfig::default() };
+    let far = ComfySim::start(([127, 0, 0, 1], 0).into(), slow).await.unwrap();
+    let mut cable = Cable::to(far.addr()).await;
+    test.change_server(0, |server| server.enabled = false).await;
+    test.engine.server_add(NewServer::named("far", cable.url().parse().unwrap())).await.unwrap();
+    let job = test.generate_sampled("a").await;
+    test.until_running(job).await;
+    test.change_server(0, |server| server.enabled = true).await;
+
+    cable.cut().await;
+    assert_eq!(test.success(job).await.server.as_deref(), Some("gpu-1"));
+    assert!(far.stats().executed.is_empty(), "it works on");
+    cable.mend().await;
+    test.until("the old prompt is off the server", || far.stats().executed.len() == 1).await;
+    assert_eq!(far.stats().executed[0].outcome, Outcome::Interrupted);
+    assert_eq!(test.successes(), [1], "the picture is made once");
 }

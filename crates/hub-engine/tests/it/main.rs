@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod artifacts;
+mod cable;
 mod cancelling;
 mod enhance;
 mod failing;

@@ -1,9 +1,10 @@
 //! The hub stops, well or badly, and another takes up what it left.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use hub_core::{
     caller::Caller,
+    clock::{Clock as _, MockClock, SystemClock},
     ids::JobId,
     job::{JobState, JobStateKind},
     request::ToolCall,
@@ -13,7 +14,7 @@ use serde_json::json;
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::fixture::{PATIENCE, servers, start_engine, start_engine_in, until};
+use crate::fixture::{PATIENCE, servers, start_engine, start_engine_at, start_engine_in, until};
 
 /// An engine that can be killed: all its tasks live in a runtime of their own.
 struct Hub {
@@ -125,4 +126,37 @@ async fn a_hub_that_stops_without_grace_leaves_its_prompt_running() {
         assert_eq!((view.job.state.kind(), view.job.attempts), (JobStateKind::Succeeded, 1));
     }
     assert_eq!(test.successes(), [3]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn results_older_than_they_may_be_are_deleted_with_their_files_and_favourites_are_kept() {
+    let test = servers(1).start().await;
+    let old = test.success(test.generate("old").await).await;
+    let loved = test.success(test.generate("loved").await).await;
+    test.engine.store().artifact_set_favourite(loved.artifacts[0].id, true).await.unwrap();
+    test.engine.shutdown(Duration::ZERO).await;
+    let file = |view: &hub_engine::JobView| test.dir.path().join("pictures").join(view.artifacts[0].object_key());
+    assert!(file(&old).is_file() && file(&loved).is_file());
+
+    let config = EngineConfig { retention_days: Some(30), ..test.config.clone() };
+    let begin = |days: i64| {
+        let clock = Arc::new(MockClock::at(SystemClock.now() + chrono::TimeDelta::days(days)));
+        start_engine_at(test.dir.path(), config.clone(), clock)
+    };
+    let soon = begin(29).await;
+    // Both tasks run at once at the start, in either order: give the deleting one every chance.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(soon.view(old.job.id).await.is_ok(), "not old enough yet");
+    soon.shutdown(Duration::ZERO).await;
+
+    let late = begin(31).await;
+    let gone = async {
+        while late.view(old.job.id).await.is_ok() || file(&old).exists() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, gone).await.expect("the old job goes with its file");
+    assert_eq!(late.view(loved.job.id).await.unwrap().artifacts.len(), 1);
+    assert!(file(&loved).is_file());
+    late.shutdown(Duration::ZERO).await;
 }
