@@ -7,6 +7,7 @@
 mod direct;
 mod hub;
 mod load;
+mod pool;
 mod report;
 
 use std::{path::PathBuf, time::Duration};
@@ -21,6 +22,8 @@ use crate::{direct::Direct, hub::HubProcess, load::Load, report::Row};
 #[derive(Debug, Parser)]
 #[command(name = "genimage-bench", version)]
 struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// The `genimage` binary [default: the one beside this program]
     #[arg(long, value_name = "FILE")]
     genimage: Option<PathBuf>,
@@ -32,11 +35,21 @@ struct Args {
     side: u32,
 }
 
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Simulates pools in virtual time and compares scheduling policies
+    Pool(pool::PoolArgs),
+}
+
 /// Run time on the simulated server, in milliseconds, and callers at once.
 const SCENES: [(u64, usize); 6] = [(200, 1), (200, 8), (200, 64), (0, 1), (0, 8), (0, 64)];
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
+    if let Some(Command::Pool(args)) = &args.command {
+        pool::run(args);
+        return Ok(());
+    }
     rustls::crypto::ring::default_provider()
         .install_default()
         .map_err(|_| anyhow::anyhow!("a TLS provider is installed already"))?;

@@ -12,6 +12,7 @@ pub mod error;
 pub mod ids;
 pub mod job;
 pub mod limits;
+pub mod placement;
 pub mod recipe;
 pub mod request;
 pub mod server;

@@ -1,0 +1,86 @@
+//! Walks the queue in fair order without changing it.
+//!
+//! Each job that is walked past counts as served for what follows, so that the callers alternate as they
+//! would if the walk were real. Kinds can be closed on the way: their further jobs are not visited.
+
+use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, HashMap, HashSet, btree_map, btree_set},
+    iter::Peekable,
+};
+
+use hub_core::ids::JobId;
+
+use crate::{
+    Kind, Seconds,
+    queue::{KindId, LaneId, Ordered, Queue, Rank},
+};
+
+/// One job's turn.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Turn {
+    pub(crate) job: JobId,
+    pub(crate) kind: KindId,
+    pub(crate) lane: LaneId,
+    pub(crate) priority: i32,
+    /// Consumption of its caller before it, on the common scale.
+    pub(crate) spent: f64,
+}
+
+/// The walk.
+pub(crate) struct FairOrder<'q> {
+    queue: &'q Queue,
+    /// Lanes not visited yet.
+    fresh: Peekable<btree_set::Iter<'q, (Ordered, LaneId)>>,
+    /// Lanes visited, by what they would have consumed by now.
+    visited: BinaryHeap<Reverse<(Ordered, LaneId)>>,
+    lanes: HashMap<LaneId, btree_map::Iter<'q, Rank, KindId>>,
+    closed: HashSet<KindId>,
+}
+
+impl<'q> FairOrder<'q> {
+    pub(crate) fn new(queue: &'q Queue) -> Self {
+        Self {
+            queue,
+            fresh: queue.busy.iter().peekable(),
+            visited: BinaryHeap::new(),
+            lanes: HashMap::new(),
+            closed: HashSet::new(),
+        }
+    }
+
+    /// Visits no more jobs of this kind.
+    pub(crate) fn close(&mut self, kind: KindId) {
+        self.closed.insert(kind);
+    }
+
+    pub(crate) fn is_closed(&self, kind: KindId) -> bool {
+        self.closed.contains(&kind)
+    }
+
+    /// The next job; `cost` says what one of its kind costs its caller.
+    pub(crate) fn next(&mut self, cost: impl Fn(&Kind) -> Seconds) -> Option<Turn> {
+        loop {
+            let (spent, lane) = self.next_lane()?;
+            let jobs = self.lanes.entry(lane).or_insert_with(|| self.queue.lane(lane).jobs.iter());
+            let next = if self.closed.is_empty() { jobs.next() } else { jobs.find(|job| !self.closed.contains(job.1)) };
+            // A lane with nothing left to visit is not put back.
+            let Some((&(Reverse(priority), job), &kind)) = next else { continue };
+            let after = spent + cost(self.queue.kind_at(kind)) / self.queue.lane(lane).weight;
+            self.visited.push(Reverse((Ordered(after), lane)));
+            return Some(Turn { job, kind, lane, priority, spent });
+        }
+    }
+
+    fn next_lane(&mut self) -> Option<(f64, LaneId)> {
+        let fresh = self.fresh.peek().map(|next| **next);
+        let visited = self.visited.peek().map(|Reverse(next)| *next);
+        let next = match (fresh, visited) {
+            (Some(fresh), Some(visited)) if visited < fresh => self.visited.pop().map(|Reverse(next)| next),
+            (None, Some(_)) => self.visited.pop().map(|Reverse(next)| next),
+            (Some(_), _) => self.fresh.next().copied(),
+            (None, None) => None,
+        };
+        next.map(|(spent, lane)| (spent.0, lane))
+    }
+}
