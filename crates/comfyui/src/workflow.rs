@@ -1,6 +1,7 @@
 //! Workflows in API format: reading, understanding, filling in.
 //!
-//! A line of pure functions: [`format::detect_and_unwrap`] turns what a person uploads into a [`Graph`],
+//! A line of pure functions: [`format::find`] gets at the workflow in what a person uploads,
+//! [`convert::to_api`] makes a [`Graph`] of it where it is in the editor's format,
 //! [`slots::detect`] finds the inputs worth setting, [`bind::bind`] writes values into a copy, and
 //! [`files`] lists what a server must have to run it. Nothing here talks to a server.
 
@@ -14,7 +15,7 @@ pub mod slots;
 pub use bind::{BindError, Bindings, Bound, bind};
 pub use convert::{ConvertError, Converted, NodeProblem, Why, to_api};
 pub use files::{ModelFile, model_files, node_classes};
-pub use format::{Source, Unwrapped, detect_and_unwrap};
+pub use format::{Found, Source, Unwrapped, detect_and_unwrap};
 pub use graph::{Graph, Link, Node, node_order};
 pub use slots::{Slot, SlotKind, Slots, Target};
 

@@ -140,6 +140,11 @@ impl Background {
     }
 
     /// All servers, enabled or not, with their live state.
+    /// Clients of the enabled servers by name; those that take work first.
+    pub(crate) fn clients(&self) -> Vec<(String, comfyui::Client)> {
+        self.inner.pool.clients()
+    }
+
     pub(crate) fn servers(&self) -> Vec<ServerView> {
         self.inner.pool.views(|server: ServerId| self.inner.dispatch.in_flight(server))
     }

@@ -1,8 +1,11 @@
 //! Workflow import: from a file to a stored version with its slots, and what a mode needs of a workflow.
+//! Saved workflows are converted first, see [`saved`].
 //!
 //! Reading and slot detection are the `comfyui` crate's; here is only what the hub makes of them.
 
-use comfyui::workflow::{Graph, SlotKind, Slots, Target, WorkflowError, format, slots};
+pub(crate) mod saved;
+
+use comfyui::workflow::{Found, Graph, SlotKind, Slots, Target, WorkflowError, format, slots};
 use hub_core::{
     catalogue::{Mode, Workflow},
     error::{ErrorCode, UserError},
@@ -12,7 +15,8 @@ use serde_json::Value;
 
 use crate::{ImportedWorkflow, SlotView, refusal::storage};
 
-/// Reads a graph out of a file's bytes: API JSON, its wrappers, or a picture that carries one.
+/// Reads a graph out of a file's bytes: API JSON, its wrappers, or a picture that carries one. The editor's
+/// format is refused: this is for files that ship with the hub.
 ///
 /// # Errors
 /// `workflow_invalid` saying what to do.
@@ -20,12 +24,20 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Graph, UserError> {
     format::detect_and_unwrap(bytes).map(|found| found.graph).map_err(|error| refuse(&error))
 }
 
-/// Reads a graph out of JSON.
+/// Finds the workflow in a file's bytes, in whichever format it is.
 ///
 /// # Errors
 /// `workflow_invalid` saying what to do.
-pub(crate) fn read_value(value: &Value) -> Result<Graph, UserError> {
-    format::unwrap_value(value.clone()).map(|found| found.graph).map_err(|error| refuse(&error))
+pub(crate) fn find(bytes: &[u8]) -> Result<Found, UserError> {
+    format::find(bytes).map_err(|error| refuse(&error))
+}
+
+/// Finds the workflow in JSON, in whichever format it is.
+///
+/// # Errors
+/// `workflow_invalid` saying what to do.
+pub(crate) fn find_in_value(value: &Value) -> Result<Found, UserError> {
+    format::find_in_value(value.clone()).map_err(|error| refuse(&error))
 }
 
 /// Stores a graph as the next version of `name`.
@@ -70,7 +82,7 @@ fn imported(workflow: Workflow, slots: &Slots) -> ImportedWorkflow {
             source: word(slot.source),
         })
         .collect();
-    ImportedWorkflow { workflow, slots: views, problems }
+    ImportedWorkflow { workflow, slots: views, problems, converted: None }
 }
 
 /// `node.input`, or the node alone where there is no input to set.
@@ -126,13 +138,12 @@ fn refuse(error: &WorkflowError) -> UserError {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
     use crate::plan::fixtures::{text_to_image, upscaler};
 
     fn workflow(graph: Value) -> (Workflow, Slots) {
-        let slots = detect(&read_value(&graph).expect("a workflow"));
+        let Ok(Found::Api(found)) = find_in_value(&graph) else { panic!("a workflow") };
+        let slots = detect(&found.graph);
         let workflow = Workflow {
             id: hub_core::ids::WorkflowId::new(),
             name: "w".to_owned(),
@@ -152,13 +163,5 @@ mod tests {
         assert_eq!(check_mode(&generate, &slots, Mode::Generate), Ok(()));
         let error = check_mode(&generate, &slots, Mode::Edit).expect_err("no input picture");
         assert!(error.message.contains("an input picture") && !error.message.contains("output"), "{}", error.message);
-    }
-
-    #[test]
-    fn the_editors_format_is_refused_with_the_way_to_export() {
-        let ui = json!({"nodes": [], "links": [], "version": 0.4, "last_node_id": 0});
-        let error = read_value(&ui).expect_err("the editor's format");
-        assert_eq!(error.code, ErrorCode::WorkflowInvalid);
-        assert!(error.message.contains("Export (API)"), "{}", error.message);
     }
 }

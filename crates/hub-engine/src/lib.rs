@@ -35,7 +35,8 @@ pub use describe::DescribeTemplates;
 pub use engine::Engine;
 pub use plan::enhance::EnhanceTemplates;
 pub use views::{
-    Alert, AlertKind, BreakerView, DeviceView, ForeignQueue, ImportedWorkflow, InventoryState, InventoryView,
-    JobProgress, JobView, JobWatch, Lack, LivePreview, Preview, PreviewBudget, RenderTypeOnServer, ServerInfo,
-    ServerLive, ServerTest, ServerView, SlotView, StageName, StageOutcome, Submitted, TestStage, WorkflowOnServer,
+    Alert, AlertKind, BreakerView, Conversion, DeviceView, ForeignQueue, ImportedWorkflow, InventoryState,
+    InventoryView, JobProgress, JobView, JobWatch, Lack, LivePreview, Preview, PreviewBudget, RenderTypeOnServer,
+    ServerInfo, ServerLive, ServerTest, ServerView, SlotView, StageName, StageOutcome, Submitted, TestStage,
+    WorkflowOnServer,
 };

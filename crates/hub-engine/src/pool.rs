@@ -145,6 +145,14 @@ impl Pool {
         Some(whys.join(", "))
     }
 
+    /// Clients of the enabled servers by name; those that take work first.
+    pub(crate) fn clients(&self) -> Vec<(String, comfyui::Client)> {
+        let members = self.members();
+        let mut sessions: Vec<_> = members.sessions.values().collect();
+        sessions.sort_by_key(|session| (!session.state().takes_work(), session.server().name.clone()));
+        sessions.iter().filter_map(|session| Some((session.server().name.clone(), session.client()?))).collect()
+    }
+
     /// All servers with their live state, by name.
     pub(crate) fn views(&self, in_flight: impl Fn(ServerId) -> u32) -> Vec<ServerView> {
         let members = self.members();

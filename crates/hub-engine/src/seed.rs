@@ -296,7 +296,7 @@ mod tests {
 
     #[test]
     fn a_slot_that_the_author_names_replaces_the_detected_one() {
-        let graph = import::read_value(&crate::plan::fixtures::text_to_image()).expect("a workflow");
+        let graph = Graph::parse(&crate::plan::fixtures::text_to_image()).expect("a workflow");
         let about = |address: &str| WorkflowSeed {
             name: "w".to_owned(),
             description: String::new(),

@@ -177,4 +177,15 @@ pub struct ImportedWorkflow {
     pub slots: Vec<SlotView>,
     /// What a person should look at.
     pub problems: Vec<String>,
+    /// For a workflow in ComfyUI's saved format: how it became a graph.
+    pub converted: Option<Conversion>,
+}
+
+/// How a saved workflow became a graph.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Conversion {
+    /// Name of the server whose node list was used.
+    pub server: String,
+    /// What to know about it: nodes that were left out, values that look wrong. Each names a node.
+    pub warnings: Vec<String>,
 }

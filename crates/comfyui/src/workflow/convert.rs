@@ -33,11 +33,6 @@ pub struct Converted {
     pub warnings: Vec<NodeProblem>,
 }
 
-/// Whether a JSON value looks like the editor's own format.
-pub fn is_ui(value: &Value) -> bool {
-    value.get("nodes").is_some_and(Value::is_array)
-}
-
 /// Converts a workflow saved by the editor, with the classes of the server that will run it.
 ///
 /// # Errors

@@ -1,9 +1,9 @@
 //! What people upload, unwrapped to a graph.
 //!
 //! Accepts API format, the wrappers it travels in (requests, history entries, `{"output", "workflow"}`), and
-//! pictures that carry it (PNG text chunks, WebP EXIF). The editor's own format is recognised and refused with
-//! a sentence that says how to export the right one. It never guesses: what is not a workflow is an error that
-//! names the place.
+//! pictures that carry it (PNG text chunks, WebP EXIF). The editor's own format is recognised in the same
+//! places and handed back as it is: converting it needs a server's node list, see [`super::convert`]. It never
+//! guesses: what is not a workflow is an error that names the place.
 
 mod picture;
 
@@ -28,6 +28,24 @@ pub struct Unwrapped {
     pub source: Source,
 }
 
+/// What a file holds.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Found {
+    /// A graph.
+    Api(Unwrapped),
+    /// A workflow in the editor's format, which [`super::to_api`] converts.
+    Ui(Value),
+}
+
+impl Found {
+    fn into_api(self) -> Result<Unwrapped, WorkflowError> {
+        match self {
+            Self::Api(unwrapped) => Ok(unwrapped),
+            Self::Ui(_) => Err(WorkflowError::UiFormat),
+        }
+    }
+}
+
 /// Where a graph was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
@@ -39,42 +57,57 @@ pub enum Source {
     Picture,
 }
 
-/// Finds the graph in the bytes of a file.
+/// Finds the graph in the bytes of a file; the editor's format is refused.
 ///
 /// # Errors
 /// [`WorkflowError`]; its text tells a person what to do.
 pub fn detect_and_unwrap(bytes: &[u8]) -> Result<Unwrapped, WorkflowError> {
+    find(bytes)?.into_api()
+}
+
+/// Finds the workflow in the bytes of a file.
+///
+/// # Errors
+/// [`WorkflowError`]; its text tells a person what to do.
+pub fn find(bytes: &[u8]) -> Result<Found, WorkflowError> {
     if bytes.len() > MAX_FILE_BYTES {
         return Err(WorkflowError::TooLarge(format!("{} bytes, at most {MAX_FILE_BYTES} are read", bytes.len())));
     }
     if let Some(metadata) = picture::metadata(bytes)? {
         return from_picture(metadata);
     }
-    unwrap_value(parse_json(bytes)?)
+    find_in_value(parse_json(bytes)?)
 }
 
-/// Finds the graph in a JSON value.
+/// Finds the graph in a JSON value; the editor's format is refused.
 ///
 /// # Errors
 /// [`WorkflowError`]; its text tells a person what to do.
 pub fn unwrap_value(value: Value) -> Result<Unwrapped, WorkflowError> {
+    find_in_value(value)?.into_api()
+}
+
+/// Finds the workflow in a JSON value.
+///
+/// # Errors
+/// [`WorkflowError`]; its text tells a person what to do.
+pub fn find_in_value(value: Value) -> Result<Found, WorkflowError> {
     unwrap_at(value, 0)
 }
 
-fn from_picture(metadata: picture::Metadata) -> Result<Unwrapped, WorkflowError> {
+fn from_picture(metadata: picture::Metadata) -> Result<Found, WorkflowError> {
     let ui = metadata.workflow.and_then(|text| match parse_json(&text) {
         Ok(Value::Object(ui)) => Some(ui),
         _ => None,
     });
     let Some(prompt) = metadata.prompt else {
-        return Err(if ui.is_some() {
-            WorkflowError::UiFormat
-        } else {
-            WorkflowError::NoMetadata("it has no 'prompt' entry".to_owned())
-        });
+        let none = || WorkflowError::NoMetadata("it has no 'prompt' entry".to_owned());
+        return ui.map(|ui| Found::Ui(Value::Object(ui))).ok_or_else(none);
     };
-    let found = unwrap_value(parse_json(&prompt)?)?;
-    Ok(Unwrapped { graph: found.graph, ui: ui.or(found.ui), source: Source::Picture })
+    Ok(match find_in_value(parse_json(&prompt)?)? {
+        Found::Api(found) => Found::Api(Unwrapped { graph: found.graph, ui: ui.or(found.ui), source: Source::Picture }),
+        other @ Found::Ui(_) => other,
+    })
 }
 
 fn parse_json(bytes: &[u8]) -> Result<Value, WorkflowError> {
@@ -88,7 +121,7 @@ fn parse_json(bytes: &[u8]) -> Result<Value, WorkflowError> {
     })
 }
 
-fn unwrap_at(value: Value, depth: usize) -> Result<Unwrapped, WorkflowError> {
+fn unwrap_at(value: Value, depth: usize) -> Result<Found, WorkflowError> {
     let not = |why: &str| Err(WorkflowError::NotAWorkflow(why.to_owned()));
     if depth > MAX_DEPTH {
         return not("it is wrapped too deep");
@@ -109,13 +142,13 @@ fn unwrap_at(value: Value, depth: usize) -> Result<Unwrapped, WorkflowError> {
     }
 }
 
-fn unwrap_object(mut object: Map<String, Value>, depth: usize) -> Result<Unwrapped, WorkflowError> {
+fn unwrap_object(mut object: Map<String, Value>, depth: usize) -> Result<Found, WorkflowError> {
     if object.get("nodes").is_some_and(Value::is_array) {
-        return Err(WorkflowError::UiFormat);
+        return Ok(Found::Ui(Value::Object(object)));
     }
     if object.values().any(|node| node.get("class_type").is_some()) {
         let source = if depth == 0 { Source::Api } else { Source::Wrapped };
-        return Ok(Unwrapped { graph: Graph::from_object(object)?, ui: None, source });
+        return Ok(Found::Api(Unwrapped { graph: Graph::from_object(object)?, ui: None, source }));
     }
     for key in ["prompt", "output"] {
         if object.get(key).is_some_and(|inner| inner.is_object() || inner.is_array() || inner.is_string()) {
@@ -143,10 +176,12 @@ fn unwrap_object(mut object: Map<String, Value>, depth: usize) -> Result<Unwrapp
     Err(WorkflowError::NotAWorkflow("no node with a class_type was found".to_owned()))
 }
 
-fn with_ui(found: Unwrapped, ui: Option<Value>) -> Unwrapped {
+/// A graph inside a wrapper, with the editor's version of it that the wrapper holds.
+fn with_ui(found: Found, ui: Option<Value>) -> Found {
+    let Found::Api(found) = found else { return found };
     let ui = match ui {
         Some(Value::Object(ui)) => Some(ui),
         _ => None,
     };
-    Unwrapped { ui: ui.or(found.ui), source: Source::Wrapped, ..found }
+    Found::Api(Unwrapped { ui: ui.or(found.ui), source: Source::Wrapped, ..found })
 }

@@ -1,7 +1,7 @@
 //! What people upload.
 
 use comfyui::WorkflowError;
-use comfyui::workflow::{Source, detect_and_unwrap, format::unwrap_value, node_order};
+use comfyui::workflow::{Found, Source, detect_and_unwrap, format::find, format::unwrap_value, node_order};
 use serde_json::{Value, json};
 
 use crate::fixtures;
@@ -39,6 +39,18 @@ fn the_editors_format_is_refused_with_the_way_out() {
         assert_eq!(error, WorkflowError::UiFormat);
         assert!(error.to_string().contains("File > Export (API)"));
     }
+}
+
+#[test]
+fn the_editors_format_is_handed_back_for_conversion() {
+    let ui = fixtures::json("graphs/ui_vs_api_format.json")["ui_format"].clone();
+    let text = [b"workflow\0", ui.to_string().as_bytes()].concat();
+    let picture = png(&[(b"IHDR", &[0; 13]), (b"tEXt", &text), (b"IEND", &[])]);
+    for bytes in [ui.to_string().into_bytes(), json!({"workflow": ui}).to_string().into_bytes(), picture] {
+        assert_eq!(find(&bytes), Ok(Found::Ui(ui.clone())));
+    }
+    let both = json!({"prompt": api(), "workflow": ui}).to_string();
+    assert!(matches!(find(both.as_bytes()), Ok(Found::Api(_))), "a graph that came along is taken as it is");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What administrators change: servers, LLM servers, workflows, render types, styles. Each change is
 //! stored, then the background and the catalogue are told, then it is answered.
 
-use comfyui::workflow::Graph;
+use comfyui::workflow::Found;
 use hub_core::{
     catalogue::{RenderType, Style},
     error::{ErrorCode, UserError},
@@ -177,17 +177,18 @@ impl Engine {
 
     // ---- workflows ----
 
-    /// Imports a workflow (API JSON, wrappers, or a PNG with one inside) as the next version of `name`.
+    /// Imports a workflow (JSON, wrappers, or a PNG with one inside) as the next version of `name`. One in
+    /// ComfyUI's saved format is converted with the node list of a connected server.
     ///
     /// # Errors
-    /// `workflow_invalid` saying what to do; `storage`.
+    /// `workflow_invalid` saying what to do, naming the nodes that cannot be converted; `storage`.
     pub async fn workflow_import(
         &self,
         name: &str,
         bytes: &[u8],
         description: &str,
     ) -> Result<ImportedWorkflow, UserError> {
-        self.store_workflow(name, &import::read(bytes)?, description).await
+        self.store_workflow(name, import::find(bytes)?, description).await
     }
 
     /// Same, from JSON already parsed.
@@ -200,17 +201,20 @@ impl Engine {
         graph: &Value,
         description: &str,
     ) -> Result<ImportedWorkflow, UserError> {
-        self.store_workflow(name, &import::read_value(graph)?, description).await
+        self.store_workflow(name, import::find_in_value(graph)?, description).await
     }
 
-    async fn store_workflow(
-        &self,
-        name: &str,
-        graph: &Graph,
-        description: &str,
-    ) -> Result<ImportedWorkflow, UserError> {
+    async fn store_workflow(&self, name: &str, found: Found, description: &str) -> Result<ImportedWorkflow, UserError> {
         let name = checks::name(name)?;
-        let imported = import::store(self.store(), &name, graph, &import::detect(graph), description).await?;
+        let (graph, converted) = match found {
+            Found::Api(found) => (found.graph, None),
+            Found::Ui(ui) => {
+                let (graph, conversion) = import::saved::convert(ui, self.inner.background.clients()).await?;
+                (graph, Some(conversion))
+            }
+        };
+        let mut imported = import::store(self.store(), &name, &graph, &import::detect(&graph), description).await?;
+        imported.converted = converted;
         self.reload().await?;
         Ok(imported)
     }

@@ -9,6 +9,7 @@ mod enhance;
 mod failing;
 mod fixture;
 mod hub;
+mod importing;
 mod losing;
 mod rendering;
 mod restarting;

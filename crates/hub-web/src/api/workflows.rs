@@ -46,6 +46,7 @@ pub(crate) async fn import(State(app): State<App>, JsonBody(body): JsonBody<Impo
         "description": imported.workflow.description,
         "slots": imported.slots,
         "problems": imported.problems,
+        "converted": imported.converted,
     });
     let mut response = (StatusCode::CREATED, Json(body)).into_response();
     if let Ok(location) = HeaderValue::try_from(format!("/api/v1/workflows/{}", imported.workflow.id)) {

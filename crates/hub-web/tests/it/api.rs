@@ -173,6 +173,11 @@ async fn a_hub_is_set_up_by_the_api_alone() {
         assert!(imported["problems"].is_array());
     }
     assert_eq!(hub.get("/api/v1/workflows/mine").await.json()["version"], 2);
+    let saved = json!({"nodes": [{"id": 1, "type": "EmptyImage"}], "links": [], "version": 0.4});
+    let refused = hub.json("POST", "/api/v1/workflows", &json!({"name": "saved", "graph": saved})).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.text());
+    assert!(refused.text().contains("no server is connected"), "{}", refused.text());
+    assert!(refused.text().contains("Export (API)"), "{}", refused.text());
 
     let render_type = json!({"name": "mine", "workflow": "mine", "mode": "generate", "is_default": true});
     let made = hub.json("POST", "/api/v1/render-types", &render_type).await;
