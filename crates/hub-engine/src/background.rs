@@ -15,10 +15,11 @@ use hub_core::{
 use tokio::sync::broadcast;
 
 use crate::{
-    JobProgress, JobWatch, ServerView,
+    JobProgress, JobView, JobWatch, ServerView,
     attempt::{self, Registry, prepare::GraphCache},
     context::Context,
     dispatch::{self, DispatchHandle},
+    ended::Ended,
     events::Board,
     persist, planner,
     pool::Pool,
@@ -42,6 +43,7 @@ pub(crate) struct Inner {
     pub(crate) pool: Pool,
     pub(crate) attempts: Registry,
     pub(crate) graphs: GraphCache,
+    pub(crate) ended: Ended,
 }
 
 impl Background {
@@ -59,6 +61,7 @@ impl Background {
             pool,
             attempts: Registry::default(),
             graphs: GraphCache::default(),
+            ended: Ended::default(),
             ctx,
         });
         let background = Self { inner: inner.clone() };
@@ -109,6 +112,16 @@ impl Background {
     /// The newest progress of a job that has not ended.
     pub(crate) fn progress(&self, job: JobId) -> Option<JobProgress> {
         self.inner.board.progress(job)
+    }
+
+    /// The result of a job that succeeded a moment ago.
+    pub(crate) fn ended(&self, job: JobId) -> Option<JobView> {
+        self.inner.ended.get(job)
+    }
+
+    /// Follows a job that has not ended, without asking the store.
+    pub(crate) fn watch_unfinished(&self, job: JobId) -> Option<JobWatch> {
+        self.inner.board.watch(job)
     }
 
     /// Ids of jobs that changed.

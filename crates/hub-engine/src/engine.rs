@@ -49,6 +49,7 @@ impl Engine {
     ) -> Result<Self, UserError> {
         let ctx = Arc::new(Context::new(config, store, objects, clock));
         ctx.catalogue.reload(&ctx.store).await?;
+        ctx.recent_calls.recall(&ctx.store, ctx.clock.now(), ctx.config.repeat_window).await?;
         let background = Background::start(ctx.clone()).await?;
         Ok(Self { inner: Arc::new(Inner { ctx, background }) })
     }
@@ -93,6 +94,12 @@ impl Engine {
     /// # Errors
     /// `unknown_job`; `storage`.
     pub async fn watch(&self, job: JobId) -> Result<JobWatch, UserError> {
+        if let Some(watch) = self.inner.background.watch_unfinished(job) {
+            return Ok(watch);
+        }
+        if let Some(view) = self.inner.background.ended(job) {
+            return Ok(self.inner.background.watch(&view.job));
+        }
         let mut row = self.job(job).await?;
         if !row.state.kind().is_terminal() && self.inner.background.progress(job).is_none() {
             // It ended after it was read: now the store has its end.
@@ -127,6 +134,9 @@ impl Engine {
     /// # Errors
     /// `unknown_job`; `storage`.
     pub async fn view(&self, job: JobId) -> Result<JobView, UserError> {
+        if let Some(view) = self.inner.background.ended(job) {
+            return Ok(view);
+        }
         let row = self.job(job).await?;
         let mut views = self.views(vec![row]).await?;
         views.pop().ok_or_else(|| unknown_job(job))

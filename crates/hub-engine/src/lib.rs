@@ -14,6 +14,7 @@ mod config;
 mod context;
 mod describe;
 mod dispatch;
+mod ended;
 mod engine;
 mod events;
 mod import;

@@ -6,6 +6,7 @@ use std::{
     collections::HashMap,
     str::FromStr,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -17,7 +18,7 @@ use hub_core::{
     job::{Job, JobState},
     request::{ImageRef, ImageRequest, JobRequest, ToolCall},
 };
-use hub_store::{Inserted, NewJob};
+use hub_store::{Inserted, NewJob, Store};
 use sha2::{Digest, Sha256};
 use url::{Host, Url};
 
@@ -208,13 +209,28 @@ pub(crate) struct RecentCalls {
 #[derive(Default)]
 struct Recent {
     seen: HashMap<(Caller, String), DateTime<Utc>>,
-    /// When the hub began to remember; before that the store is the only witness.
+    /// Since when every call is remembered; before that the store is the only witness.
     since: Option<DateTime<Utc>>,
     /// Something was forgotten before its window ended, at this time.
     forgot: Option<DateTime<Utc>>,
 }
 
 impl RecentCalls {
+    /// Takes over what an earlier process was asked within the window that ends at `now`, so that a fresh
+    /// start need not ask the store about every call.
+    ///
+    /// # Errors
+    /// `storage`.
+    pub(crate) async fn recall(&self, store: &Store, now: DateTime<Utc>, window: Duration) -> Result<(), UserError> {
+        let since = now - TimeDelta::from_std(window).unwrap_or(TimeDelta::zero());
+        let calls = store.jobs_asked_since(since, RECENT_MAX).await.map_err(storage)?;
+        let mut recent = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        // With more than fit, the store stays the witness until the window has passed.
+        recent.since = Some(if calls.len() < RECENT_MAX { since } else { now });
+        recent.seen.extend(calls.into_iter().map(|call| ((call.caller, call.request_digest), call.asked_at)));
+        Ok(())
+    }
+
     /// Whether an equal call may lie within the window.
     fn may_repeat(&self, caller: &Caller, digest: &str, now: DateTime<Utc>, window: TimeDelta) -> bool {
         let mut recent = self.inner.lock().unwrap_or_else(PoisonError::into_inner);

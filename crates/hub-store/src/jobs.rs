@@ -68,6 +68,17 @@ pub struct JobFilter {
     pub tool: Option<String>,
 }
 
+/// One request of one caller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AskedCall {
+    /// Who asked.
+    pub caller: Caller,
+    /// What, as SHA-256 of the canonical arguments.
+    pub request_digest: String,
+    /// When last.
+    pub asked_at: DateTime<Utc>,
+}
+
 /// One page of jobs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JobPage {
@@ -134,6 +145,33 @@ impl Store {
             .await?
             .map(Job::try_from)
             .transpose()
+    }
+
+    /// What was asked at or after `since`, newest first: at most `limit` calls, one each per caller and
+    /// request.
+    ///
+    /// # Errors
+    /// When the database fails or a row does not decode.
+    pub async fn jobs_asked_since(&self, since: DateTime<Utc>, limit: usize) -> Result<Vec<AskedCall>> {
+        let rows: Vec<(String, String, Option<i64>)> = job::Entity::find()
+            .select_only()
+            .columns([job::Column::Caller, job::Column::RequestDigest])
+            .column_as(job::Column::CreatedAt.max(), "asked_at")
+            .filter(job::Column::CreatedAt.gte(ms(since)))
+            .group_by(job::Column::Caller)
+            .group_by(job::Column::RequestDigest)
+            .order_by_desc(job::Column::CreatedAt.max())
+            .limit(limit as u64)
+            .into_tuple()
+            .all(self.reader())
+            .await?;
+        let at = Row::new("jobs", "asked lately");
+        rows.into_iter()
+            .map(|(caller, request_digest, asked_at)| {
+                let asked_at = at.time("created_at", asked_at.unwrap_or_default())?;
+                Ok(AskedCall { caller: Caller::named(&caller), request_digest, asked_at })
+            })
+            .collect()
     }
 
     /// The job of that id.

@@ -31,5 +31,6 @@ pub use artifacts::{ArtifactPage, NewArtifact};
 pub use attempts::AttemptRow;
 pub use cursor::{InvalidCursor, PageCursor};
 pub use error::{StoreError, StoreErrorKind};
-pub use jobs::{Inserted, JobFilter, JobPage, NewJob};
+pub use jobs::{AskedCall, Inserted, JobFilter, JobPage, NewJob};
 pub use pool::Store;
+pub use transitions::Succeeded;

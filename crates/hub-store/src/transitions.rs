@@ -6,6 +6,7 @@
 //! those of `JobState::apply`; `job_succeed` alone also takes `assigned` and `running`, which stands
 //! for the collecting step before it, so that a quick job needs fewer writes.
 
+use chrono::{DateTime, Utc};
 use hub_core::{
     artifact::{Artifact, ArtifactRole},
     error::UserError,
@@ -41,6 +42,17 @@ const OPEN: [JobStateKind; 5] = [
     JobStateKind::Collecting,
 ];
 const OWNED: [JobStateKind; 3] = [JobStateKind::Assigned, JobStateKind::Running, JobStateKind::Collecting];
+
+/// What a success wrote.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Succeeded {
+    /// The artifacts as stored.
+    pub artifacts: Vec<Artifact>,
+    /// When the run began, as far as it was told.
+    pub started_at: Option<DateTime<Utc>>,
+    /// When the job ended.
+    pub finished_at: Option<DateTime<Utc>>,
+}
 
 impl Store {
     /// `planning` → `queued`, with the recipe; `warnings` are added to those the job has. Answers
@@ -115,32 +127,31 @@ impl Store {
         won(self.writer(), &update).await
     }
 
-    /// `assigned`, `running` or `collecting` → `succeeded`, with the artifacts. Answers them as
+    /// `assigned`, `running` or `collecting` → `succeeded`, with the artifacts. Answers what was
     /// stored, or `None` when it lost.
     ///
     /// # Errors
     /// When the database fails; then nothing has changed.
-    pub async fn job_succeed(
-        &self,
-        id: JobId,
-        attempt: u32,
-        artifacts: &[NewArtifact],
-    ) -> Result<Option<Vec<Artifact>>> {
+    pub async fn job_succeed(&self, id: JobId, attempt: u32, artifacts: &[NewArtifact]) -> Result<Option<Succeeded>> {
         let now = self.now_ms();
         let mut update = change(id, &OWNED, JobStateKind::Succeeded);
-        update.value(job::Column::FinishedAt, now).value(job::Column::StartedAt, started_or(now));
+        update
+            .value(job::Column::FinishedAt, now)
+            .value(job::Column::StartedAt, started_or(now))
+            .returning(Query::returning().columns([job::Column::StartedAt, job::Column::FinishedAt]));
         fence(&mut update, attempt);
         let stored_at = self.clock().now();
         let artifacts: Vec<Artifact> =
             artifacts.iter().map(|new| new.stored(ArtifactRole::Output, Some(id), stored_at)).collect();
         let tx = self.begin().await?;
-        if !won(&tx, &update).await? {
-            return lost(tx, None).await;
-        }
+        let Some(row) = tx.query_one(&update).await? else { return lost(tx, None).await };
+        let at = Row::new("jobs", id);
+        let started_at = at.time_opt("started_at", row.try_get("", "started_at")?)?;
+        let finished_at = at.time_opt("finished_at", row.try_get("", "finished_at")?)?;
         insert_all(&tx, &artifacts).await?;
         close_attempt(&tx, id, attempt.into(), "succeeded", None, now).await?;
         tx.commit().await?;
-        Ok(Some(artifacts))
+        Ok(Some(Succeeded { artifacts, started_at, finished_at }))
     }
 
     /// `planning` → `succeeded`, for work whose result is a text; `warnings` are added. Answers

@@ -9,10 +9,10 @@ use hub_core::{
     error::{ErrorCode, UserError},
     job::{self, Job, JobState, JobStateKind},
 };
-use hub_store::NewArtifact;
+use hub_store::{NewArtifact, Succeeded};
 
 use super::Attempt;
-use crate::{background::Inner, persist, schedule::Waiting};
+use crate::{JobView, background::Inner, persist, schedule::Waiting};
 
 /// How an attempt ended.
 pub(super) enum End {
@@ -50,8 +50,9 @@ pub(super) async fn settle(mut attempt: Attempt, end: End) {
     match end {
         End::Succeeded(artifacts) => {
             match persist::settle(ctx, || ctx.store.job_succeed(job, number, &artifacts)).await {
-                Some(Some(_)) => {
+                Some(Some(succeeded)) => {
                     tracing::info!(job = %job, server = %attempt.server_name, attempt = number, files = artifacts.len(), "job succeeded");
+                    inner.ended.keep(result_of(&attempt, succeeded));
                     inner.board.end(job, JobStateKind::Succeeded);
                 }
                 Some(None) => catch_up(&inner, &attempt.waiting).await,
@@ -78,6 +79,16 @@ pub(super) async fn settle(mut attempt: Attempt, end: End) {
         }
         End::LetGo => {}
     }
+}
+
+/// The job as it is stored now.
+fn result_of(attempt: &Attempt, succeeded: Succeeded) -> JobView {
+    let mut job = attempt.waiting.job.clone();
+    job.state = JobState::Succeeded;
+    job.server = Some(attempt.at.server);
+    job.times.started_at = succeeded.started_at;
+    job.times.finished_at = succeeded.finished_at;
+    JobView { job, artifacts: succeeded.artifacts, server: Some(attempt.server_name.to_string()), progress: None }
 }
 
 async fn fail(attempt: &Attempt, error: &UserError) {

@@ -23,6 +23,7 @@ on_both!(
     keys_belong_to_their_caller,
     concurrent_inserts_of_one_key_make_one_job,
     a_repeat_is_found_within_its_window_unless_it_came_to_nothing,
+    what_was_asked_lately_is_told_once_per_caller_and_request,
     pages_are_complete_and_without_duplicates,
     pages_stay_sound_while_jobs_come_and_go,
     filters_narrow_the_list,
@@ -154,6 +155,24 @@ async fn a_repeat_is_found_within_its_window_unless_it_came_to_nothing(bed: &Bed
     let others = Caller::named("others");
     assert_eq!(bed.store.job_find_repeat(&others, &new.request_digest, since).await.unwrap(), None);
     assert_eq!(bed.store.job_find_repeat(&caller, &"e".repeat(64), since).await.unwrap(), None);
+}
+
+async fn what_was_asked_lately_is_told_once_per_caller_and_request(bed: &Bed) {
+    let new = queued("asked");
+    let first = insert(&bed.store, &new).await;
+    bed.clock.advance(TimeDelta::seconds(1));
+    let again = insert(&bed.store, &NewJob { id: JobId::new(), ..new.clone() }).await;
+    bed.clock.advance(TimeDelta::seconds(1));
+    let other = NewJob { caller: Caller::named("others"), ..NewJob { id: JobId::new(), ..new.clone() } };
+    let other = insert(&bed.store, &other).await;
+    let asked = |job: &hub_core::job::Job| (job.caller.clone(), job.times.created_at);
+    let told = async |since, limit| {
+        let calls = bed.store.jobs_asked_since(since, limit).await.unwrap();
+        calls.into_iter().map(|call| (call.caller, call.asked_at)).collect::<Vec<_>>()
+    };
+    assert_eq!(told(first.times.created_at, 9).await, [asked(&other), asked(&again)]);
+    assert_eq!(told(first.times.created_at, 1).await, [asked(&other)]);
+    assert_eq!(told(other.times.created_at, 9).await, [asked(&other)]);
 }
 
 async fn pages_are_complete_and_without_duplicates(bed: &Bed) {

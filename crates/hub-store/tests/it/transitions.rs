@@ -61,12 +61,14 @@ async fn a_job_walks_from_planning_to_success(bed: &Bed) {
     assert_eq!(job(bed, id).await.state, JobState::Collecting(at));
 
     let files = [artifact(1, 0), artifact(2, 1)];
-    let stored = store.job_succeed(id, 1, &files).await.unwrap().unwrap();
+    let succeeded = store.job_succeed(id, 1, &files).await.unwrap().unwrap();
+    let stored = succeeded.artifacts;
     assert_eq!(stored.iter().map(|file| file.id).collect::<Vec<_>>(), files.map(|file| file.id));
     assert_eq!(store.artifacts_of(id).await.unwrap(), stored);
     let done = job(bed, id).await;
     assert_eq!((&done.state, done.server), (&JobState::Succeeded, Some(at.server)));
     assert_eq!((done.times.started_at, done.times.finished_at), (started, now(bed)));
+    assert_eq!((succeeded.started_at, succeeded.finished_at), (started, now(bed)));
     assert_eq!(store.job_succeed(id, 1, &[artifact(3, 0)]).await.unwrap(), None);
     assert_eq!(store.artifacts_of(id).await.unwrap().len(), 2, "a late result leaves no files");
     let attempts = store.job_attempts(id).await.unwrap();
@@ -77,7 +79,8 @@ async fn a_job_walks_from_planning_to_success(bed: &Bed) {
 
 async fn a_quick_job_skips_the_steps_between(bed: &Bed) {
     let (id, _) = assigned(&bed.store).await;
-    assert_eq!(bed.store.job_succeed(id, 1, &[]).await.unwrap(), Some(Vec::new()));
+    let succeeded = bed.store.job_succeed(id, 1, &[]).await.unwrap().unwrap();
+    assert_eq!((succeeded.artifacts.len(), succeeded.started_at), (0, now(bed)));
     let done = job(bed, id).await;
     assert_eq!(done.state, JobState::Succeeded);
     assert_eq!(done.times.started_at, now(bed));
