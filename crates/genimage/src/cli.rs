@@ -119,6 +119,10 @@ pub enum SimKind {
         /// Faults and settings (TOML)
         #[arg(long, value_name = "FILE")]
         script: Option<PathBuf>,
+        /// What guards its door: bearer:TOKEN, basic:USER:PASSWORD, api-key:HEADER:VALUE,
+        /// login:TOKEN[:PASSWORD] (ComfyUI-Login) or guest:TOKEN[:PASSWORD] (the same in guest mode)
+        #[arg(long, value_name = "KIND:SECRET")]
+        auth: Option<hub_sim::SimAuth>,
         /// Time that one picture takes, in milliseconds
         #[arg(long, value_name = "N")]
         run_ms: Option<u64>,

@@ -14,13 +14,16 @@ use figment::{
     Figment,
     providers::{Env, Format as _, Toml},
 };
-use hub_engine::{EngineConfig, InputPolicy};
+use hub_engine::{AlertPolicy, EngineConfig, InputPolicy};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use url::Url;
 
 /// The defaults, every key commented.
 pub const DEFAULTS: &str = include_str!("../../../config/genimage.default.toml");
+
+/// Shortest time between two readings of a server's list of nodes, which may be megabytes.
+const INVENTORY_INTERVAL_MIN_S: u64 = 10;
 
 /// Environment variables with short names, and the key each sets.
 const SHORT_NAMES: [(&str, &str); 9] = [
@@ -55,6 +58,8 @@ pub struct Config {
     pub queue: QueueSection,
     /// How servers are watched.
     pub servers: ServersSection,
+    /// What is told when servers come and go.
+    pub alerts: AlertsSection,
     /// Time for the LLM.
     pub llm: LlmSection,
     /// Input pictures by URL.
@@ -118,7 +123,16 @@ pub struct QueueSection {
 pub struct ServersSection {
     probe_interval_s: u64,
     poll_interval_s: u64,
+    inventory_interval_s: u64,
     live_previews: bool,
+}
+
+/// See `[alerts]` in the default file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AlertsSection {
+    webhook_url: String,
+    quiet_s: u64,
 }
 
 /// See `[llm]` in the default file.
@@ -223,15 +237,7 @@ impl Config {
     /// # Errors
     /// When it is no http(s) URL.
     pub fn public_url(&self) -> anyhow::Result<Option<Url>> {
-        let text = self.server.public_url.trim();
-        if text.is_empty() {
-            return Ok(None);
-        }
-        let url = Url::parse(text).with_context(|| format!("server.public_url `{text}` is not a URL"))?;
-        if !matches!(url.scheme(), "http" | "https") {
-            bail!("server.public_url `{text}` must begin with http:// or https://");
-        }
-        Ok(Some(url))
+        http_url("server.public_url", &self.server.public_url)
     }
 
     /// Address at which this machine reaches the hub: the listen address, or loopback where the hub
@@ -277,7 +283,7 @@ impl Config {
     /// The engine's part.
     ///
     /// # Errors
-    /// As [`Config::public_url`].
+    /// When an address is no http(s) URL.
     pub fn engine(&self) -> anyhow::Result<EngineConfig> {
         let seconds = Duration::from_secs;
         Ok(EngineConfig {
@@ -291,6 +297,12 @@ impl Config {
             repeat_window: seconds(self.queue.repeat_window_s),
             poll_interval: seconds(self.servers.poll_interval_s.max(1)),
             probe_interval: seconds(self.servers.probe_interval_s.max(1)),
+            inventory_interval: seconds(self.servers.inventory_interval_s.max(INVENTORY_INTERVAL_MIN_S)),
+            alerts: AlertPolicy {
+                webhook_url: http_url("alerts.webhook_url", &self.alerts.webhook_url)?,
+                quiet: seconds(self.alerts.quiet_s),
+                ..AlertPolicy::default()
+            },
             input: InputPolicy {
                 allow_private: self.input.allow_private,
                 allowed_hosts: self.input.allowed_hosts.clone(),
@@ -301,6 +313,19 @@ impl Config {
             ..EngineConfig::default()
         })
     }
+}
+
+/// An address that may be empty.
+fn http_url(key: &str, text: &str) -> anyhow::Result<Option<Url>> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let url = Url::parse(text).with_context(|| format!("{key} `{text}` is not a URL"))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        bail!("{key} `{text}` must begin with http:// or https://");
+    }
+    Ok(Some(url))
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ mod settle;
 
 use std::sync::Arc;
 
-use comfyui::{Client, events::Follow};
+use comfyui::{Client, events::Follow, workflow::files::model_files};
 use hub_core::{
     error::{ErrorCode, UserError},
     ids::PromptId,
@@ -187,9 +187,10 @@ impl Attempt {
         // The server is done; what follows is between us and its disk.
         self.slot = None;
         self.session.job_succeeded();
-        if let Some(recipe) = &self.waiting.job.recipe {
-            self.session.can_run(recipe.workflow_id);
-        }
+        let files = model_files(&prepared.graph).into_iter().map(|file| file.name).collect();
+        self.session.ran(self.waiting.job.recipe.as_ref().map(|recipe| recipe.workflow_id), files);
+        // The credentials may have been rotated while it ran.
+        let client = &self.session.client().unwrap_or_else(|| client.clone());
         self.inner.board.update(self.waiting.job.id, |progress| {
             progress.state = JobStateKind::Collecting;
             progress.fraction = 1.0;

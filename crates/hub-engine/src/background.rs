@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use hub_core::{
     caller::Caller,
     error::UserError,
-    ids::{JobId, ServerId},
+    ids::{JobId, ServerId, WorkflowId},
     job::{Job, JobState, JobStateKind},
 };
 use tokio::sync::broadcast;
@@ -22,7 +22,7 @@ use crate::{
     ended::Ended,
     events::Board,
     persist, planner,
-    pool::Pool,
+    pool::{Alerts, Pool},
     reconcile,
 };
 
@@ -54,7 +54,8 @@ impl Background {
     /// When the store cannot be read.
     pub(crate) async fn start(ctx: Arc<Context>) -> Result<Self, UserError> {
         let (dispatch, orders) = dispatch::channel();
-        let pool = Pool::new(dispatch.clone());
+        let alerts = Arc::new(Alerts::new(ctx.clock.clone(), ctx.config.alerts.quiet));
+        let pool = Pool::new(dispatch.clone(), alerts);
         let inner = Arc::new(Inner {
             board: Board::new(),
             dispatch,
@@ -66,11 +67,13 @@ impl Background {
         });
         let background = Self { inner: inner.clone() };
         let ctx = &inner.ctx;
+        inner.pool.begin(ctx);
         inner.pool.reload(ctx).await?;
         // Adopted before the dispatcher runs, so that what is on a server counts there from the first decision.
         let planning = reconcile::restart::adopt_all(&inner).await?;
         ctx.tasks.spawn(inner.board.flusher(ctx.kill.clone()));
         ctx.tasks.spawn(dispatch::run(inner.clone(), orders));
+        ctx.tasks.spawn(follow_catalogue(inner.clone()));
         for job in planning {
             background.resume_planning(job);
         }
@@ -159,7 +162,7 @@ impl Background {
     }
 
     pub(crate) fn servers(&self) -> Vec<ServerView> {
-        self.inner.pool.views(|server: ServerId| self.inner.dispatch.in_flight(server))
+        self.inner.pool.views(&self.inner.ctx, |server: ServerId| self.inner.dispatch.in_flight(server))
     }
 
     /// Tells that a server was added, changed or deleted in the store.
@@ -170,6 +173,18 @@ impl Background {
         self.inner.pool.reload(&self.inner.ctx).await?;
         self.inner.dispatch.nudge();
         Ok(())
+    }
+
+    /// Refuses a workflow that no enabled server can run, as far as is known for certain.
+    ///
+    /// # Errors
+    /// `no_compatible_server` naming what each server lacks.
+    pub(crate) async fn refuse_hopeless(&self, workflow: WorkflowId) -> Result<(), UserError> {
+        let snapshot = self.inner.ctx.catalogue.snapshot();
+        match snapshot.runnable_of(workflow) {
+            Some(runnable) => self.inner.pool.refuse_hopeless(&self.inner.ctx, runnable).await,
+            None => Ok(()),
+        }
     }
 
     /// Jobs that wait for a server.
@@ -195,6 +210,18 @@ impl Background {
         if tokio::time::timeout(LET_GO_LIMIT, ctx.tasks.wait()).await.is_err() {
             tracing::warn!("background tasks did not end in time and are dropped");
         }
+    }
+}
+
+/// Has the pool look anew at what servers lack whenever the workflows change.
+async fn follow_catalogue(inner: Arc<Inner>) {
+    let mut versions = inner.ctx.catalogue.changes();
+    loop {
+        tokio::select! {
+            () = inner.ctx.kill.cancelled() => return,
+            changed = versions.changed() => if changed.is_err() { return },
+        }
+        inner.pool.catalogue_changed(&inner.ctx);
     }
 }
 

@@ -4,13 +4,16 @@
 //! once per change. Invariant: versions only grow, and whoever sees version N sees at least what was
 //! stored when N was announced.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
-use comfyui::workflow::{Graph, Slots};
+use comfyui::workflow::{Graph, Slots, files::Needs};
 use hub_core::{
     catalogue::{Catalogue, RenderType, Workflow},
     error::UserError,
-    ids::RenderTypeId,
+    ids::{RenderTypeId, WorkflowId},
     server::LlmRole,
 };
 use hub_store::Store;
@@ -28,20 +31,22 @@ pub(crate) struct Snapshot {
     workflows: HashMap<RenderTypeId, Arc<Runnable>>,
 }
 
-/// A workflow version with its slots, read once.
+/// A workflow version with its slots and needs, read once.
 #[derive(Debug)]
 pub(crate) struct Runnable {
     pub(crate) workflow: Workflow,
     pub(crate) slots: Slots,
+    /// What a server must have to run it. Empty for a graph that does not read: no server is at fault then.
+    pub(crate) needs: Needs,
 }
 
 impl Runnable {
     /// Reads the slots as stored. Stored ones that do not read (of an older shape) are detected anew.
     pub(crate) fn new(workflow: Workflow) -> Self {
-        let slots = Slots::deserialize(&workflow.slots).unwrap_or_else(|_| {
-            Graph::parse(&workflow.graph).map(|graph| comfyui::workflow::slots::detect(&graph)).unwrap_or_default()
-        });
-        Self { workflow, slots }
+        let graph = Graph::parse(&workflow.graph).ok();
+        let slots = Slots::deserialize(&workflow.slots)
+            .unwrap_or_else(|_| graph.as_ref().map(comfyui::workflow::slots::detect).unwrap_or_default());
+        Self { slots, needs: graph.as_ref().map(Needs::of).unwrap_or_default(), workflow }
     }
 }
 
@@ -54,6 +59,17 @@ impl Snapshot {
     /// The workflow version that a render type runs.
     pub(crate) fn runnable(&self, render_type: &RenderType) -> Option<&Runnable> {
         self.workflows.get(&render_type.id).map(|runnable| &**runnable)
+    }
+
+    /// Every workflow version that some render type runs, each once.
+    pub(crate) fn runnables(&self) -> Vec<Arc<Runnable>> {
+        let mut seen = HashSet::new();
+        self.workflows.values().filter(|runnable| seen.insert(runnable.workflow.id)).cloned().collect()
+    }
+
+    /// A workflow version, when some render type runs it.
+    pub(crate) fn runnable_of(&self, workflow: WorkflowId) -> Option<&Arc<Runnable>> {
+        self.workflows.values().find(|runnable| runnable.workflow.id == workflow)
     }
 }
 

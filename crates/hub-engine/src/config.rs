@@ -21,6 +21,23 @@ impl Default for InputPolicy {
     }
 }
 
+/// How alerts are told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlertPolicy {
+    /// Address to which each alert is posted as JSON. `None`: nowhere.
+    pub webhook_url: Option<Url>,
+    /// Time after an alert of a server in which further ones are held back. Default 30 s.
+    pub quiet: Duration,
+    /// Pause before a post that failed is repeated; doubles with each. Default 1 s.
+    pub retry_pause: Duration,
+}
+
+impl Default for AlertPolicy {
+    fn default() -> Self {
+        Self { webhook_url: None, quiet: Duration::from_secs(30), retry_pause: Duration::from_secs(1) }
+    }
+}
+
 /// Limits of the engine.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EngineConfig {
@@ -46,6 +63,10 @@ pub struct EngineConfig {
     pub poll_interval: Duration,
     /// How often a server is probed. Default 10 s.
     pub probe_interval: Duration,
+    /// How often a server's list of nodes and files is read anew. Default 5 min.
+    pub inventory_interval: Duration,
+    /// What happens to servers, told to others.
+    pub alerts: AlertPolicy,
     /// Input pictures by URL.
     pub input: InputPolicy,
     /// Days that finished jobs are kept; `None` keeps them for ever. Default `None`.
@@ -68,6 +89,8 @@ impl Default for EngineConfig {
             repeat_window: Duration::from_mins(2),
             poll_interval: Duration::from_secs(5),
             probe_interval: Duration::from_secs(10),
+            inventory_interval: Duration::from_mins(5),
+            alerts: AlertPolicy::default(),
             input: InputPolicy::default(),
             retention_days: None,
             live_previews: true,

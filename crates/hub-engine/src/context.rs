@@ -8,6 +8,7 @@ use std::sync::Arc;
 use hub_core::clock::SharedClock;
 use hub_store::Store;
 use object_store::ObjectStore;
+use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -15,6 +16,7 @@ use crate::{
     artifacts::{Fetcher, Vault},
     catalogue::CatalogueHolder,
     llm::Llm,
+    pool,
     submit::RecentCalls,
 };
 
@@ -28,6 +30,8 @@ pub(crate) struct Context {
     pub(crate) llm: Llm,
     pub(crate) fetcher: Fetcher,
     pub(crate) recent_calls: RecentCalls,
+    /// Turns at fetching a server's list of nodes.
+    pub(crate) inventory_turns: Semaphore,
     pub(crate) tasks: TaskTracker,
     /// Soft: take nothing new, let go of what can be found again.
     pub(crate) stop: CancellationToken,
@@ -44,6 +48,7 @@ impl Context {
             llm: Llm::default(),
             fetcher: Fetcher::new(config.input.clone()),
             recent_calls: RecentCalls::default(),
+            inventory_turns: Semaphore::new(pool::INVENTORIES_AT_ONCE),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             kill: CancellationToken::new(),

@@ -4,6 +4,7 @@
 mod admin;
 mod checks;
 mod files;
+mod servers;
 
 use std::{sync::Arc, time::Duration};
 

@@ -31,7 +31,7 @@ mod seed;
 mod submit;
 mod views;
 
-pub use config::{EngineConfig, InputPolicy};
+pub use config::{AlertPolicy, EngineConfig, InputPolicy};
 pub use describe::DescribeTemplates;
 pub use engine::Engine;
 pub use plan::enhance::EnhanceTemplates;

@@ -74,6 +74,8 @@ async fn plan_image(
     request: &ImageRequest,
 ) -> Result<(), UserError> {
     let plan = planned(ctx, request).await?;
+    // Submit asked too, but planning takes its time, and a restarted hub plans anew.
+    background.refuse_hopeless(plan.recipe.workflow_id).await?;
     let won = persist::settle(ctx, || ctx.store.job_planned(job.id, &plan.recipe, &plan.warnings)).await;
     if won != Some(true) {
         return Ok(());

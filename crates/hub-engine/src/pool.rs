@@ -4,13 +4,22 @@
 //! session as it runs; another address or other credentials make a new one. Never decides where a job
 //! goes: it answers what the scheduler asks.
 
+mod alerts;
 mod backoff;
 mod breaker;
+mod credentials;
+mod examine;
+mod foreign;
+mod inventory;
 mod probe;
 mod routes;
+mod seen;
 mod session;
 mod socket;
 mod state;
+mod stock;
+mod suitable;
+mod webhook;
 mod withdraw;
 
 use std::{
@@ -25,6 +34,9 @@ use hub_core::{
 };
 use tokio::time::Instant;
 
+pub(crate) use alerts::Alerts;
+pub(crate) use examine::examine;
+pub(crate) use inventory::AT_ONCE as INVENTORIES_AT_ONCE;
 pub(crate) use probe::trouble;
 pub(crate) use routes::Inbox;
 pub(crate) use session::{Link, Session};
@@ -38,6 +50,7 @@ use crate::{
 /// The pool.
 pub(crate) struct Pool {
     dispatch: DispatchHandle,
+    alerts: Arc<Alerts>,
     members: RwLock<Members>,
     /// Reloads go one after the other, so that the newest list wins.
     reloading: tokio::sync::Mutex<()>,
@@ -50,8 +63,13 @@ struct Members {
 }
 
 impl Pool {
-    pub(crate) fn new(dispatch: DispatchHandle) -> Self {
-        Self { dispatch, members: RwLock::default(), reloading: tokio::sync::Mutex::default() }
+    pub(crate) fn new(dispatch: DispatchHandle, alerts: Arc<Alerts>) -> Self {
+        Self { dispatch, alerts, members: RwLock::default(), reloading: tokio::sync::Mutex::default() }
+    }
+
+    /// What happens to servers.
+    pub(crate) fn alerts(&self) -> &Arc<Alerts> {
+        &self.alerts
     }
 
     /// Makes the sessions what the store says.
@@ -61,6 +79,8 @@ impl Pool {
     pub(crate) async fn reload(&self, ctx: &Arc<Context>) -> Result<(), UserError> {
         let _one = self.reloading.lock().await;
         let servers = persist::user(ctx, || ctx.store.server_list()).await?;
+        let mut said = persist::user(ctx, || ctx.store.server_overrides()).await?;
+        let runnables = Arc::new(ctx.catalogue.snapshot().runnables());
         let mut started = Vec::new();
         let mut members = self.members.write().expect("nothing panics while it holds the pool");
         let mut old = std::mem::take(&mut members.sessions);
@@ -80,16 +100,19 @@ impl Pool {
                     if let Some(replaced) = replaced {
                         replaced.retire();
                     }
-                    let session = Session::new(server, self.dispatch.clone());
+                    let session = Session::new(server, self.dispatch.clone(), self.alerts.clone());
+                    session.stock.catalogue(runnables.clone());
                     started.push(session.clone());
                     session
                 }
             };
+            session.stock.say(said.remove(&id).unwrap_or_default());
             members.sessions.insert(id, session);
         }
         drop(members);
         for gone in old.values() {
             gone.retire();
+            self.alerts.forget(gone.id());
         }
         for session in started {
             ctx.tasks.spawn(session.run(ctx.clone()));
@@ -154,7 +177,8 @@ impl Pool {
     }
 
     /// All servers with their live state, by name.
-    pub(crate) fn views(&self, in_flight: impl Fn(ServerId) -> u32) -> Vec<ServerView> {
+    pub(crate) fn views(&self, ctx: &Context, in_flight: impl Fn(ServerId) -> u32) -> Vec<ServerView> {
+        let max_age = inventory::max_age(ctx);
         let members = self.members();
         let disabled = members.disabled.iter().map(|server| ServerView {
             server: server.clone(),
@@ -167,7 +191,7 @@ impl Pool {
             latency: None,
             live: ServerLive::default(),
         });
-        let enabled = members.sessions.values().map(|session| session.view(in_flight(session.server().id)));
+        let enabled = members.sessions.values().map(|session| session.view(in_flight(session.id()), max_age));
         let mut views: Vec<ServerView> = disabled.chain(enabled).collect();
         views.sort_by(|a, b| a.server.name.cmp(&b.server.name));
         views

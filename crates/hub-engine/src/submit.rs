@@ -14,7 +14,7 @@ use hub_core::{
     artifact::ArtifactRole,
     caller::Caller,
     error::{ErrorCode, UserError},
-    ids::{ArtifactId, JobId},
+    ids::{ArtifactId, JobId, WorkflowId},
     job::{Job, JobState},
     request::{ImageRef, ImageRequest, JobRequest, ToolCall},
 };
@@ -66,7 +66,10 @@ pub(crate) async fn submit(
     }
     check_bounds(ctx, background, caller)?;
     // Planned before the picture is fetched: a fault in the arguments is told at once.
-    let mut new = new_job(ctx, caller, request, digest.clone(), options.idempotency_key)?;
+    let (mut new, workflow) = new_job(ctx, caller, request, digest.clone(), options.idempotency_key)?;
+    if let Some(workflow) = workflow {
+        background.refuse_hopeless(workflow).await?;
+    }
     store_input(ctx, &mut new).await?;
     let inserted = persist::user(ctx, || ctx.store.job_insert(&new)).await?;
     match inserted {
@@ -84,14 +87,16 @@ pub(crate) async fn submit(
     }
 }
 
+/// The job, and the workflow that it will run as far as can be told now.
 fn new_job(
     ctx: &Context,
     caller: &Caller,
     request: JobRequest,
     request_digest: String,
     idempotency_key: Option<String>,
-) -> Result<NewJob, UserError> {
+) -> Result<(NewJob, Option<WorkflowId>), UserError> {
     let snapshot = ctx.catalogue.snapshot();
+    let mut workflow = None;
     let (recipe, warnings) = match &request {
         JobRequest::Describe(_) if snapshot.catalogue.can_describe => (None, Vec::new()),
         JobRequest::Describe(_) => {
@@ -104,6 +109,7 @@ fn new_job(
             let seed = plan::seed::draw(&mut rand::rng());
             // Planned in any case, so that a fault is told now rather than by a failed job.
             let mut plan = plan::plan(&snapshot, image, None, seed, &Wording::AsAsked { because })?;
+            workflow = Some(plan.recipe.workflow_id);
             if reworded.is_ok() {
                 (None, Vec::new())
             } else {
@@ -115,7 +121,7 @@ fn new_job(
             }
         }
     };
-    Ok(NewJob {
+    let new = NewJob {
         id: JobId::new(),
         caller: caller.clone(),
         request,
@@ -124,7 +130,8 @@ fn new_job(
         warnings,
         priority: 0,
         idempotency_key,
-    })
+    };
+    Ok((new, workflow))
 }
 
 fn check_bounds(ctx: &Context, background: &Background, caller: &Caller) -> Result<(), UserError> {

@@ -36,7 +36,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::net::TcpListener;
 
-pub use config::{ComfyConfig, Models, SimAuth};
+pub use config::{ComfyConfig, InvalidAuth, Models, SimAuth};
 use state::Sim;
 
 use crate::script::{Injection, Script};
@@ -97,6 +97,11 @@ impl ComfySim {
     /// Disarms everything; a hung job goes on and a dead worker wakes.
     pub fn clear_faults(&self) {
         self.sim.heal();
+    }
+
+    /// Guards the door otherwise from now on; open sockets stay.
+    pub fn set_auth(&self, auth: Option<SimAuth>) {
+        *self.sim.auth() = auth;
     }
 
     /// True while the process answers.

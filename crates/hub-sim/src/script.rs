@@ -13,7 +13,7 @@
 //! [server.models]
 //! checkpoints = ["dream.safetensors"]
 //! [server.auth]
-//! kind = "bearer"                     # bearer | basic | header | comfy_login
+//! kind = "bearer"                     # bearer | basic | header | comfy_login (with guest, cors)
 //! token = "secret"
 //!
 //! [[fault]]                           # the third and fourth prompt fail with an out-of-memory error

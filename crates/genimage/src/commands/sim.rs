@@ -17,12 +17,13 @@ use crate::{cli::SimKind, lifecycle};
 pub(super) async fn run(kind: SimKind) -> anyhow::Result<ExitCode> {
     let stop = lifecycle::on_signal()?;
     match kind {
-        SimKind::Comfyui { listen, script, run_ms, load_ms } => {
+        SimKind::Comfyui { listen, script, auth, run_ms, load_ms } => {
             let mut script = script
                 .as_deref()
                 .map(|file| Script::load(file).with_context(|| format!("cannot use the script {}", file.display())))
                 .transpose()?
                 .unwrap_or_default();
+            script.server.auth = auth.or(script.server.auth);
             script.server.run_ms = run_ms.unwrap_or(script.server.run_ms);
             script.server.load_ms = load_ms.unwrap_or(script.server.load_ms);
             let sim =

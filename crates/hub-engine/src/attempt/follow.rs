@@ -255,7 +255,9 @@ impl<'g> Follower<'g> {
 
     /// Asks the server where the prompt is.
     async fn look(&mut self, client: &Client) -> Option<Verdict> {
-        let found = tokio::time::timeout(LOOK_LIMIT, self.find(client)).await;
+        // The credentials may have been rotated since it was posted.
+        let newest = self.session.client();
+        let found = tokio::time::timeout(LOOK_LIMIT, self.find(newest.as_ref().unwrap_or(client))).await;
         let now = Instant::now();
         match found {
             Ok(Ok(Some(verdict))) => return Some(verdict),

@@ -39,6 +39,7 @@ pub(super) async fn post(
     if attempt.inner.ctx.config.live_previews {
         submission.preview = Some(PreviewMethod::Auto);
     }
+    let number_before = attempt.session.newest_number();
     let mut reply = std::pin::pin!(client.submit(&submission));
     let result = tokio::select! {
         biased;
@@ -54,7 +55,10 @@ pub(super) async fn post(
         () = attempt.inner.ctx.kill.cancelled() => return Posted::Not(End::LetGo),
     };
     match result {
-        Ok(submitted) => Posted::Accepted(submitted.prompt_id),
+        Ok(submitted) => {
+            attempt.session.took(number_before, submitted.number);
+            Posted::Accepted(submitted.prompt_id)
+        }
         Err(error) => refused(attempt, prepared, error).await,
     }
 }
@@ -138,7 +142,7 @@ pub(super) fn lacking(attempt: &Attempt, missing: &[MissingResource]) -> End {
     let name = &attempt.server_name;
     let own_upload = missing.iter().all(|missing| matches!(missing, MissingResource::InputImage { .. }));
     if let Some(recipe) = attempt.waiting.job.recipe.as_ref().filter(|_| !own_upload) {
-        attempt.session.lacks_for(recipe.workflow_id);
+        attempt.session.lacks_for(recipe.workflow_id, missing);
     }
     let lacking = missing.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     End::Elsewhere(

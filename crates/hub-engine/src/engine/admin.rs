@@ -316,6 +316,6 @@ impl Engine {
     }
 }
 
-fn gone(what: &str, which: &str) -> UserError {
+pub(super) fn gone(what: &str, which: &str) -> UserError {
     UserError::new(ErrorCode::BadArgument, format!("There is no {what} `{which}` (any more)."))
 }

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::BreakerView;
+
 /// Failures in a row that open the breaker.
 const FAILURES_MAX: u32 = 3;
 /// First pause; doubles with every failed try.
@@ -43,6 +45,22 @@ impl Breaker {
     /// A job came through, or the server is a new process.
     pub(crate) fn reset(&mut self) {
         *self = Self::default();
+    }
+
+    /// Failures in a row.
+    pub(crate) fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// Whether it opened, and nothing came through since.
+    pub(crate) fn is_open(&self) -> bool {
+        self.open_until.is_some()
+    }
+
+    /// As people see it.
+    pub(crate) fn view(&self, now: Instant) -> BreakerView {
+        let retry_in_s = self.open_until.map(|until| until.saturating_duration_since(now).as_secs_f64());
+        BreakerView { open: self.passage(now) == Passage::None, failures: self.failures, retry_in_s }
     }
 
     /// What may pass now.

@@ -6,14 +6,18 @@
 
 use std::{
     collections::{BTreeSet, HashSet},
-    sync::{Arc, Mutex, MutexGuard, RwLock},
+    sync::{
+        Arc, Mutex, MutexGuard, RwLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
-use comfyui::{Auth, Client, ClientConfig, Event};
+use chrono::{DateTime, Utc};
+use comfyui::{Client, Event, MissingResource};
 use hub_core::{
     ids::{ServerId, WorkflowId},
-    server::{Server, ServerAuth, ServerState},
+    server::{Server, ServerState},
 };
 use tokio::{
     sync::{Notify, watch},
@@ -22,13 +26,18 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    alerts::{Alerts, News, kind_of},
     breaker::{Breaker, Passage},
-    probe,
+    credentials, inventory, probe,
     routes::{Inbox, Routes},
+    seen::Seen,
     socket,
     state::{Health, Trouble},
+    stock::{Stock, Verdict},
 };
-use crate::{ServerLive, ServerView, context::Context, dispatch::DispatchHandle, secret};
+use crate::{
+    AlertKind, BreakerView, ServerLive, ServerView, catalogue::Runnable, context::Context, dispatch::DispatchHandle,
+};
 
 /// What attempts must know of a session, as it changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,15 +51,6 @@ pub(crate) struct Link {
     pub(crate) client_id: Option<Arc<str>>,
 }
 
-/// What the server told about itself, and what the newest probe saw.
-#[derive(Debug, Default)]
-struct Seen {
-    version: Option<String>,
-    devices: Vec<String>,
-    queue_remaining: Option<u32>,
-    latency: Option<Duration>,
-}
-
 /// The session with one enabled server.
 pub(crate) struct Session {
     server: RwLock<Arc<Server>>,
@@ -59,7 +59,18 @@ pub(crate) struct Session {
     link: watch::Sender<Link>,
     seen: Mutex<Seen>,
     breaker: Mutex<Breaker>,
-    lacks: Mutex<Arc<HashSet<WorkflowId>>>,
+    pub(super) stock: Stock,
+    /// Raised when the server's process is another one.
+    epoch: AtomicU64,
+    /// The event socket broke: the process may be another one.
+    pub(super) restart_suspected: AtomicBool,
+    /// Wakes the inventory's reader before its time.
+    pub(super) inventory_doubted: Notify,
+    /// How often the inventory was read, or tried to be.
+    pub(super) inventory_reads: watch::Sender<u64>,
+    /// The newest alert says that something is wrong.
+    ailing: AtomicBool,
+    alerts: Arc<Alerts>,
     /// Prompts of ours that may still be there although their jobs have moved on.
     pub(super) leftovers: Mutex<BTreeSet<String>>,
     pub(super) routes: Arc<Routes>,
@@ -70,7 +81,7 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(server: Server, dispatch: DispatchHandle) -> Arc<Self> {
+    pub(super) fn new(server: Server, dispatch: DispatchHandle, alerts: Arc<Alerts>) -> Arc<Self> {
         let health = Health::new(server.draining);
         let link = Link { state: health.state(), answers: false, refuses: false, client_id: None };
         Arc::new(Self {
@@ -80,7 +91,13 @@ impl Session {
             link: watch::Sender::new(link),
             seen: Mutex::default(),
             breaker: Mutex::default(),
-            lacks: Mutex::default(),
+            stock: Stock::default(),
+            epoch: AtomicU64::new(0),
+            restart_suspected: AtomicBool::new(false),
+            inventory_doubted: Notify::new(),
+            inventory_reads: watch::Sender::new(0),
+            ailing: AtomicBool::new(false),
+            alerts,
             leftovers: Mutex::default(),
             routes: Arc::default(),
             probe_now: Notify::new(),
@@ -94,7 +111,7 @@ impl Session {
         tokio::select! {
             () = ctx.kill.cancelled() => {}
             () = self.retired.cancelled() => {}
-            ((), ()) = async { tokio::join!(probe::run(&self, &ctx), socket::run(&self)) } => {}
+            _ = async { tokio::join!(probe::run(&self, &ctx), socket::run(&self), inventory::run(&self, &ctx)) } => {}
         }
     }
 
@@ -139,11 +156,7 @@ impl Session {
 
     /// Builds the client anew: secrets are read again, since one may have been rotated.
     pub(super) async fn rebuild_client(&self) -> Result<Client, String> {
-        let server = self.server();
-        let mut config = ClientConfig::new(server.base_url.as_url().clone());
-        config.auth = auth(&server.auth).await.map_err(|error| error.to_string())?;
-        config.origin.clone_from(&server.origin);
-        let client = Client::new(config).map_err(|error| error.to_string())?;
+        let client = credentials::client(&self.server().reach()).await?;
         *self.client.write().expect("nothing panics while it holds the client") = Some(client.clone());
         Ok(client)
     }
@@ -169,7 +182,12 @@ impl Session {
 
     /// A call of an attempt failed in a way that says something about the server.
     pub(crate) fn suffered(&self, trouble: Trouble, why: String) {
-        self.change(|health| health.failed(trouble, why));
+        // A secret that is kept elsewhere may have been rotated: it is read again before the server is blamed.
+        if trouble == Trouble::Unauthorized && credentials::can_rotate(&self.server().auth) {
+            self.change(|health| health.doubted(why));
+        } else {
+            self.change(|health| health.failed(trouble, why));
+        }
         self.probe_now.notify_one();
     }
 
@@ -180,7 +198,16 @@ impl Session {
 
     /// An attempt failed by the server's fault.
     pub(crate) fn job_failed(&self) {
-        self.breaker().failed(Instant::now());
+        let now = Instant::now();
+        let mut breaker = self.breaker();
+        let was_open = breaker.is_open();
+        breaker.failed(now);
+        let (failures, opened) = (breaker.failures(), !was_open && breaker.is_open());
+        drop(breaker);
+        if opened {
+            let message = format!("{failures} jobs in a row failed by its fault; it rests, and is tried again soon.");
+            self.alert(AlertKind::BreakerOpened, message);
+        }
     }
 
     /// An attempt came through.
@@ -192,22 +219,70 @@ impl Session {
         self.breaker().passage(now)
     }
 
-    /// The server refused a workflow for want of a file or a node.
-    pub(crate) fn lacks_for(&self, workflow: WorkflowId) {
-        let mut lacks = self.lacks.lock().expect("nothing panics while it holds the list");
-        Arc::make_mut(&mut lacks).insert(workflow);
+    /// The server refused a workflow for want of this. Its inventory is read again: it may have changed.
+    pub(crate) fn lacks_for(&self, workflow: WorkflowId, missing: &[MissingResource]) {
+        self.stock.refused(workflow, missing);
+        self.inventory_doubted.notify_one();
     }
 
     pub(super) fn lacks(&self) -> Arc<HashSet<WorkflowId>> {
-        self.lacks.lock().expect("nothing panics while it holds the list").clone()
+        self.stock.lacks()
     }
 
-    /// The server ran a workflow that it lacked something for: somebody installed it.
-    pub(crate) fn can_run(&self, workflow: WorkflowId) {
-        let mut lacks = self.lacks.lock().expect("nothing panics while it holds the list");
-        if lacks.contains(&workflow) {
-            Arc::make_mut(&mut lacks).remove(&workflow);
+    /// Whether the server can run a workflow. One that does not answer may come back with anything.
+    pub(super) fn verdict(&self, runnable: &Runnable, max_age: Duration) -> Verdict {
+        let answers = self.link.borrow().answers;
+        if answers { self.stock.verdict(runnable, Instant::now(), max_age) } else { Verdict::May }
+    }
+
+    /// The server ran a workflow, with these model files. One that it lacked something for was installed.
+    pub(crate) fn ran(&self, workflow: Option<WorkflowId>, files: Vec<String>) {
+        if let Some(workflow) = workflow {
+            self.stock.ran(workflow);
         }
+        self.seen().loaded = files;
+    }
+
+    /// Raised whenever the server's process is found to be another one: what was loaded there is gone.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Relaxed)
+    }
+
+    /// The number of the newest prompt that the server took, for [`Session::took`].
+    pub(crate) fn newest_number(&self) -> Option<f64> {
+        self.seen().newest_number
+    }
+
+    /// The server took a prompt under this number; `before` was the newest when it was posted. Numbers fall only
+    /// when the process is another one.
+    pub(crate) fn took(&self, before: Option<f64>, number: f64) {
+        if before.is_some_and(|before| number < before) {
+            self.restarted("it counts its prompts anew");
+        }
+        let mut seen = self.seen();
+        seen.newest_number = Some(seen.newest_number.map_or(number, |newest| newest.max(number)));
+    }
+
+    /// The server's process is another one; what was learned of the one before may be wrong now.
+    pub(super) fn restarted(&self, why: &str) {
+        let epoch = self.epoch.fetch_add(1, Ordering::Relaxed) + 1;
+        tracing::info!(server = %self.server().name, epoch, why, "the server was restarted");
+        self.breaker().reset();
+        self.stock.restarted();
+        self.seen().restarted();
+        self.change(|health| health.zombie = false);
+        self.inventory_doubted.notify_one();
+        self.dispatch.nudge();
+    }
+
+    /// Somebody has reason to doubt what is known of the server.
+    pub(crate) fn refresh(&self) {
+        self.probe_now.notify_one();
+        self.inventory_doubted.notify_one();
+    }
+
+    pub(super) fn dispatch_nudge(&self) {
+        self.dispatch.nudge();
     }
 
     /// Its worker is dead: it gets nothing until its process was gone.
@@ -221,45 +296,65 @@ impl Session {
         self.seen().queue_remaining
     }
 
-    pub(super) fn view(&self, in_flight: u32) -> ServerView {
+    pub(super) fn view(&self, in_flight: u32, max_age: Duration) -> ServerView {
         let (state, reason) = self.state_and_reason();
+        let now = Instant::now();
+        let breaker = self.breaker().view(now);
         let seen = self.seen();
+        let info = seen.info.as_ref();
         ServerView {
             server: Server::clone(&self.server()),
             state,
             reason,
-            version: seen.version.clone(),
-            devices: seen.devices.clone(),
+            version: info.and_then(|info| info.version.clone()),
+            devices: info
+                .map(|info| info.devices.iter().map(|device| device.name.clone()).collect())
+                .unwrap_or_default(),
             in_flight,
             queue_remaining: seen.queue_remaining,
             latency: seen.latency,
-            live: ServerLive::default(),
+            live: self.live(&seen, breaker, now, max_age),
+        }
+    }
+
+    fn live(&self, seen: &Seen, breaker: BreakerView, now: Instant, max_age: Duration) -> ServerLive {
+        ServerLive {
+            epoch: self.epoch(),
+            last_seen: seen.answered_at,
+            info: seen.info.clone(),
+            foreign: seen.foreign.view(now),
+            breaker,
+            loaded: seen.loaded.clone(),
+            inventory: self.stock.view(now, max_age),
+            workflows: self.stock.workflows(),
+            warnings: seen.warnings(),
         }
     }
 
     // What the probe and the socket report.
 
     pub(super) fn introduced(&self, stats: comfyui::SystemStats) {
-        let mut seen = self.seen();
-        seen.version = stats.system.comfyui_version;
-        seen.devices = stats.devices.into_iter().map(|device| device.name).collect();
+        self.seen().info = Some(stats.into());
     }
 
-    pub(super) fn probed(&self, queue_remaining: u32, latency: Duration) {
+    pub(super) fn is_guest(&self, guest: bool) {
+        self.seen().guest = guest;
+    }
+
+    pub(super) fn probed(&self, queue_remaining: u32, latency: Duration, at: DateTime<Utc>) {
+        let own = self.dispatch.in_flight(self.id());
         let mut seen = self.seen();
-        seen.queue_remaining = Some(queue_remaining);
+        seen.queue(queue_remaining, own, Instant::now());
         seen.latency = Some(latency);
-    }
-
-    /// The server answers again; what was learned of the process before may be wrong now.
-    pub(super) fn forget_the_past(&self) {
-        self.breaker().reset();
-        *self.lacks.lock().expect("nothing panics while it holds the list") = Arc::default();
+        seen.answered_at = Some(at);
     }
 
     pub(super) fn hear(&self, event: Event) {
         match event {
-            Event::Status { queue_remaining, .. } => self.seen().queue_remaining = Some(queue_remaining),
+            Event::Status { queue_remaining, .. } => {
+                let own = self.dispatch.in_flight(self.id());
+                self.seen().queue(queue_remaining, own, Instant::now());
+            }
             event => self.routes.deliver(event),
         }
     }
@@ -305,9 +400,27 @@ impl Session {
             drop(health);
             let reason = reason.unwrap_or_default();
             tracing::info!(server = %self.server().name, state = state.as_str(), reason, "server state");
+            self.alert_state(state, &reason);
             self.dispatch.nudge();
         }
         result
+    }
+
+    fn alert_state(&self, state: ServerState, reason: &str) {
+        let Some(kind) = kind_of(self.ailing.load(Ordering::Relaxed), state) else { return };
+        self.ailing.store(kind != AlertKind::ServerBack, Ordering::Relaxed);
+        let message = match kind {
+            AlertKind::ServerBack => format!("It is {} again.", state.as_str()),
+            _ => format!("It is {}: {reason}.", state.as_str()),
+        };
+        self.alert(kind, message);
+    }
+
+    fn alert(&self, kind: AlertKind, message: String) {
+        if !self.retired.is_cancelled() {
+            let server = self.server();
+            self.alerts.tell(server.id, News { kind, name: server.name.clone(), message }, Instant::now());
+        }
     }
 
     fn health(&self) -> MutexGuard<'_, Health> {
@@ -329,22 +442,4 @@ enum SocketNews {
     /// Open, under this client id.
     Open(Arc<str>),
     Closed,
-}
-
-async fn auth(auth: &ServerAuth) -> Result<Auth, secret::SecretError> {
-    Ok(match auth {
-        ServerAuth::None => Auth::None,
-        ServerAuth::Basic { user, password } => {
-            Auth::Basic { user: user.clone(), password: secret::resolve(password).await? }
-        }
-        ServerAuth::Bearer { token } => Auth::Bearer(secret::resolve(token).await?),
-        ServerAuth::ApiKey { header, key } => Auth::Header { name: header.clone(), value: secret::resolve(key).await? },
-        ServerAuth::Headers { headers } => {
-            let mut resolved = Vec::with_capacity(headers.len());
-            for (name, value) in headers {
-                resolved.push((name.clone(), secret::resolve(value).await?));
-            }
-            Auth::Headers(resolved)
-        }
-    })
 }

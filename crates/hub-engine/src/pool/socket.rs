@@ -1,6 +1,9 @@
 //! Keeps the one event socket to a server open, under a new random id each time, and drains it fast.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -35,6 +38,8 @@ pub(super) async fn run(session: &Arc<Session>) {
                 if opened.elapsed() >= GOOD_LIFE {
                     backoff.reset();
                 }
+                // So does the socket of a process that dies and is back before anybody looks.
+                session.restart_suspected.store(true, Ordering::Relaxed);
                 session.socket_ended();
                 // A socket that drops is often the first sign of a server's end.
                 session.probe_now.notify_one();

@@ -92,6 +92,14 @@ impl Health {
         self.why = Some(why);
     }
 
+    /// It refused credentials that may have been rotated: nothing is certain before they were read again.
+    pub(crate) fn doubted(&mut self, why: String) {
+        if self.answers == Answers::Yes {
+            self.answers = Answers::NotAsked;
+        }
+        self.why = Some(why);
+    }
+
     /// The event socket is open.
     pub(crate) fn socket_opened(&mut self) {
         self.socket = Socket::Open;

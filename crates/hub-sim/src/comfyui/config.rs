@@ -3,6 +3,7 @@
 //! Owns defaults and the reading of a version number; decides nothing at run time.
 
 use std::collections::BTreeSet;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -192,7 +193,51 @@ pub enum SimAuth {
     /// A header with this exact value, else 401.
     Header { name: String, value: String },
     /// The ComfyUI-Login extension: bearer or `?token=` with the token, or the cookie of `POST /login`.
-    ComfyLogin { token: String, password: String },
+    ComfyLogin {
+        token: String,
+        password: String,
+        /// Strangers may look, queue and upload; every other POST is answered `{}` and not done.
+        #[serde(default)]
+        guest: bool,
+        /// The value of `--enable-cors-header`: a token counts only beside this very `Origin`.
+        #[serde(default)]
+        cors: Option<String>,
+    },
+}
+
+impl SimAuth {
+    /// The ComfyUI-Login extension as it comes.
+    pub fn login(token: impl Into<String>, password: impl Into<String>) -> SimAuth {
+        SimAuth::ComfyLogin { token: token.into(), password: password.into(), guest: false, cors: None }
+    }
+}
+
+/// How a front door is written on a command line.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "`{0}` is none of bearer:TOKEN, basic:USER:PASSWORD, api-key:HEADER:VALUE, login:TOKEN[:PASSWORD], \
+     guest:TOKEN[:PASSWORD]"
+)]
+pub struct InvalidAuth(String);
+
+impl FromStr for SimAuth {
+    type Err = InvalidAuth;
+
+    fn from_str(text: &str) -> Result<SimAuth, InvalidAuth> {
+        let invalid = || InvalidAuth(text.to_owned());
+        let (kind, rest) = text.split_once(':').filter(|(_, rest)| !rest.is_empty()).ok_or_else(invalid)?;
+        let pair = || rest.split_once(':').map(|(a, b)| (a.to_owned(), b.to_owned())).ok_or_else(invalid);
+        match kind {
+            "bearer" => Ok(SimAuth::Bearer { token: rest.to_owned() }),
+            "basic" => pair().map(|(username, password)| SimAuth::Basic { username, password }),
+            "api-key" => pair().map(|(name, value)| SimAuth::Header { name, value }),
+            "login" | "guest" => {
+                let (token, password) = pair().unwrap_or_else(|_| (rest.to_owned(), "password".to_owned()));
+                Ok(SimAuth::ComfyLogin { token, password, guest: kind == "guest", cors: None })
+            }
+            _ => Err(invalid()),
+        }
+    }
 }
 
 /// A version number whose order decides which rules hold.

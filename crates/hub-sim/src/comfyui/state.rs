@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::config::{ComfyConfig, Version};
+use super::config::{ComfyConfig, SimAuth, Version};
 use super::files::{FileStore, Folder};
 use super::graph::Signature;
 use super::history::History;
@@ -49,6 +49,7 @@ pub(crate) struct Sim {
     state: Mutex<State>,
     files: Mutex<FileStore>,
     faults: Mutex<FaultPlan>,
+    auth: Mutex<Option<SimAuth>>,
     stats: Mutex<SimStats>,
     random: Mutex<StdRng>,
     life: Mutex<Life>,
@@ -129,6 +130,7 @@ impl Sim {
         Sim {
             version,
             random: Mutex::new(StdRng::seed_from_u64(config.seed)),
+            auth: Mutex::new(config.auth.clone()),
             config,
             addr,
             catalogue: Catalogue::load(version),
@@ -153,6 +155,11 @@ impl Sim {
 
     pub(crate) fn faults(&self) -> MutexGuard<'_, FaultPlan> {
         lock(&self.faults)
+    }
+
+    /// What guards the door at this moment.
+    pub(crate) fn auth(&self) -> MutexGuard<'_, Option<SimAuth>> {
+        lock(&self.auth)
     }
 
     pub(crate) fn stats(&self) -> SimStats {

@@ -132,7 +132,7 @@ async fn the_front_door_asks_for_what_it_was_told() {
     assert_eq!((client.get("/queue").await.0, ask(&client, "Authorization", "Basic dTpw").await), (401, 200));
     let (_c, client) = door(SimAuth::Header { name: "X-API-Key".to_owned(), value: "k".to_owned() }).await;
     assert_eq!((client.get("/queue").await.0, ask(&client, "X-API-Key", "k").await), (401, 200));
-    let (_d, client) = door(SimAuth::ComfyLogin { token: "$2b$12$x".to_owned(), password: "s3cret".to_owned() }).await;
+    let (_d, client) = door(SimAuth::login("$2b$12$x", "s3cret")).await;
     assert_eq!(client.get("/queue").await, (401, json!({"error": "Authentication required."})));
     assert_eq!(client.get("/queue?token=%242b%2412%24x").await.0, 200);
     assert_eq!(ask(&client, "Authorization", "Bearer $2b$12$x").await, 200);
@@ -145,6 +145,53 @@ async fn the_front_door_asks_for_what_it_was_told() {
     assert_eq!(ask(&client, "Cookie", &cookie).await, 200);
     let url = format!("{}/ws", client.base.replace("http", "ws"));
     assert!(tokio_tungstenite::connect_async(url).await.is_err());
+}
+
+#[tokio::test]
+async fn a_guest_is_answered_but_not_obeyed() {
+    let auth: SimAuth = "guest:t".parse().unwrap();
+    let (_sim, client) = start(ComfyConfig { auth: Some(auth), run_ms: 60_000, ..ComfyConfig::default() }).await;
+    let mut socket = client.socket("c").await;
+    let id = client.submit(&image_graph(1, "p"), "c").await;
+    socket.until(|message| message["type"] == "executing").await;
+    assert_eq!(client.post("/interrupt", json!({"prompt_id": id})).await, (200, json!({})));
+    assert_eq!(client.get("/prompt").await.1["exec_info"]["queue_remaining"], 1, "it runs on");
+    let member = client.http.post(format!("{}/interrupt", client.base)).header("Authorization", "Bearer t");
+    let answer = member.json(&json!({"prompt_id": id})).send().await.unwrap();
+    assert_eq!((answer.status().as_u16(), answer.text().await.unwrap().as_str()), (200, ""));
+    socket.until(is_done).await;
+}
+
+#[tokio::test]
+async fn a_token_behind_a_cors_header_counts_only_beside_its_origin() {
+    let auth = SimAuth::ComfyLogin {
+        token: "t".to_owned(),
+        password: "p".to_owned(),
+        guest: false,
+        cors: Some("https://hub.example".to_owned()),
+    };
+    let (sim, client) = start(ComfyConfig { auth: Some(auth), ..ComfyConfig::default() }).await;
+    let ask = async |origin: Option<&str>| {
+        let request = client.http.get(format!("{}/queue", client.base)).header("Authorization", "Bearer t");
+        let request = origin.into_iter().fold(request, |request, origin| request.header("Origin", origin));
+        request.send().await.unwrap().status().as_u16()
+    };
+    assert_eq!((ask(None).await, ask(Some("https://other.example")).await), (401, 401));
+    assert_eq!(ask(Some("https://hub.example")).await, 200);
+    sim.set_auth(None);
+    assert_eq!(ask(None).await, 200);
+}
+
+#[test]
+fn doors_are_read_from_a_command_line() {
+    let door = |text: &str| text.parse::<SimAuth>().unwrap();
+    assert_eq!(door("bearer:a:b"), SimAuth::Bearer { token: "a:b".to_owned() });
+    assert_eq!(door("basic:u:p:q"), SimAuth::Basic { username: "u".to_owned(), password: "p:q".to_owned() });
+    assert_eq!(door("api-key:X-K:v"), SimAuth::Header { name: "X-K".to_owned(), value: "v".to_owned() });
+    assert_eq!(door("login:$2b$12$x:pw"), SimAuth::login("$2b$12$x", "pw"));
+    for bad in ["", "bearer", "bearer:", "basic:u", "magic:x"] {
+        assert!(bad.parse::<SimAuth>().unwrap_err().to_string().contains("bearer:TOKEN"), "{bad}");
+    }
 }
 
 #[tokio::test]

@@ -13,19 +13,21 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::{Params, Query, Sim, crash, empty, html, json_answer, text_answer};
+use super::{Params, Query, Sim, crash, empty, html, json_answer, prefix, text_answer};
 use crate::comfyui::config::SimAuth;
 
 /// The answer to a request that may not pass.
 pub(super) fn refuse(sim: &Sim, request: &Request<Body>) -> Option<Response> {
-    if cross_origin(sim, request.headers()) {
+    let auth = sim.auth().clone();
+    let cors = matches!(&auth, Some(SimAuth::ComfyLogin { cors: Some(_), .. }));
+    if !cors && cross_origin(sim, request.headers()) {
         return Some(empty(403));
     }
     let headers = request.headers();
     let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok());
     let authorization = text("authorization");
     let denied = || json_answer(401, &json!({"error": "Unauthorized"}));
-    match sim.config.auth.as_ref()? {
+    match auth.as_ref()? {
         SimAuth::Bearer { token } => (authorization != Some(&format!("Bearer {token}"))).then(denied),
         SimAuth::Header { name, value } => (text(name) != Some(value)).then(denied),
         SimAuth::Basic { username, password } => {
@@ -38,13 +40,19 @@ pub(super) fn refuse(sim: &Sim, request: &Request<Body>) -> Option<Response> {
                 answer
             })
         }
-        SimAuth::ComfyLogin { token, password } => login_refusal(request, authorization, token, password),
+        SimAuth::ComfyLogin { token, password, guest, cors } => {
+            let heeds_tokens = cors.as_deref().is_none_or(|cors| cors == "*" || text("origin") == Some(cors));
+            let token = heeds_tokens.then_some(token.as_str());
+            let refused = login_refusal(request, authorization, token, password)?;
+            if *guest { as_guest(sim, request) } else { Some(refused) }
+        }
     }
 }
 
 /// `/login` of ComfyUI-Login; without that extension there is no such page.
 pub(super) async fn login(State(sim): State<Arc<Sim>>, method: Method, body: String) -> Response {
-    let Some(SimAuth::ComfyLogin { password, .. }) = &sim.config.auth else { return empty(404) };
+    let auth = sim.auth().clone();
+    let Some(SimAuth::ComfyLogin { password, .. }) = &auth else { return empty(404) };
     if method != Method::POST {
         return html();
     }
@@ -62,7 +70,7 @@ pub(super) async fn login(State(sim): State<Arc<Sim>>, method: Method, body: Str
 fn login_refusal(
     request: &Request<Body>,
     authorization: Option<&str>,
-    token: &str,
+    token: Option<&str>,
     password: &str,
 ) -> Option<Response> {
     let given = match authorization {
@@ -75,7 +83,7 @@ fn login_refusal(
     let headers = request.headers();
     let has_cookie =
         headers.get(header::COOKIE).and_then(|c| c.to_str().ok()).is_some_and(|c| c.contains(&cookie(password)));
-    if has_cookie || given.as_deref() == Some(token) {
+    if has_cookie || token.is_some_and(|token| given.as_deref() == Some(token)) {
         return None;
     }
     let wants_html = headers.get(header::ACCEPT).and_then(|a| a.to_str().ok()).is_some_and(|a| a.contains("text/html"));
@@ -85,6 +93,14 @@ fn login_refusal(
         return Some(answer);
     }
     Some(json_answer(401, &json!({"error": "Authentication required."})))
+}
+
+/// A guest may look, queue and upload; anything else is answered as if it had been done.
+fn as_guest(sim: &Sim, request: &Request<Body>) -> Option<Response> {
+    let path = request.uri().path();
+    let bare = path.strip_prefix(prefix(&sim.config).as_str()).unwrap_or(path);
+    let allowed = request.method() != Method::POST || ["/prompt", "/upload/image"].contains(&bare);
+    (!allowed).then(|| json_answer(200, &json!({})))
 }
 
 fn cookie(password: &str) -> String {

@@ -1,0 +1,143 @@
+//! Which servers can run a workflow at all, and what happens around the pool's own sessions: alerts are told, the
+//! workflows of the catalogue are held against every inventory. Nothing here is on the way of a decision.
+
+use std::{sync::Arc, time::Duration};
+
+use hub_core::error::{ErrorCode, UserError};
+use tokio::time::Instant;
+
+use super::{Pool, inventory, session::Session, stock::Verdict, webhook};
+use crate::{catalogue::Runnable, context::Context};
+
+/// Servers that one refusal names; of further ones only the number is told.
+const NAMED_MAX: usize = 8;
+/// An inventory younger than this is believed without asking again.
+const YOUNG: Duration = Duration::from_secs(10);
+/// Longest wait for inventories to be read again before a job is refused.
+const ASK_AGAIN_LIMIT: Duration = Duration::from_secs(5);
+
+impl Pool {
+    /// Begins to tell alerts.
+    pub(crate) fn begin(&self, ctx: &Arc<Context>) {
+        let until_killed = |ctx: &Arc<Context>, task: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>| {
+            let kill = ctx.kill.clone();
+            ctx.tasks.spawn(async move {
+                tokio::select! {
+                    () = kill.cancelled() => {}
+                    () = task => {}
+                }
+            });
+        };
+        until_killed(ctx, Box::pin(self.alerts.clone().run()));
+        let policy = &ctx.config.alerts;
+        if let Some(url) = policy.webhook_url.clone() {
+            until_killed(ctx, Box::pin(webhook::run(url, self.alerts.subscribe(), policy.retry_pause)));
+        }
+    }
+
+    /// Holds the newest workflows against every inventory.
+    pub(crate) fn catalogue_changed(&self, ctx: &Context) {
+        let runnables = Arc::new(ctx.catalogue.snapshot().runnables());
+        let mut changed = false;
+        for session in self.all() {
+            changed |= session.stock.catalogue(runnables.clone());
+        }
+        if changed {
+            self.dispatch.nudge();
+        }
+    }
+
+    /// Refuses a workflow that no enabled server can run, as far as is known for certain and afresh: servers whose
+    /// inventories say no are asked once more before.
+    ///
+    /// # Errors
+    /// `no_compatible_server` naming what each server lacks.
+    pub(crate) async fn refuse_hopeless(&self, ctx: &Context, runnable: &Runnable) -> Result<(), UserError> {
+        let max_age = inventory::max_age(ctx);
+        if self.hopeless(runnable, max_age).is_none() {
+            return Ok(());
+        }
+        self.ask_again().await;
+        match self.hopeless(runnable, max_age) {
+            Some(lacks) => Err(refusal(&runnable.workflow.name, &lacks)),
+            None => Ok(()),
+        }
+    }
+
+    /// What each server lacks, when none can run the workflow. `None` too when there is no server.
+    fn hopeless(&self, runnable: &Runnable, max_age: Duration) -> Option<Vec<(String, Verdict)>> {
+        let members = self.members();
+        let mut lacks = Vec::new();
+        for session in members.sessions.values() {
+            match session.verdict(runnable, max_age) {
+                Verdict::May => return None,
+                verdict => lacks.push((session.server().name.clone(), verdict)),
+            }
+        }
+        lacks.sort_by(|a, b| a.0.cmp(&b.0));
+        (!lacks.is_empty()).then_some(lacks)
+    }
+
+    /// Has inventories that are not young read again, and waits for that.
+    async fn ask_again(&self) {
+        let now = Instant::now();
+        let is_old = |session: &Arc<Session>| {
+            session.stock.read_at().is_some_and(|at| now.saturating_duration_since(at) >= YOUNG)
+        };
+        let asked: Vec<_> = self
+            .all()
+            .into_iter()
+            .filter(is_old)
+            .map(|session| {
+                let mut reads = session.inventory_reads.subscribe();
+                reads.mark_unchanged();
+                session.inventory_doubted.notify_one();
+                async move {
+                    // The session may end; then its verdict falls away as well.
+                    let _ = reads.changed().await;
+                }
+            })
+            .collect();
+        // Whoever does not answer in time is judged by what is known.
+        let _ = tokio::time::timeout(ASK_AGAIN_LIMIT, futures_util::future::join_all(asked)).await;
+    }
+
+    pub(super) fn all(&self) -> Vec<Arc<Session>> {
+        self.members().sessions.values().cloned().collect()
+    }
+}
+
+fn refusal(workflow: &str, lacks: &[(String, Verdict)]) -> UserError {
+    let mut told: Vec<String> = lacks
+        .iter()
+        .take(NAMED_MAX)
+        .map(|(server, verdict)| match verdict {
+            Verdict::Lacks(lack) => format!("{server} lacks: {lack}."),
+            Verdict::SaidNot | Verdict::May => format!("{server} is not used for it."),
+        })
+        .collect();
+    if let Some(more) = lacks.len().checked_sub(NAMED_MAX).filter(|more| *more > 0) {
+        told.push(format!("{more} more servers lack something too."));
+    }
+    UserError::new(
+        ErrorCode::NoCompatibleServer,
+        format!("No server can run the workflow `{workflow}`. {}", told.join(" ")),
+    )
+    .with_hint("Install what is missing on a server, or choose another render type.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Lack;
+
+    #[test]
+    fn a_refusal_names_files_by_server_and_stays_short() {
+        let lack = Lack { nodes: vec!["X".to_owned()], files: vec!["a.safetensors".to_owned()] };
+        let lacks: Vec<_> = (0..20).map(|n| (format!("gpu-{n:02}"), Verdict::Lacks(lack.clone()))).collect();
+        let error = refusal("flux", &lacks);
+        assert_eq!(error.code, ErrorCode::NoCompatibleServer);
+        assert!(error.message.contains("gpu-07 lacks: node class X, model file a.safetensors."), "{error}");
+        assert!(!error.message.contains("gpu-08") && error.message.contains("12 more"), "{error}");
+    }
+}
