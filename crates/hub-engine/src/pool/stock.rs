@@ -92,9 +92,10 @@ impl Stock {
         known.read_at = Some(now);
         known.problem = None;
         let Some(fresh) = fresh else { return false };
-        known.inventory = Some(Arc::new(fresh));
-        // What it refused may have been installed: the new inventory decides.
-        known.refused.clear();
+        // What it refused may have been installed since the inventory before. The first one says nothing of that.
+        if known.inventory.replace(Arc::new(fresh)).is_some() {
+            known.refused.clear();
+        }
         known.recount()
     }
 
@@ -304,6 +305,15 @@ mod tests {
         stock.refused(a.workflow.id, &missing);
         stock.read(Some(inventory(&["a.safetensors", "more.safetensors"])), now);
         assert!(stock.lacks().is_empty());
+    }
+
+    #[test]
+    fn a_refusal_before_the_first_inventory_is_not_forgotten_for_it() {
+        let (now, stock, a) = (Instant::now(), Stock::default(), runnable("a", "a.safetensors"));
+        stock.catalogue(Arc::new(vec![a.clone()]));
+        stock.refused(a.workflow.id, &[MissingResource::NodeClass { class_type: "X".to_owned() }]);
+        stock.read(Some(inventory(&["a.safetensors"])), now);
+        assert!(stock.lacks().contains(&a.workflow.id));
     }
 
     #[test]
