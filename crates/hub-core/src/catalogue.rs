@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{
     ids::{RenderTypeId, StyleId, WorkflowId},
@@ -11,7 +12,7 @@ use crate::{
 };
 
 /// What a render type is for: which tool may use it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
     /// Text to picture.
@@ -72,7 +73,7 @@ pub struct Workflow {
 }
 
 /// Bounds on the sizes a render type accepts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SizeLimits {
     /// Smallest side, in pixels.
     pub min_side_px: u32,
@@ -89,7 +90,7 @@ impl Default for SizeLimits {
 }
 
 /// Values a render type sets in its workflow; `None` leaves the workflow's own.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct RenderDefaults {
     /// Aspect ratio when the caller names no size; `None` leaves the workflow's own size.

@@ -6,9 +6,10 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Stable, machine-readable reason. The printed form (`snake_case`) is part of the contract.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorCode {
     /// An argument is missing, of the wrong type or out of range.
@@ -25,6 +26,12 @@ pub enum ErrorCode {
     UnknownJob,
     /// No stored picture of that id.
     UnknownImage,
+    /// Nothing of that id or name.
+    NotFound,
+    /// The change contradicts what is there, e.g. a name that another has.
+    Conflict,
+    /// What was to be changed is not as it was read.
+    Changed,
     /// An input picture could not be fetched, read or accepted.
     InputImage,
     /// The hub lacks what the tool needs (no render type, no LLM …); a person must set it up.
@@ -72,6 +79,9 @@ impl ErrorCode {
             Self::WrongMode => "wrong_mode",
             Self::UnknownJob => "unknown_job",
             Self::UnknownImage => "unknown_image",
+            Self::NotFound => "not_found",
+            Self::Conflict => "conflict",
+            Self::Changed => "changed",
             Self::InputImage => "input_image",
             Self::NotConfigured => "not_configured",
             Self::NoServer => "no_server",
@@ -118,6 +128,9 @@ impl ErrorCode {
                 | Self::WrongMode
                 | Self::UnknownJob
                 | Self::UnknownImage
+                | Self::NotFound
+                | Self::Conflict
+                | Self::Changed
                 | Self::InputImage
                 | Self::IdempotencyMismatch
         )
@@ -131,7 +144,7 @@ impl fmt::Display for ErrorCode {
 }
 
 /// One refusal or failure, in words for the caller.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error, ToSchema)]
 #[error("{message}")]
 pub struct UserError {
     /// Stable reason.

@@ -4,6 +4,10 @@
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{RefOr, Schema, schema::ObjectBuilder, schema::Type},
+};
 use uuid::Uuid;
 
 /// A string that is not an id of the expected kind.
@@ -93,7 +97,20 @@ macro_rules! id {
                 id.to_string()
             }
         }
+
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                printed($prefix)
+            }
+        }
+
+        impl ToSchema for $name {}
     };
+}
+
+/// The schema of a printed id.
+fn printed(prefix: &str) -> RefOr<Schema> {
+    ObjectBuilder::new().schema_type(Type::String).pattern(Some(format!("^{prefix}_[0-9a-f]{{32}}$"))).into()
 }
 
 id!(

@@ -1,6 +1,7 @@
 //! The recipe: everything needed to make the same picture again.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{
     catalogue::Mode,
@@ -10,7 +11,7 @@ use crate::{
 
 /// The plan of a job as resolved: what runs, with which values. Stored with the job and beside each
 /// picture; never holds a secret or a server path.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Recipe {
     /// Which tool's work it is.
     pub mode: Mode,

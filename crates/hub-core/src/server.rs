@@ -5,6 +5,7 @@ use std::{fmt, str::FromStr};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use url::Url;
+use utoipa::ToSchema;
 
 use crate::ids::{LlmServerId, ServerId};
 
@@ -264,7 +265,7 @@ impl Server {
     }
 }
 
-/// What it takes to add a server; the rest has defaults.
+/// A server that is to be added; its fields mean what those of [`Server`] mean.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewServer {
     /// Unique name.
@@ -273,16 +274,68 @@ pub struct NewServer {
     pub base_url: BaseUrl,
     /// Proof of identity.
     pub auth: ServerAuth,
+    /// `Origin` header.
+    pub origin: Option<String>,
+    /// Certificates to trust.
+    pub ca: Option<CaSource>,
+    /// Share of work.
+    pub weight: f64,
+    /// Group.
+    pub group: Option<String>,
     /// Prompts at once.
     pub max_in_flight: u32,
+    /// Longest run, in seconds.
+    pub run_limit_s: u32,
+    /// Longest silence, in seconds.
+    pub stall_limit_s: u32,
+    /// On.
+    pub enabled: bool,
+    /// Gets no new work.
+    pub draining: bool,
 }
 
 impl NewServer {
-    /// A server without auth and with the default limits.
+    /// An enabled server without auth and with the default limits.
     pub fn named(name: impl Into<String>, base_url: BaseUrl) -> Self {
-        Self { name: name.into(), base_url, auth: ServerAuth::None, max_in_flight: DEFAULT_MAX_IN_FLIGHT }
+        Self {
+            name: name.into(),
+            base_url,
+            auth: ServerAuth::None,
+            origin: None,
+            ca: None,
+            weight: DEFAULT_WEIGHT,
+            group: None,
+            max_in_flight: DEFAULT_MAX_IN_FLIGHT,
+            run_limit_s: DEFAULT_RUN_LIMIT_S,
+            stall_limit_s: DEFAULT_STALL_LIMIT_S,
+            enabled: true,
+            draining: false,
+        }
+    }
+
+    /// The server that it becomes.
+    pub fn into_server(self, id: ServerId, created_at: DateTime<Utc>) -> Server {
+        Server {
+            id,
+            name: self.name,
+            base_url: self.base_url,
+            auth: self.auth,
+            origin: self.origin,
+            ca: self.ca,
+            weight: self.weight,
+            group: self.group,
+            max_in_flight: self.max_in_flight,
+            run_limit_s: self.run_limit_s,
+            stall_limit_s: self.stall_limit_s,
+            enabled: self.enabled,
+            draining: self.draining,
+            created_at,
+        }
     }
 }
+
+/// Default of [`Server::weight`].
+pub const DEFAULT_WEIGHT: f64 = 1.0;
 
 /// Default of [`Server::max_in_flight`].
 pub const DEFAULT_MAX_IN_FLIGHT: u32 = 2;
@@ -292,7 +345,7 @@ pub const DEFAULT_RUN_LIMIT_S: u32 = 1800;
 pub const DEFAULT_STALL_LIMIT_S: u32 = 600;
 
 /// What a server session is at. The engine owns the transitions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ServerState {
     /// Not heard of yet.
@@ -348,7 +401,7 @@ pub enum LlmDialect {
 }
 
 /// What the hub asks an LLM server for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LlmRole {
     /// Rewrites prompts.

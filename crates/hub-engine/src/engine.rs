@@ -3,6 +3,7 @@
 
 mod admin;
 mod checks;
+mod edits;
 mod files;
 mod servers;
 

@@ -64,7 +64,8 @@ pub(crate) fn detect(graph: &Graph) -> Slots {
     slots::detect(graph)
 }
 
-fn imported(workflow: Workflow, slots: &Slots) -> ImportedWorkflow {
+/// A workflow with its slots and problems in words.
+pub(crate) fn imported(workflow: Workflow, slots: &Slots) -> ImportedWorkflow {
     let problems = slots
         .problems
         .iter()

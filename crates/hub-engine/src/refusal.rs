@@ -8,11 +8,11 @@ use hub_store::{StoreError, StoreErrorKind};
 pub(crate) fn storage(error: StoreError) -> UserError {
     match &error {
         StoreError::NameTaken { name } => {
-            return UserError::argument("name", format!("The name `{name}` is taken."))
+            return conflict("name", format!("The name `{name}` is taken."))
                 .with_hint("Choose another name, or change the one that has it.");
         }
         StoreError::UrlTaken { url } => {
-            return UserError::argument("base_url", format!("The address {url} is registered already."));
+            return conflict("base_url", format!("The address {url} is registered already."));
         }
         StoreError::IdempotencyMismatch { job } => {
             let message = format!("The idempotency key belongs to {job}, which was asked with other arguments.");
@@ -20,7 +20,7 @@ pub(crate) fn storage(error: StoreError) -> UserError {
                 .with_hint("Use a new key for a new request.");
         }
         StoreError::Gone { what } => {
-            return UserError::new(ErrorCode::BadArgument, format!("{what} does not exist (any more)."));
+            return UserError::new(ErrorCode::NotFound, format!("{what} does not exist (any more)."));
         }
         _ => {}
     }
@@ -45,6 +45,13 @@ pub(crate) fn disk_full() -> UserError {
     UserError::new(ErrorCode::Storage, "The hub's disk is full.")
         .with_hint("Whoever runs the hub must make space.")
         .with_retry_after_s(60)
+}
+
+/// The error for a value that another has already.
+pub(crate) fn conflict(argument: &str, message: impl Into<String>) -> UserError {
+    let mut error = UserError::new(ErrorCode::Conflict, message);
+    error.argument = Some(argument.to_owned());
+    error
 }
 
 /// The error for an input picture that is not accepted.

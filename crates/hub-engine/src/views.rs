@@ -182,7 +182,7 @@ pub struct ImportedWorkflow {
 }
 
 /// How a saved workflow became a graph.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub struct Conversion {
     /// Name of the server whose node list was used.
     pub server: String,

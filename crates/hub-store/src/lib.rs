@@ -24,6 +24,7 @@ mod server_overrides;
 mod servers;
 mod settings;
 mod styles;
+mod swap;
 mod transitions;
 mod workflows;
 
@@ -33,4 +34,6 @@ pub use cursor::{InvalidCursor, PageCursor};
 pub use error::{StoreError, StoreErrorKind};
 pub use jobs::{AskedCall, Inserted, JobFilter, JobPage, NewJob};
 pub use pool::Store;
+pub use swap::Swapped;
 pub use transitions::Succeeded;
+pub use workflows::WorkflowDeletion;

@@ -7,7 +7,7 @@ use hub_core::{
 };
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, SqlErr,
+    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QuerySelect, SqlErr,
     sea_query::{Expr, OnConflict, Query},
 };
 
@@ -16,6 +16,7 @@ use crate::{
     entity::{llm_assignment, llm_server},
     error::{Result, StoreError},
     pool::Store,
+    swap::{Swapped, swapped},
 };
 
 impl Store {
@@ -53,13 +54,18 @@ impl Store {
     /// # Errors
     /// [`StoreError::NameTaken`].
     pub async fn llm_server_update(&self, server: &LlmServer) -> Result<bool> {
-        let updated = llm_server::Entity::update_many()
-            .set(row_of(server)?)
-            .filter(llm_server::Column::Id.eq(server.id.as_uuid()))
-            .exec(self.writer())
-            .await
-            .map_err(|error| StoreError::from(error).naming(&server.name))?;
-        Ok(updated.rows_affected > 0)
+        update(self.writer(), server).await
+    }
+
+    /// Stores `after` in place of `before`, unless the row is not (any more) as `before` says.
+    ///
+    /// # Errors
+    /// [`StoreError::NameTaken`].
+    pub async fn llm_server_swap(&self, before: &LlmServer, after: &LlmServer) -> Result<Swapped> {
+        let tx = self.begin().await?;
+        let row = llm_server::Entity::find_by_id(before.id.as_uuid()).lock_exclusive().one(&tx).await?;
+        let found = row.map(LlmServer::try_from).transpose()?;
+        swapped(tx, found.as_ref(), before, async |tx| update(tx, after).await.map(drop)).await
     }
 
     /// Deletes an LLM server; roles that it played are then played by none. Answers whether it
@@ -123,6 +129,17 @@ impl Store {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// Writes a row as it is now; answers whether it exists.
+pub(crate) async fn update(db: &impl ConnectionTrait, server: &LlmServer) -> Result<bool> {
+    let updated = llm_server::Entity::update_many()
+        .set(row_of(server)?)
+        .filter(llm_server::Column::Id.eq(server.id.as_uuid()))
+        .exec(db)
+        .await
+        .map_err(|error| StoreError::from(error).naming(&server.name))?;
+    Ok(updated.rows_affected > 0)
 }
 
 /// The columns that can change.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use hub_core::{
     ids::ServerId,
-    server::{DEFAULT_RUN_LIMIT_S, DEFAULT_STALL_LIMIT_S, NewServer, Server},
+    server::{NewServer, Server},
 };
 use sea_orm::{
     ActiveModelTrait,
@@ -19,35 +19,17 @@ use crate::{
     entity::server,
     error::{Result, StoreError},
     pool::Store,
+    swap::{Swapped, swapped},
 };
 
 impl Store {
-    /// Adds a server with default limits, enabled.
+    /// Adds a server.
     ///
     /// # Errors
     /// [`StoreError::NameTaken`], [`StoreError::UrlTaken`]: by a server that is not deleted.
     pub async fn server_insert(&self, new: &NewServer) -> Result<Server> {
-        let server = Server {
-            id: ServerId::new(),
-            name: new.name.clone(),
-            base_url: new.base_url.clone(),
-            auth: new.auth.clone(),
-            origin: None,
-            ca: None,
-            weight: 1.0,
-            group: None,
-            max_in_flight: new.max_in_flight,
-            run_limit_s: DEFAULT_RUN_LIMIT_S,
-            stall_limit_s: DEFAULT_STALL_LIMIT_S,
-            enabled: true,
-            draining: false,
-            created_at: cut(self.clock().now()),
-        };
-        let row = server::Model::of(&server)?.into_active_model().reset_all();
-        server::Entity::insert(row)
-            .exec_without_returning(self.writer())
-            .await
-            .map_err(|error| taken(error.into(), &server))?;
+        let server = new.clone().into_server(ServerId::new(), cut(self.clock().now()));
+        insert(self.writer(), &server).await?;
         Ok(server)
     }
 
@@ -56,18 +38,22 @@ impl Store {
     /// # Errors
     /// [`StoreError::NameTaken`], [`StoreError::UrlTaken`].
     pub async fn server_update(&self, server: &Server) -> Result<bool> {
-        let mut row = server::Model::of(server)?.into_active_model().reset_all();
-        row.id = NotSet;
-        row.created_at = NotSet;
-        row.deleted_at = NotSet;
-        let updated = server::Entity::update_many()
-            .set(row)
-            .filter(server::Column::Id.eq(server.id.as_uuid()))
+        update(self.writer(), server).await
+    }
+
+    /// Stores `after` in place of `before`, unless the row is not (any more) as `before` says.
+    ///
+    /// # Errors
+    /// [`StoreError::NameTaken`], [`StoreError::UrlTaken`].
+    pub async fn server_swap(&self, before: &Server, after: &Server) -> Result<Swapped> {
+        let tx = self.begin().await?;
+        let row = server::Entity::find_by_id(before.id.as_uuid())
             .filter(server::Column::DeletedAt.is_null())
-            .exec(self.writer())
-            .await
-            .map_err(|error| taken(error.into(), server))?;
-        Ok(updated.rows_affected > 0)
+            .lock_exclusive()
+            .one(&tx)
+            .await?;
+        let found = row.map(Server::try_from).transpose()?;
+        swapped(tx, found.as_ref(), before, async |tx| update(tx, after).await.map(drop)).await
     }
 
     /// Deletes a server. Its name stays known to [`Store::server_names`], so that history can tell
@@ -141,6 +127,29 @@ impl Store {
             .await?;
         Ok(rows.into_iter().map(|(id, name)| (ServerId::from_uuid(id), name)).collect())
     }
+}
+
+/// Writes a new row.
+pub(crate) async fn insert(db: &impl ConnectionTrait, server: &Server) -> Result<()> {
+    let row = server::Model::of(server)?.into_active_model().reset_all();
+    let inserted = server::Entity::insert(row).exec_without_returning(db).await;
+    inserted.map(drop).map_err(|error| taken(error.into(), server))
+}
+
+/// Writes a row as it is now; answers whether it exists.
+pub(crate) async fn update(db: &impl ConnectionTrait, server: &Server) -> Result<bool> {
+    let mut row = server::Model::of(server)?.into_active_model().reset_all();
+    row.id = NotSet;
+    row.created_at = NotSet;
+    row.deleted_at = NotSet;
+    let updated = server::Entity::update_many()
+        .set(row)
+        .filter(server::Column::Id.eq(server.id.as_uuid()))
+        .filter(server::Column::DeletedAt.is_null())
+        .exec(db)
+        .await
+        .map_err(|error| taken(error.into(), server))?;
+    Ok(updated.rows_affected > 0)
 }
 
 fn taken(error: StoreError, server: &Server) -> StoreError {

@@ -1,12 +1,15 @@
 //! Styles.
 
 use hub_core::{catalogue::Style, ids::StyleId};
-use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel, Iterable, sea_query::OnConflict};
+use sea_orm::{
+    ActiveModelTrait, ConnectionTrait, EntityTrait, IntoActiveModel, Iterable, QuerySelect, sea_query::OnConflict,
+};
 
 use crate::{
     entity::style,
     error::{Result, StoreError},
     pool::Store,
+    swap::{Swapped, swapped},
 };
 
 impl Store {
@@ -15,16 +18,18 @@ impl Store {
     /// # Errors
     /// [`StoreError::NameTaken`].
     pub async fn style_save(&self, style: &Style) -> Result<()> {
-        let row = style::Model::of(style)?.into_active_model().reset_all();
-        let replace = OnConflict::column(style::Column::Id)
-            .update_columns(style::Column::iter().filter(|column| !matches!(column, style::Column::Id)))
-            .to_owned();
-        style::Entity::insert(row)
-            .on_conflict(replace)
-            .exec_without_returning(self.writer())
-            .await
-            .map_err(|error| StoreError::from(error).naming(&style.name))?;
-        Ok(())
+        save(self.writer(), style).await
+    }
+
+    /// Stores `after` in place of `before`, unless the row is not (any more) as `before` says.
+    ///
+    /// # Errors
+    /// [`StoreError::NameTaken`].
+    pub async fn style_swap(&self, before: &Style, after: &Style) -> Result<Swapped> {
+        let tx = self.begin().await?;
+        let row = style::Entity::find_by_id(before.id.as_uuid()).lock_exclusive().one(&tx).await?;
+        let found = row.map(Style::try_from).transpose()?;
+        swapped(tx, found.as_ref(), before, async |tx| save(tx, after).await).await
     }
 
     /// Deletes a style. Answers whether it existed.
@@ -45,4 +50,14 @@ impl Store {
         styles.sort_by(|a, b| (&a.category, &a.name).cmp(&(&b.category, &b.name)));
         Ok(styles)
     }
+}
+
+/// Writes a row, new or known by its id.
+pub(crate) async fn save(db: &impl ConnectionTrait, style: &Style) -> Result<()> {
+    let row = style::Model::of(style)?.into_active_model().reset_all();
+    let replace = OnConflict::column(style::Column::Id)
+        .update_columns(style::Column::iter().filter(|column| !matches!(column, style::Column::Id)))
+        .to_owned();
+    let saved = style::Entity::insert(row).on_conflict(replace).exec_without_returning(db).await;
+    saved.map(drop).map_err(|error| StoreError::from(error).naming(&style.name))
 }

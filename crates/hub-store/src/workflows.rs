@@ -1,17 +1,35 @@
 //! Workflows. A version never changes; a change is the next version of the name.
 
-use hub_core::{catalogue::Workflow, ids::WorkflowId};
+use hub_core::{catalogue::Workflow, ids::WorkflowId, job::JobStateKind};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, DatabaseTransaction, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect,
-    QueryTrait, sea_query::Expr,
+    ActiveValue::Set, ColumnTrait, DatabaseTransaction, EntityTrait, ExprTrait, PaginatorTrait, QueryFilter,
+    QueryOrder, QuerySelect, QueryTrait, sea_query::Expr,
 };
 use serde_json::Value;
 
-use crate::{decode::json, entity::workflow, error::Result, pool::Store};
+use crate::{
+    decode::json,
+    entity::{job, render_type, workflow},
+    error::Result,
+    pool::Store,
+};
 
 /// Tries to take the next version number before giving up; each failure means that somebody else
 /// took one.
 const NUMBER_TRIES: u32 = 8;
+
+/// What the deletion of a workflow came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WorkflowDeletion {
+    /// It is gone.
+    Done,
+    /// There is none of that name.
+    Unknown,
+    /// Nothing was deleted: these render types run it.
+    UsedByRenderTypes(Vec<String>),
+    /// Nothing was deleted: so many unfinished jobs run it.
+    UsedByJobs(u64),
+}
 
 impl Store {
     /// Adds the next version of the name: 1 for a new name.
@@ -93,6 +111,58 @@ impl Store {
             .await?
             .map(Workflow::try_from)
             .transpose()
+    }
+
+    /// All versions of that name, newest first; none when there is no such name.
+    ///
+    /// # Errors
+    /// When the database fails or a row does not decode.
+    pub async fn workflow_versions(&self, name: &str) -> Result<Vec<Workflow>> {
+        workflow::Entity::find()
+            .filter(workflow::Column::Name.eq(name))
+            .order_by_desc(workflow::Column::Version)
+            .all(self.reader())
+            .await?
+            .into_iter()
+            .map(Workflow::try_from)
+            .collect()
+    }
+
+    /// Deletes all versions of that name, unless something needs one. Jobs that have ended keep the
+    /// name in their recipes.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn workflow_delete(&self, name: &str) -> Result<WorkflowDeletion> {
+        let tx = self.begin().await?;
+        let users: Vec<String> = render_type::Entity::find()
+            .select_only()
+            .column(render_type::Column::Name)
+            .filter(render_type::Column::Workflow.eq(name))
+            .order_by_asc(render_type::Column::Name)
+            .into_tuple()
+            .all(&tx)
+            .await?;
+        if !users.is_empty() {
+            return Ok(WorkflowDeletion::UsedByRenderTypes(users));
+        }
+        let versions = workflow::Entity::find()
+            .select_only()
+            .column(workflow::Column::Id)
+            .filter(workflow::Column::Name.eq(name))
+            .into_query();
+        let open = JobStateKind::ALL.into_iter().filter(|state| !state.is_terminal()).map(JobStateKind::as_str);
+        let waiting = job::Entity::find()
+            .filter(job::Column::State.is_in(open))
+            .filter(job::Column::WorkflowId.in_subquery(versions))
+            .count(&tx)
+            .await?;
+        if waiting > 0 {
+            return Ok(WorkflowDeletion::UsedByJobs(waiting));
+        }
+        let deleted = workflow::Entity::delete_many().filter(workflow::Column::Name.eq(name)).exec(&tx).await?;
+        tx.commit().await?;
+        Ok(if deleted.rows_affected > 0 { WorkflowDeletion::Done } else { WorkflowDeletion::Unknown })
     }
 
     /// The newest version of each name, by name.

@@ -1,45 +1,60 @@
 //! The JSON API, `/api/v1`: for scripts and for whoever prefers it to the pages.
 //!
 //! One file per noun. Bodies are parsed into types that refuse unknown fields by name; answers never
-//! hold a secret; every fault is a problem document.
+//! hold a secret; every fault is a problem document. Routes and document are made from the same
+//! handlers, so neither can lack what the other has.
 
+mod answers;
 mod body;
 mod catalogue;
+mod document;
+mod etag;
 mod images;
 mod jobs;
+mod llm_roles;
 mod llm_servers;
 mod render_types;
 mod servers;
 mod styles;
 mod workflows;
 
-use axum::routing::{get, post, put};
+use utoipa_axum::{router::OpenApiRouter, routes};
 
+pub(crate) use etag::Versions;
 pub(crate) use jobs::{parse_cursor, parse_id};
 pub(crate) use servers::{parse_auth, parse_base_url, parse_name};
 
-use crate::router::Routes;
+use crate::router::App;
 
-/// Routes of the API.
-pub(crate) fn routes() -> Routes {
-    vec![
-        ("/api/v1/jobs", get(jobs::list).post(jobs::submit)),
-        ("/api/v1/jobs/{id}", get(jobs::show).delete(jobs::cancel)),
-        ("/api/v1/jobs/{id}/events", get(jobs::events)),
-        ("/api/v1/images", post(images::upload)),
-        ("/api/v1/images/{id}", get(images::show)),
-        ("/api/v1/catalogue", get(catalogue::show)),
-        ("/api/v1/servers", get(servers::list).post(servers::add)),
-        ("/api/v1/servers/{id}", get(servers::show).delete(servers::remove)),
-        ("/api/v1/workflows", get(workflows::list).post(workflows::import)),
-        ("/api/v1/workflows/{id}", get(workflows::show)),
-        ("/api/v1/render-types", get(render_types::list).post(render_types::add)),
-        ("/api/v1/render-types/{id}", get(render_types::show).put(render_types::replace).delete(render_types::remove)),
-        ("/api/v1/styles", get(styles::list).post(styles::add)),
-        ("/api/v1/styles/{id}", get(styles::show).put(styles::replace).delete(styles::remove)),
-        ("/api/v1/llm-servers", get(llm_servers::list).post(llm_servers::add)),
-        ("/api/v1/llm-servers/{id}", get(llm_servers::show).delete(llm_servers::remove)),
-        ("/api/v1/llm-roles", get(llm_servers::roles)),
-        ("/api/v1/llm-roles/{role}", put(llm_servers::assign).delete(llm_servers::unassign)),
-    ]
+/// Routes of the API, and the document that describes them.
+pub(crate) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(document::frame())
+        .routes(routes!(jobs::list, jobs::submit))
+        .routes(routes!(jobs::show, jobs::cancel))
+        .routes(routes!(jobs::events))
+        .routes(routes!(images::upload))
+        .routes(routes!(images::show))
+        .routes(routes!(catalogue::show))
+        .routes(routes!(servers::list, servers::add))
+        .routes(routes!(servers::show, servers::replace, servers::change, servers::remove))
+        .routes(routes!(workflows::list, workflows::import))
+        .routes(routes!(workflows::show, workflows::remove))
+        .routes(routes!(workflows::versions))
+        .routes(routes!(workflows::show_version))
+        .routes(routes!(workflows::restore))
+        .routes(routes!(render_types::list, render_types::add))
+        .routes(routes!(render_types::show, render_types::replace, render_types::change, render_types::remove))
+        .routes(routes!(styles::list, styles::add))
+        .routes(routes!(styles::show, styles::replace, styles::change, styles::remove))
+        .routes(routes!(llm_servers::list, llm_servers::add))
+        .routes(routes!(llm_servers::show, llm_servers::replace, llm_servers::change, llm_servers::remove))
+        .routes(routes!(llm_servers::models))
+        .routes(routes!(llm_roles::list))
+        .routes(routes!(llm_roles::show, llm_roles::assign, llm_roles::unassign))
+        .routes(routes!(document::show))
+}
+
+/// The document alone.
+pub(crate) fn document() -> utoipa::openapi::OpenApi {
+    document::finished(routes().into_openapi())
 }

@@ -11,7 +11,7 @@ use axum::{
 };
 use hub_core::{
     error::{ErrorCode, UserError},
-    limits,
+    limits, suggest,
 };
 use hub_store::{StoreError, StoreErrorKind};
 
@@ -55,8 +55,17 @@ impl WebError {
 
     /// The thing named in the path does not exist.
     pub(crate) fn missing(what: &str, given: &str) -> Self {
+        Self::missing_among(what, given, std::iter::empty())
+    }
+
+    /// The thing named in the path does not exist; the nearest of `known` may be meant.
+    pub(crate) fn missing_among<'a>(what: &str, given: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
         let shown: String = given.chars().filter(|c| !c.is_control()).take(80).collect();
-        Self::request(StatusCode::NOT_FOUND, format!("There is no {what} `{shown}`."))
+        Self::Request {
+            status: StatusCode::NOT_FOUND,
+            hint: suggest::nearest(&shown, known).map(|near| format!("Did you mean `{near}`?")),
+            detail: format!("There is no {what} `{shown}`."),
+        }
     }
 
     /// A defect of the hub: the log gets `context`, the caller a plain sentence.

@@ -1,6 +1,6 @@
 //! The route list of this edge and the layers around it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::{
     Router,
@@ -10,6 +10,7 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::{MethodRouter, get},
 };
+use bytes::Bytes;
 use hub_core::limits;
 use hub_engine::Engine;
 use tokio::sync::Semaphore;
@@ -60,6 +61,10 @@ pub(crate) struct Parts {
     pub(crate) renderer: Renderer,
     /// One permit per open event stream.
     pub(crate) streams: Arc<Semaphore>,
+    /// Versions of what can be edited.
+    pub(crate) versions: api::Versions,
+    /// The API's document as JSON, made when first asked for.
+    pub(crate) openapi: OnceLock<Bytes>,
 }
 
 impl std::ops::Deref for App {
@@ -85,6 +90,8 @@ pub fn router(state: WebState) -> Router {
         engine: state.engine,
         config: state.config,
         streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+        versions: api::Versions::default(),
+        openapi: OnceLock::new(),
     }));
     // Event streams must leave at once, and pictures are compressed already.
     let compressible = SizeAbove::new(COMPRESS_MIN_BYTES)
@@ -94,7 +101,7 @@ pub fn router(state: WebState) -> Router {
         .and(NotForContentType::const_new("audio/"));
     Router::new()
         .merge(page_router(&app))
-        .merge(collect(api::routes()).layer(DefaultBodyLimit::max(limits::BODY_MAX_BYTES)))
+        .merge(Router::from(api::routes()).layer(DefaultBodyLimit::max(limits::BODY_MAX_BYTES)))
         .merge(collect(outputs::routes()))
         .merge(collect(assets::routes()))
         .route("/healthz", get(health::alive))
@@ -109,9 +116,11 @@ pub fn router(state: WebState) -> Router {
 }
 
 /// Every path of this edge, with `{parameters}`: for tests that walk them all.
-pub fn route_paths() -> Vec<&'static str> {
-    let tables = [pages::routes(), api::routes(), outputs::routes(), assets::routes()];
-    tables.into_iter().flatten().map(|(path, _)| path).chain(["/healthz", "/readyz"]).collect()
+pub fn route_paths() -> Vec<String> {
+    let tables = [pages::routes(), outputs::routes(), assets::routes()];
+    let plain = tables.into_iter().flatten().map(|(path, _)| path.to_owned());
+    let described = api::document().paths.paths.into_keys();
+    plain.chain(described).chain(["/healthz", "/readyz"].map(str::to_owned)).collect()
 }
 
 /// Routes as data, so that tests can walk them.

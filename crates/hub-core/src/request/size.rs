@@ -3,9 +3,13 @@
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{RefOr, Schema, schema::ObjectBuilder, schema::Type},
+};
 
 /// A picture's size in pixels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 pub struct ImageSize {
     /// Width in pixels.
     pub width_px: u32,
@@ -102,6 +106,14 @@ impl TryFrom<String> for AspectRatio {
         text.parse()
     }
 }
+
+impl PartialSchema for AspectRatio {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new().schema_type(Type::String).enum_values(Some(Self::ALL.map(Self::as_str))).into()
+    }
+}
+
+impl ToSchema for AspectRatio {}
 
 impl From<AspectRatio> for &'static str {
     fn from(ratio: AspectRatio) -> Self {

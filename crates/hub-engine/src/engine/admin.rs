@@ -3,12 +3,13 @@
 
 use comfyui::workflow::Found;
 use hub_core::{
-    catalogue::{RenderType, Style},
+    catalogue::{RenderType, Style, Workflow},
     error::{ErrorCode, UserError},
     ids::{LlmServerId, RenderTypeId, ServerId, StyleId},
     server::{BaseUrl, LlmAssignment, LlmDialect, LlmRole, LlmServer, NewServer, SecretSource, Server},
     suggest,
 };
+use hub_store::WorkflowDeletion;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -29,33 +30,40 @@ impl Engine {
     /// Adds a server and opens a session with it.
     ///
     /// # Errors
-    /// `bad_argument` when the name or address is taken; `storage`.
+    /// `bad_argument`; `conflict` naming the server that has the name or address; `storage`.
     pub async fn server_add(&self, mut new: NewServer) -> Result<Server, UserError> {
         new.name = checks::name(&new.name)?;
-        checks::in_flight(new.max_in_flight)?;
-        let server = self.store().server_insert(&new).await.map_err(storage)?;
-        self.servers_changed().await?;
-        Ok(server)
+        checks::new_server(&new)?;
+        match self.store().server_insert(&new).await {
+            Ok(server) => {
+                self.servers_changed().await?;
+                Ok(server)
+            }
+            Err(error) => Err(self.server_refused(error).await),
+        }
     }
 
     /// Changes a server; its session follows.
     ///
     /// # Errors
-    /// `bad_argument` when it does not exist, or its name or address is taken; `storage`.
+    /// `not_found`; `bad_argument`; `conflict` naming the server that has the name or address; `storage`.
     pub async fn server_update(&self, mut server: Server) -> Result<Server, UserError> {
         server.name = checks::name(&server.name)?;
         checks::server(&server)?;
-        if !self.store().server_update(&server).await.map_err(storage)? {
-            return Err(gone("server", &server.name));
+        match self.store().server_update(&server).await {
+            Ok(true) => {
+                self.servers_changed().await?;
+                Ok(server)
+            }
+            Ok(false) => Err(gone("server", &server.name)),
+            Err(error) => Err(self.server_refused(error).await),
         }
-        self.servers_changed().await?;
-        Ok(server)
     }
 
     /// Deletes a server. Jobs that it ran keep its name.
     ///
     /// # Errors
-    /// `bad_argument` when it does not exist; `storage`.
+    /// `not_found`; `storage`.
     pub async fn server_delete(&self, id: ServerId) -> Result<(), UserError> {
         if !self.store().server_delete(id).await.map_err(storage)? {
             return Err(gone("server", &id.to_string()));
@@ -63,7 +71,7 @@ impl Engine {
         self.servers_changed().await
     }
 
-    async fn servers_changed(&self) -> Result<(), UserError> {
+    pub(super) async fn servers_changed(&self) -> Result<(), UserError> {
         // The catalogue first: it counts the servers that a plan needs.
         self.reload().await?;
         self.inner.background.servers_changed().await
@@ -74,7 +82,7 @@ impl Engine {
     /// Adds an LLM server. It is used once a role is assigned to it.
     ///
     /// # Errors
-    /// `bad_argument` when the name is taken; `storage`.
+    /// `bad_argument`; `conflict` when the name is taken; `storage`.
     pub async fn llm_server_add(
         &self,
         name: &str,
@@ -89,7 +97,7 @@ impl Engine {
     /// Changes an LLM server.
     ///
     /// # Errors
-    /// `bad_argument` when it does not exist or its name is taken; `storage`.
+    /// `not_found`; `conflict` when the name is taken; `storage`.
     pub async fn llm_server_update(&self, mut server: LlmServer) -> Result<LlmServer, UserError> {
         server.name = checks::name(&server.name)?;
         if !self.store().llm_server_update(&server).await.map_err(storage)? {
@@ -103,7 +111,7 @@ impl Engine {
     /// Deletes it and detaches it from its roles; templates and settings stay.
     ///
     /// # Errors
-    /// `bad_argument` when it does not exist; `storage`.
+    /// `not_found`; `storage`.
     pub async fn llm_server_delete(&self, id: LlmServerId) -> Result<(), UserError> {
         if !self.store().llm_server_delete(id).await.map_err(storage)? {
             return Err(gone("LLM server", &id.to_string()));
@@ -115,7 +123,7 @@ impl Engine {
     /// Assigns a role to a server and model; `None` switches the role off.
     ///
     /// # Errors
-    /// `bad_argument` when the server does not exist; `storage`.
+    /// `not_found` when the server does not exist; `storage`.
     pub async fn llm_assign(&self, role: LlmRole, to: Option<LlmAssignment>) -> Result<(), UserError> {
         self.store().llm_assign(role, to.as_ref()).await.map_err(storage)?;
         self.ctx().llm.forget();
@@ -125,7 +133,7 @@ impl Engine {
     /// Names of the models that an LLM server lists.
     ///
     /// # Errors
-    /// `bad_argument` when the server does not exist; `llm_unavailable` saying why it does not answer.
+    /// `not_found` when the server does not exist; `llm_unavailable` saying why it does not answer.
     pub async fn llm_models(&self, id: LlmServerId) -> Result<Vec<String>, UserError> {
         let rows = self.store().llm_server_list().await.map_err(storage)?;
         let row = rows.into_iter().find(|row| row.id == id).ok_or_else(|| gone("LLM server", &id.to_string()))?;
@@ -219,6 +227,45 @@ impl Engine {
         Ok(imported)
     }
 
+    /// A stored workflow with its slots and problems in words.
+    pub fn workflow_view(&self, workflow: Workflow) -> ImportedWorkflow {
+        let Runnable { workflow, slots, .. } = Runnable::new(workflow);
+        import::imported(workflow, &slots)
+    }
+
+    /// Makes an older version the newest again: as a new version with the same graph and slots.
+    ///
+    /// # Errors
+    /// `not_found`; `storage`.
+    pub async fn workflow_restore(&self, name: &str, version: u32) -> Result<ImportedWorkflow, UserError> {
+        let older = self.store().workflow_version(name, version).await.map_err(storage)?;
+        let older = older.ok_or_else(|| gone("workflow", &format!("{name}` version `{version}")))?;
+        let inserted = self.store().workflow_insert(name, &older.graph, &older.slots, &older.description).await;
+        let workflow = inserted.map_err(storage)?;
+        self.reload().await?;
+        Ok(self.workflow_view(workflow))
+    }
+
+    /// Deletes a workflow with all its versions.
+    ///
+    /// # Errors
+    /// `not_found`; `conflict` naming the render types that run it, or how many unfinished jobs do;
+    /// `storage`.
+    pub async fn workflow_delete(&self, name: &str) -> Result<(), UserError> {
+        match self.store().workflow_delete(name).await.map_err(storage)? {
+            WorkflowDeletion::Done => self.reload().await,
+            WorkflowDeletion::Unknown => Err(gone("workflow", name)),
+            WorkflowDeletion::UsedByRenderTypes(users) => {
+                let message = format!("The workflow `{name}` is run by the render types {}.", users.join(", "));
+                Err(UserError::new(ErrorCode::Conflict, message).with_hint("Delete or change those first."))
+            }
+            WorkflowDeletion::UsedByJobs(jobs) => {
+                let message = format!("The workflow `{name}` is run by {jobs} unfinished jobs.");
+                Err(UserError::new(ErrorCode::Conflict, message).with_hint("Wait for them to end, or cancel them."))
+            }
+        }
+    }
+
     // ---- render types and styles ----
 
     /// Adds or changes a render type; checks that its workflow exists and has the slots its mode needs.
@@ -235,7 +282,7 @@ impl Engine {
         Ok(render_type)
     }
 
-    async fn runnable(&self, render_type: &RenderType) -> Result<Runnable, UserError> {
+    pub(super) async fn runnable(&self, render_type: &RenderType) -> Result<Runnable, UserError> {
         let name = &render_type.workflow;
         let found = match render_type.workflow_version {
             Some(version) => self.store().workflow_version(name, version).await,
@@ -258,7 +305,7 @@ impl Engine {
     /// Deletes a render type.
     ///
     /// # Errors
-    /// `bad_argument` when it does not exist; `storage`.
+    /// `not_found`; `storage`.
     pub async fn render_type_delete(&self, id: RenderTypeId) -> Result<(), UserError> {
         if !self.store().render_type_delete(id).await.map_err(storage)? {
             return Err(gone("render type", &id.to_string()));
@@ -269,7 +316,7 @@ impl Engine {
     /// Adds or changes a style.
     ///
     /// # Errors
-    /// `bad_argument` when the name is taken; `storage`.
+    /// `bad_argument`; `conflict` when the name is taken; `storage`.
     pub async fn style_save(&self, mut style: Style) -> Result<Style, UserError> {
         style.name = checks::name(&style.name)?;
         checks::style(&style)?;
@@ -281,7 +328,7 @@ impl Engine {
     /// Deletes a style.
     ///
     /// # Errors
-    /// `bad_argument` when it does not exist; `storage`.
+    /// `not_found`; `storage`.
     pub async fn style_delete(&self, id: StyleId) -> Result<(), UserError> {
         if !self.store().style_delete(id).await.map_err(storage)? {
             return Err(gone("style", &id.to_string()));
@@ -311,11 +358,11 @@ impl Engine {
         checkup::run(self.ctx(), &self.servers()).await
     }
 
-    async fn reload(&self) -> Result<(), UserError> {
+    pub(super) async fn reload(&self) -> Result<(), UserError> {
         self.ctx().catalogue.reload(self.store()).await
     }
 }
 
 pub(super) fn gone(what: &str, which: &str) -> UserError {
-    UserError::new(ErrorCode::BadArgument, format!("There is no {what} `{which}` (any more)."))
+    UserError::new(ErrorCode::NotFound, format!("There is no {what} `{which}` (any more)."))
 }

@@ -9,6 +9,7 @@ use hub_core::{
     server::{BaseUrl, Server, ServerState},
 };
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// A ComfyUI server with its live state.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,7 +42,7 @@ impl ServerView {
 }
 
 /// What the session with a server learned. Everything is as of the newest answer, and empty before it.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, ToSchema)]
 pub struct ServerLive {
     /// Raised whenever the server's process is found to be another one; starts at 0.
     pub epoch: u64,
@@ -64,7 +65,7 @@ pub struct ServerLive {
 }
 
 /// The process behind an address, and its machine.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, ToSchema)]
 pub struct ServerInfo {
     /// ComfyUI's version.
     pub version: Option<String>,
@@ -85,7 +86,7 @@ pub struct ServerInfo {
 }
 
 /// One GPU (or whatever computes).
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, ToSchema)]
 pub struct DeviceView {
     /// As the server names it.
     pub name: String,
@@ -98,7 +99,7 @@ pub struct DeviceView {
 }
 
 /// Prompts that others put into a server's queue.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, ToSchema)]
 pub struct ForeignQueue {
     /// How many.
     pub count: u32,
@@ -107,7 +108,7 @@ pub struct ForeignQueue {
 }
 
 /// The breaker of a server.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, ToSchema)]
 pub struct BreakerView {
     /// It gets no work.
     pub open: bool,
@@ -118,7 +119,7 @@ pub struct BreakerView {
 }
 
 /// How much is known of a server's nodes and files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum InventoryState {
     /// Nothing: no job is kept away.
@@ -131,7 +132,7 @@ pub enum InventoryState {
 }
 
 /// What is known of a server's nodes and files.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, ToSchema)]
 pub struct InventoryView {
     /// How much.
     pub state: InventoryState,
@@ -148,7 +149,7 @@ pub struct InventoryView {
 }
 
 /// What a server lacks to run a workflow.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, ToSchema)]
 pub struct Lack {
     /// Node classes, sorted.
     pub nodes: Vec<String>,
@@ -194,7 +195,7 @@ impl std::fmt::Display for Lack {
 }
 
 /// Why jobs of a workflow do, or do not, go to a server, where there is anything to say.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct WorkflowOnServer {
     /// The workflow by name.
     pub workflow: String,
@@ -211,13 +212,14 @@ pub struct WorkflowOnServer {
 }
 
 /// Answer of a test of one server.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct ServerTest {
     /// The server; `None` for settings that are not stored.
     pub server: Option<ServerId>,
     /// Its name; empty for settings that are not stored.
     pub name: String,
     /// Its address.
+    #[schema(value_type = String)]
     pub base_url: BaseUrl,
     /// No stage failed.
     pub ok: bool,
@@ -239,7 +241,7 @@ impl ServerTest {
 }
 
 /// One stage of a test.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct TestStage {
     /// Which one.
     pub name: StageName,
@@ -254,7 +256,7 @@ pub struct TestStage {
 }
 
 /// What a test tries, in this order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StageName {
     /// The address leads to something that takes connections.
@@ -272,7 +274,7 @@ pub enum StageName {
 }
 
 /// How a stage went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StageOutcome {
     /// Well.
@@ -286,7 +288,7 @@ pub enum StageOutcome {
 }
 
 /// A render type held against a server.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct RenderTypeOnServer {
     /// The render type by name.
     pub render_type: String,
@@ -299,7 +301,7 @@ pub struct RenderTypeOnServer {
 }
 
 /// Something happened to a server that a person may want to know.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Alert {
     /// Raised with every alert of this process; tells a reader what it has seen.
     pub sequence: u64,
@@ -316,7 +318,7 @@ pub struct Alert {
 }
 
 /// What happened to a server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AlertKind {
     /// It does not answer any more.

@@ -4,13 +4,13 @@ use hub_core::{
     catalogue::{Mode, RenderType, Style},
     ids::{RenderTypeId, StyleId, WorkflowId},
 };
-use hub_store::{StoreError, StoreErrorKind};
+use hub_store::{StoreError, StoreErrorKind, Swapped, WorkflowDeletion};
 use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::{
     bed::{Bed, on_both},
-    samples::{render_type, style},
+    samples::{insert, queued, render_type, style},
 };
 
 on_both!(
@@ -22,6 +22,8 @@ on_both!(
     names_of_render_types_and_styles_are_taken_once,
     a_style_keeps_its_templates_to_the_letter,
     settings_hold_any_value,
+    swaps_of_the_catalogue_expect_the_row_as_it_was_read,
+    a_workflow_is_deleted_when_nothing_runs_it,
 );
 
 async fn workflows_are_versioned_by_name(bed: &Bed) {
@@ -140,4 +142,51 @@ async fn settings_hold_any_value(bed: &Bed) {
     let error = bed.store.setting_set("map", &nameless).await.unwrap_err();
     assert!(matches!(error, StoreError::Unstorable { .. }), "{error}");
     assert_eq!(error.kind(), StoreErrorKind::Other);
+}
+
+async fn swaps_of_the_catalogue_expect_the_row_as_it_was_read(bed: &Bed) {
+    let read = style("ink");
+    bed.store.style_save(&read).await.unwrap();
+    let mine = Style { description: "mine".to_owned(), ..read.clone() };
+    assert_eq!(bed.store.style_swap(&read, &mine).await.unwrap(), Swapped::Done);
+    assert_eq!(bed.store.style_swap(&read, &read).await.unwrap(), Swapped::Changed);
+    assert_eq!(bed.store.style_list().await.unwrap(), std::slice::from_ref(&mine));
+    bed.store.style_save(&style("other")).await.unwrap();
+    let taken = bed.store.style_swap(&mine, &Style { name: "other".to_owned(), ..mine.clone() }).await;
+    assert!(matches!(taken, Err(StoreError::NameTaken { name }) if name == "other"));
+    bed.store.style_delete(read.id).await.unwrap();
+    assert_eq!(bed.store.style_swap(&mine, &read).await.unwrap(), Swapped::Gone);
+
+    let (first, second) = (render_type("first", false), render_type("second", false));
+    for row in [&first, &second] {
+        bed.store.render_type_save(&RenderType { is_default: true, ..row.clone() }).await.unwrap();
+    }
+    let first = bed.store.render_type_list().await.unwrap().into_iter().find(|row| row.id == first.id).unwrap();
+    assert!(!first.is_default, "the second took it");
+    let default = RenderType { is_default: true, ..first.clone() };
+    assert_eq!(bed.store.render_type_swap(&first, &default).await.unwrap(), Swapped::Done);
+    let defaults = bed.store.render_type_list().await.unwrap().into_iter().filter(|row| row.is_default).count();
+    assert_eq!(defaults, 1);
+}
+
+async fn a_workflow_is_deleted_when_nothing_runs_it(bed: &Bed) {
+    assert_eq!(bed.store.workflow_delete("sdxl").await.unwrap(), WorkflowDeletion::Unknown);
+    for _ in 0..2 {
+        bed.store.workflow_insert("sdxl", &json!({}), &json!([]), "").await.unwrap();
+    }
+    let versions = bed.store.workflow_versions("sdxl").await.unwrap();
+    assert_eq!(versions.iter().map(|row| row.version).collect::<Vec<_>>(), [2, 1]);
+    let user = RenderType { workflow: "sdxl".to_owned(), ..render_type("user", false) };
+    bed.store.render_type_save(&user).await.unwrap();
+    let kept = bed.store.workflow_delete("sdxl").await.unwrap();
+    assert_eq!(kept, WorkflowDeletion::UsedByRenderTypes(vec!["user".to_owned()]));
+    bed.store.render_type_delete(user.id).await.unwrap();
+
+    let mut job = queued("a");
+    job.recipe.as_mut().unwrap().workflow_id = versions[1].id;
+    let job = insert(&bed.store, &job).await;
+    assert_eq!(bed.store.workflow_delete("sdxl").await.unwrap(), WorkflowDeletion::UsedByJobs(1));
+    bed.store.job_cancel(job.id).await.unwrap();
+    assert_eq!(bed.store.workflow_delete("sdxl").await.unwrap(), WorkflowDeletion::Done);
+    assert_eq!(bed.store.workflow_latest("sdxl").await.unwrap(), None);
 }

@@ -6,7 +6,7 @@ use hub_core::{
     ids::{LlmServerId, ServerId},
     server::{LlmAssignment, LlmDialect, LlmRole, NewServer, SecretSource, Server, ServerAuth},
 };
-use hub_store::{StoreError, StoreErrorKind};
+use hub_store::{StoreError, StoreErrorKind, Swapped};
 
 use crate::{
     bed::{Bed, on_both},
@@ -22,6 +22,7 @@ on_both!(
     a_role_goes_to_a_server_that_exists,
     a_broken_auth_never_shows_its_secret,
     what_was_said_of_a_server_is_kept_until_it_goes,
+    a_swap_expects_the_row_as_it_was_read,
 );
 
 fn server(name: &str, host: &str) -> NewServer {
@@ -160,4 +161,19 @@ async fn what_was_said_of_a_server_is_kept_until_it_goes(bed: &Bed) {
     assert_eq!(bed.store.server_overrides().await.unwrap().into_keys().collect::<Vec<_>>(), [b]);
     let stranger = bed.store.server_override_set(ServerId::new(), "sdxl", Some(true)).await.unwrap_err();
     assert!(matches!(stranger, StoreError::Gone { .. }), "{stranger}");
+}
+
+async fn a_swap_expects_the_row_as_it_was_read(bed: &Bed) {
+    let read = bed.store.server_insert(&server("gpu", "one")).await.unwrap();
+    let read = bed.store.server_get(read.id).await.unwrap().unwrap();
+    let mine = Server { weight: 2.0, ..read.clone() };
+    let theirs = Server { weight: 3.0, ..read.clone() };
+    assert_eq!(bed.store.server_swap(&read, &mine).await.unwrap(), Swapped::Done);
+    assert_eq!(bed.store.server_swap(&read, &theirs).await.unwrap(), Swapped::Changed);
+    assert_eq!(bed.store.server_get(read.id).await.unwrap().unwrap(), mine);
+    let both = tokio::join!(bed.store.server_swap(&mine, &theirs), bed.store.server_swap(&mine, &read));
+    let done = [both.0.unwrap(), both.1.unwrap()].iter().filter(|swapped| **swapped == Swapped::Done).count();
+    assert_eq!(done, 1, "of two at once one wins");
+    bed.store.server_delete(read.id).await.unwrap();
+    assert_eq!(bed.store.server_swap(&mine, &read).await.unwrap(), Swapped::Gone);
 }

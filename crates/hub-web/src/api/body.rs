@@ -1,12 +1,16 @@
-//! Reads JSON bodies and tells what is wrong with them, by field.
+//! Reads what callers send, as JSON or in the query, and tells what is wrong with it, by field.
 
 use axum::{
     body::Bytes,
-    extract::{FromRequest, Request},
-    http::{HeaderMap, StatusCode, header},
+    extract::{FromRequest, FromRequestParts, Query, Request},
+    http::{HeaderMap, StatusCode, header, request::Parts},
 };
-use hub_core::error::{ErrorCode, UserError};
-use serde::de::DeserializeOwned;
+use hub_core::{
+    error::{ErrorCode, UserError},
+    suggest,
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
 
 use crate::error::WebError;
 
@@ -23,9 +27,30 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
     }
 }
 
+/// Query parameters of the shape `T`; unknown ones are refused as fields are.
+pub(crate) struct Params<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
+    type Rejection = WebError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, WebError> {
+        match Query::try_from_uri(&parts.uri) {
+            Ok(Query(params)) => Ok(Self(params)),
+            Err(rejection) => {
+                let told = rejection.body_text();
+                let told = told.rsplit_once("query string: ").map_or(told.as_str(), |(_, fault)| fault);
+                // `limit: invalid digit found in string`: the parameter stands before the fault.
+                let (path, fault) = told.split_once(": ").unwrap_or(("", told));
+                let (path, fault) = if path.contains(' ') { ("", told) } else { (path, fault) };
+                Err(WebError::User(field_fault(path, fault)))
+            }
+        }
+    }
+}
+
 /// A body without type is taken for JSON: `curl -d` of older scripts names a form instead, which is
 /// refused, since a form on a foreign page could send it.
-fn refuse_other_types(headers: &HeaderMap) -> Result<(), WebError> {
+pub(super) fn refuse_other_types(headers: &HeaderMap) -> Result<(), WebError> {
     let Some(given) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
     let given = given.to_str().unwrap_or("").split(';').next().unwrap_or("").trim().to_ascii_lowercase();
     if given == "application/json" || (given.starts_with("application/") && given.ends_with("+json")) {
@@ -44,9 +69,66 @@ fn refuse_other_types(headers: &HeaderMap) -> Result<(), WebError> {
 /// # Errors
 /// 400 when it is no JSON, 422 naming the field when it is other JSON than wanted.
 pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, WebError> {
-    serde_json::from_slice(bytes).map_err(|error| {
-        if error.is_data() { WebError::User(field_fault(&error.to_string())) } else { malformed(&error) }
-    })
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let parsed = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let path = error.path().to_string();
+        let error = error.into_inner();
+        if error.is_data() { WebError::User(field_fault(&path, &error.to_string())) } else { malformed(&error) }
+    })?;
+    deserializer.end().map_err(|error| malformed(&error))?;
+    Ok(parsed)
+}
+
+/// Lays `patch` over `current` (JSON Merge Patch, RFC 7396: `null` removes, what is not named stays)
+/// and parses the whole. Fields of `read_only` are told but not taken: they may be sent back.
+///
+/// # Errors
+/// 422 naming the field.
+pub(crate) fn patched<T: DeserializeOwned>(
+    current: &impl Serialize,
+    patch: &Map<String, Value>,
+    read_only: &[&str],
+) -> Result<T, UserError> {
+    let mut whole = serde_json::to_value(current).unwrap_or_default();
+    merge(&mut whole, &Value::Object(patch.clone()));
+    let Value::Object(mut fields) = whole else { return Err(field_fault("", "the body must be an object")) };
+    fields.retain(|name, _| !read_only.contains(&name.as_str()));
+    parse_fields(fields)
+}
+
+/// Parses an object whose read-only fields are ignored, so that what was read can be written back.
+///
+/// # Errors
+/// 422 naming the field.
+pub(crate) fn parse_whole<T: DeserializeOwned>(
+    mut fields: Map<String, Value>,
+    read_only: &[&str],
+) -> Result<T, UserError> {
+    fields.retain(|name, _| !read_only.contains(&name.as_str()));
+    parse_fields(fields)
+}
+
+fn parse_fields<T: DeserializeOwned>(fields: Map<String, Value>) -> Result<T, UserError> {
+    serde_path_to_error::deserialize(Value::Object(fields))
+        .map_err(|error| field_fault(&error.path().to_string(), &error.inner().to_string()))
+}
+
+fn merge(target: &mut Value, patch: &Value) {
+    let Value::Object(patch) = patch else {
+        patch.clone_into(target);
+        return;
+    };
+    if !target.is_object() {
+        *target = Value::Object(Map::new());
+    }
+    let Value::Object(fields) = target else { return };
+    for (name, change) in patch {
+        if change.is_null() {
+            fields.shift_remove(name);
+        } else {
+            merge(fields.entry(name.clone()).or_insert(Value::Null), change);
+        }
+    }
 }
 
 fn malformed(error: &serde_json::Error) -> WebError {
@@ -54,17 +136,28 @@ fn malformed(error: &serde_json::Error) -> WebError {
 }
 
 /// serde tells faults as text in which names stand between backticks: `unknown field `x`, expected
-/// one of `a`, `b` at line 1 column 3`.
-fn field_fault(told: &str) -> UserError {
+/// one of `a`, `b` at line 1 column 3`. `path` is where the fault lies, `.` for the whole.
+pub(super) fn field_fault(path: &str, told: &str) -> UserError {
     let told = told.rsplit_once(" at line ").map_or(told, |(sentence, _)| sentence);
     let mut names = told.split('`').skip(1).step_by(2).map(str::to_owned);
+    let path = path.trim_matches('.').trim_end_matches(".?");
     let mut error = UserError::new(ErrorCode::BadArgument, format!("{}.", capitalise(told)));
+    error.argument = Some(path.to_owned()).filter(|path| !path.is_empty() && path != "?");
     if told.starts_with("unknown field") || told.starts_with("missing field") {
-        error.argument = names.next();
+        let name = names.next().unwrap_or_default();
+        // The path of an unknown field ends in it already, that of a missing one does not.
+        let parent = path.strip_suffix(name.as_str()).map_or(path, |parent| parent.trim_end_matches('.'));
+        error.argument = Some(if parent.is_empty() { name } else { format!("{parent}.{name}") });
+    } else if let Some(argument) = &error.argument {
+        error.message = format!("`{argument}`: {told}.");
     }
     if told.starts_with("unknown field") || told.starts_with("unknown variant") {
+        let given = told.split('`').nth(1).unwrap_or_default().to_owned();
         let skipped = usize::from(told.starts_with("unknown variant"));
         error.valid_values = names.skip(skipped).collect();
+        if let Some(near) = suggest::nearest(&given, error.valid_values.iter().map(String::as_str)) {
+            error.hint = Some(format!("Did you mean `{near}`?"));
+        }
     }
     error
 }
@@ -77,6 +170,7 @@ fn capitalise(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use serde::Deserialize;
+    use serde_json::json;
 
     use super::*;
 
@@ -88,6 +182,16 @@ mod tests {
         #[expect(dead_code, reason = "only parsed")]
         #[serde(default)]
         mode: Option<hub_core::catalogue::Mode>,
+        #[expect(dead_code, reason = "only parsed")]
+        #[serde(default)]
+        parts: Vec<Part>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Part {
+        #[expect(dead_code, reason = "only parsed")]
+        width: u32,
     }
 
     fn fault(body: &str) -> UserError {
@@ -101,10 +205,21 @@ mod tests {
     fn a_fault_names_its_field_and_what_is_valid() {
         let unknown = fault(r#"{"name": "x", "nmae": 1}"#);
         assert_eq!(unknown.argument.as_deref(), Some("nmae"));
-        assert_eq!(unknown.valid_values, ["name", "mode"]);
+        assert_eq!(unknown.valid_values, ["name", "mode", "parts"]);
+        assert_eq!(fault(r#"{"name": "x", "mod": 1}"#).hint.as_deref(), Some("Did you mean `mode`?"));
         assert_eq!(fault("{}").argument.as_deref(), Some("name"));
-        let variant = fault(r#"{"name": "x", "mode": "paint"}"#);
+        let variant = fault(r#"{"name": "x", "mode": "upscael"}"#);
+        assert_eq!(variant.argument.as_deref(), Some("mode"));
         assert!(variant.valid_values.contains(&"upscale".to_owned()), "{variant:?}");
+        assert_eq!(variant.hint.as_deref(), Some("Did you mean `upscale`?"));
+    }
+
+    #[test]
+    fn a_fault_inside_names_the_way_to_it() {
+        assert_eq!(fault(r#"{"name": "x", "parts": [{"width": -1}]}"#).argument.as_deref(), Some("parts[0].width"));
+        assert_eq!(fault(r#"{"name": "x", "parts": [{}]}"#).argument.as_deref(), Some("parts[0].width"));
+        let unknown = fault(r#"{"name": "x", "parts": [{"width": 1}, {"widht": 1}]}"#);
+        assert_eq!(unknown.argument.as_deref(), Some("parts[1].widht"));
     }
 
     #[test]
@@ -126,5 +241,12 @@ mod tests {
             let error = refuse_other_types(&with(foreign)).expect_err(foreign);
             assert_eq!(error.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE, "{foreign}");
         }
+    }
+
+    #[test]
+    fn a_patch_keeps_what_it_does_not_name_and_null_removes() {
+        let mut target = json!({"a": {"b": 1, "c": 2}, "d": [1, 2]});
+        merge(&mut target, &json!({"a": {"b": null, "e": {"f": null, "g": 3}}, "d": [9]}));
+        assert_eq!(target, json!({"a": {"c": 2, "e": {"g": 3}}, "d": [9]}));
     }
 }

@@ -5,8 +5,8 @@ use axum::{
     Json,
     body::Bytes,
     extract::{FromRequest as _, Multipart, Path, Request, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
-    response::{IntoResponse as _, Response},
+    http::{HeaderMap, StatusCode, header},
+    response::Response,
 };
 use chrono::{DateTime, Utc};
 use hub_core::{
@@ -15,24 +15,34 @@ use hub_core::{
     ids::{ArtifactId, JobId},
 };
 use serde::Serialize;
+use utoipa::ToSchema;
 
+use super::answers::{self, Invalid, NotFound};
 use crate::{error::WebError, links, router::App};
 
-/// One stored file as programs see it.
-#[derive(Debug, Serialize)]
+/// One stored file.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Image)]
 pub(crate) struct ImageRecord {
     id: ArtifactId,
+    /// Where its bytes are.
     url: String,
+    /// 384 pixels.
     thumbnail_url: String,
+    /// As MCP names it.
     resource_uri: String,
+    /// In pixels; 0 where the kind has none.
     width: u32,
+    /// In pixels; 0 where the kind has none.
     height: u32,
+    /// Seed of the job that made it.
     seed: Option<u64>,
     mime: String,
     kind: MediaKind,
     role: ArtifactRole,
     size_bytes: u64,
     sha256: String,
+    /// The job that made it; null for inputs.
     job: Option<JobId>,
     created_at: DateTime<Utc>,
 }
@@ -59,6 +69,10 @@ impl ImageRecord {
     }
 }
 
+/// Tells about one stored file.
+#[utoipa::path(get, path = "/api/v1/images/{id}", tag = "images", operation_id = "get_image",
+    params(("id" = ArtifactId, Path)),
+    responses((status = 200, body = ImageRecord), NotFound))]
 pub(crate) async fn show(
     State(app): State<App>,
     Path(id): Path<String>,
@@ -69,6 +83,11 @@ pub(crate) async fn show(
     Ok(Json(ImageRecord::of(&artifact, &links::base_url(&app, &headers))))
 }
 
+/// Stores a picture to work on: its bytes, or a form with the file `image`.
+#[utoipa::path(post, path = "/api/v1/images", tag = "images", operation_id = "upload_image",
+    request_body(description = "The picture's bytes", content((Vec<u8> = "application/octet-stream"),
+        (UploadForm = "multipart/form-data"))),
+    responses((status = 201, body = ImageRecord, headers(("Location" = String))), Invalid))]
 pub(crate) async fn upload(State(app): State<App>, request: Request) -> Result<Response, WebError> {
     let base_url = links::base_url(&app, request.headers());
     let is_form = request
@@ -82,11 +101,15 @@ pub(crate) async fn upload(State(app): State<App>, request: Request) -> Result<R
     }
     let artifact = app.engine.store_input(bytes).await?;
     let location = format!("/api/v1/images/{}", artifact.id);
-    let mut response = (StatusCode::CREATED, Json(ImageRecord::of(&artifact, &base_url))).into_response();
-    if let Ok(location) = HeaderValue::try_from(location) {
-        response.headers_mut().insert(header::LOCATION, location);
-    }
-    Ok(response)
+    Ok(answers::created(&location, None, &ImageRecord::of(&artifact, &base_url)))
+}
+
+/// A form with a picture.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only the document has it")]
+struct UploadForm {
+    #[schema(content_media_type = "application/octet-stream")]
+    image: String,
 }
 
 async fn first_file(request: Request, app: &App) -> Result<Bytes, WebError> {

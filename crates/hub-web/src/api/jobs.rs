@@ -5,7 +5,7 @@ use std::{convert::Infallible, time::Duration};
 use async_stream::stream;
 use axum::{
     Json,
-    extract::{Path, Query, State, rejection::QueryRejection},
+    extract::{Path, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{
         IntoResponse as _, Response,
@@ -22,12 +22,17 @@ use hub_core::{
     recipe::Recipe,
     request::{ToolCall, parse_idempotency_key},
 };
-use hub_engine::{JobProgress, JobView};
+use hub_engine::{JobProgress, JobView, Submitted};
 use hub_store::{JobFilter, PageCursor};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
-use super::{body::JsonBody, images::ImageRecord};
+use super::{
+    answers::{Conflict, Invalid, NotFound},
+    body::{JsonBody, Params},
+    images::ImageRecord,
+};
 use crate::{asker::Asker, error::WebError, links, live, router::App};
 
 /// Jobs per page when none is named.
@@ -37,8 +42,9 @@ const LIMIT_MAX: u32 = 200;
 /// How often an idle stream says that it lives.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// One job as programs see it.
-#[derive(Debug, Serialize)]
+/// One job.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Job)]
 pub(crate) struct JobRecord {
     id: JobId,
     state: JobStateKind,
@@ -54,6 +60,7 @@ pub(crate) struct JobRecord {
     images: Vec<ImageRecord>,
     /// Other files (videos, sound).
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
     files: Vec<ImageRecord>,
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<String>,
@@ -67,7 +74,8 @@ pub(crate) struct JobRecord {
 }
 
 /// How far a job is.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Progress)]
 struct ProgressRecord {
     state: JobStateKind,
     /// 0–1.
@@ -129,16 +137,42 @@ impl JobRecord {
     }
 }
 
-#[derive(Deserialize)]
+/// A job that is to be done.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = JobRequest)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SubmitBody {
+    /// `generate_image`, `upscale_image`, `edit_image` or `describe_image`.
     tool: String,
+    /// As the tool's MCP schema says.
     #[serde(default)]
+    #[schema(value_type = Option<Object>)]
     arguments: Option<Map<String, Value>>,
+    /// The same key finds the same job, during and after its run. Goes before the header of that name.
     #[serde(default)]
     idempotency_key: Option<String>,
 }
 
+/// What became of a request for a job.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SubmittedJob)]
+pub(crate) struct SubmittedRecord {
+    id: JobId,
+    state: JobStateKind,
+    /// An earlier job that this request repeats, instead of a new one.
+    replayed: bool,
+    warnings: Vec<String>,
+    /// Path of the job.
+    url: String,
+    /// Path of its events.
+    events: String,
+}
+
+/// Takes in a job; it is stored when this answers.
+#[utoipa::path(post, path = "/api/v1/jobs", tag = "jobs", operation_id = "submit_job",
+    params(("Idempotency-Key" = Option<String>, Header)),
+    request_body = SubmitBody,
+    responses((status = 202, body = SubmittedRecord, headers(("Location" = String))), Conflict, Invalid))]
 pub(crate) async fn submit(
     State(app): State<App>,
     Asker(caller): Asker,
@@ -155,22 +189,32 @@ pub(crate) async fn submit(
         call.options.idempotency_key = Some(parse_idempotency_key(&key)?);
     }
     let submitted = app.engine.submit(&caller, call).await?;
-    let id = submitted.job.id;
-    let body = json!({
-        "id": id,
-        "state": submitted.job.state.kind(),
-        "replayed": submitted.replayed,
-        "warnings": submitted.job.warnings,
-        "url": format!("/api/v1/jobs/{id}"),
-        "events": format!("/api/v1/jobs/{id}/events"),
-    });
-    let mut response = (StatusCode::ACCEPTED, Json(body)).into_response();
-    if let Ok(location) = HeaderValue::try_from(format!("/api/v1/jobs/{id}")) {
-        response.headers_mut().insert(header::LOCATION, location);
-    }
-    Ok(response)
+    Ok(accepted(submitted))
 }
 
+/// 202 with where the job can be followed.
+fn accepted(submitted: Submitted) -> Response {
+    let id = submitted.job.id;
+    let record = SubmittedRecord {
+        id,
+        state: submitted.job.state.kind(),
+        replayed: submitted.replayed,
+        warnings: submitted.job.warnings,
+        url: format!("/api/v1/jobs/{id}"),
+        events: format!("/api/v1/jobs/{id}/events"),
+    };
+    let location = HeaderValue::try_from(&record.url);
+    let mut response = (StatusCode::ACCEPTED, Json(record)).into_response();
+    if let Ok(location) = location {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    response
+}
+
+/// Tells one job.
+#[utoipa::path(get, path = "/api/v1/jobs/{id}", tag = "jobs", operation_id = "get_job",
+    params(("id" = JobId, Path)),
+    responses((status = 200, body = JobRecord), NotFound))]
 pub(crate) async fn show(
     State(app): State<App>,
     Path(id): Path<String>,
@@ -180,6 +224,10 @@ pub(crate) async fn show(
     Ok(Json(JobRecord::of(view, &links::base_url(&app, &headers))))
 }
 
+/// Cancels a job; one that has ended is answered as it is.
+#[utoipa::path(delete, path = "/api/v1/jobs/{id}", tag = "jobs", operation_id = "cancel_job",
+    params(("id" = JobId, Path)),
+    responses((status = 200, body = JobRecord), NotFound))]
 pub(crate) async fn cancel(
     State(app): State<App>,
     Path(id): Path<String>,
@@ -189,25 +237,44 @@ pub(crate) async fn cancel(
     Ok(Json(JobRecord::of(view, &links::base_url(&app, &headers))))
 }
 
-#[derive(Deserialize)]
+/// Which jobs to list.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListQuery {
+    /// States by name, separated by commas; `active` and `ended` stand for several.
     #[serde(default)]
     state: Option<String>,
+    /// Of this tool.
     #[serde(default)]
     tool: Option<String>,
+    /// The `next` of the page before.
     #[serde(default)]
     cursor: Option<String>,
+    /// Jobs per page, 1 to 200. Default 50.
     #[serde(default)]
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
 }
 
+/// A page of jobs.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct JobList {
+    /// Newest first.
+    jobs: Vec<JobRecord>,
+    /// Cursor of the next page; null on the last one.
+    next: Option<String>,
+}
+
+/// Lists jobs, newest first.
+#[utoipa::path(get, path = "/api/v1/jobs", tag = "jobs", operation_id = "list_jobs",
+    params(ListQuery),
+    responses((status = 200, body = JobList), Invalid))]
 pub(crate) async fn list(
     State(app): State<App>,
-    query: Result<Query<ListQuery>, QueryRejection>,
+    Params(query): Params<ListQuery>,
     headers: HeaderMap,
-) -> Result<Json<Value>, WebError> {
-    let Query(query) = query?;
+) -> Result<Json<JobList>, WebError> {
     let filter = JobFilter {
         states: parse_states(query.state.as_deref().unwrap_or(""))?,
         caller: None,
@@ -223,11 +290,16 @@ pub(crate) async fn list(
     let page = app.engine.store().job_list(&filter, cursor, limit).await?;
     let views = app.engine.views(page.jobs).await?;
     let base_url = links::base_url(&app, &headers);
-    let jobs: Vec<JobRecord> = views.into_iter().map(|view| JobRecord::of(view, &base_url)).collect();
-    Ok(Json(json!({"jobs": jobs, "next": page.next.map(|cursor| cursor.to_string())})))
+    let jobs = views.into_iter().map(|view| JobRecord::of(view, &base_url)).collect();
+    Ok(Json(JobList { jobs, next: page.next.map(|cursor| cursor.to_string()) }))
 }
 
-/// Follows a job: `progress` events, then one `end` event with the whole job, then the stream closes.
+/// Follows a job by server-sent events: `progress` (Progress), the newest first, then one `end` (Job), then
+/// the stream closes. A new connection begins with the newest progress, so there is nothing to resume.
+#[utoipa::path(get, path = "/api/v1/jobs/{id}/events", tag = "jobs", operation_id = "follow_job",
+    params(("id" = JobId, Path)),
+    responses((status = 200, description = "Server-sent events", body = String, content_type = "text/event-stream"),
+        NotFound))]
 pub(crate) async fn events(
     State(app): State<App>,
     Path(id): Path<String>,

@@ -1,142 +1,280 @@
-//! LLM servers and the roles they serve.
+//! LLM servers. Keys go in and never come out.
 
 use axum::{
     Json,
     extract::{Path, State},
-    http::{HeaderValue, StatusCode, header},
-    response::{IntoResponse as _, Response},
+    http::{HeaderMap, StatusCode},
+    response::Response,
 };
 use hub_core::{
     error::UserError,
     ids::LlmServerId,
-    server::{LlmAssignment, LlmDialect, LlmRole, LlmServer, SecretSource},
+    server::{BaseUrl, LlmDialect, LlmServer, SecretSource},
 };
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use super::{
-    body::JsonBody,
-    servers::{mask, parse_base_url, parse_name},
+    answers::{self, Changed, Conflict, Invalid, NotFound, PatchOf},
+    body::{JsonBody, parse_whole, patched},
+    etag::Expected,
+    servers::{is_set, parse_base_url, parse_name, place},
 };
 use crate::{error::WebError, router::App};
 
-/// Roles by their names in paths.
-const ROLES: [(&str, LlmRole); 2] = [("enhance", LlmRole::Enhance), ("describe", LlmRole::Describe)];
+/// Fields of the record that are told but not taken: they may be sent back.
+const READ_ONLY: [&str; 4] = ["id", "etag", "api_key_set", "api_key_from"];
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct AddBody {
+/// One LLM server.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = LlmServer)]
+pub(crate) struct LlmServerRecord {
+    id: LlmServerId,
+    /// Unique.
     name: String,
-    base_url: String,
-    #[serde(default)]
-    dialect: Option<DialectBody>,
-    #[serde(default)]
-    api_key: Option<SecretSource>,
+    /// Address without trailing slash.
+    #[schema(value_type = String)]
+    base_url: BaseUrl,
+    dialect: Dialect,
+    /// Whether it has a key.
+    api_key_set: bool,
+    /// Where the key is kept: `stored`, `env:NAME` or `file:PATH`.
+    api_key_from: Option<String>,
+    /// Off: not used.
+    enabled: bool,
+    /// Version, for `If-Match`.
+    etag: String,
 }
 
-#[derive(Clone, Copy, Deserialize)]
+impl LlmServerRecord {
+    fn of(server: &LlmServer, app: &App) -> Self {
+        Self {
+            id: server.id,
+            name: server.name.clone(),
+            base_url: server.base_url.clone(),
+            dialect: server.dialect.into(),
+            api_key_set: server.api_key.as_ref().is_some_and(is_set),
+            api_key_from: server.api_key.as_ref().and_then(place),
+            enabled: server.enabled,
+            etag: app.versions.of(server),
+        }
+    }
+}
+
+/// How an LLM server speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = LlmDialect)]
 #[serde(rename_all = "snake_case")]
-enum DialectBody {
+pub(crate) enum Dialect {
+    /// Ollama's own API.
     Ollama,
+    /// `/v1` as OpenAI defined it.
     #[serde(alias = "open_ai")]
     Openai,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct AssignBody {
-    /// Id or name; `null` = nobody.
-    server: Option<String>,
-    #[serde(default)]
-    model: Option<String>,
-}
-
-fn record(server: &LlmServer) -> Value {
-    json!({
-        "id": server.id,
-        "name": server.name,
-        "base_url": server.base_url,
-        "dialect": match server.dialect { LlmDialect::Ollama => "ollama", LlmDialect::OpenAi => "openai" },
-        "api_key": server.api_key.as_ref().map(mask),
-        "enabled": server.enabled,
-    })
-}
-
-pub(crate) async fn list(State(app): State<App>) -> Result<Json<Value>, WebError> {
-    let servers = app.engine.store().llm_server_list().await?;
-    Ok(Json(json!({"llm_servers": servers.iter().map(record).collect::<Vec<_>>()})))
-}
-
-pub(crate) async fn show(State(app): State<App>, Path(id): Path<String>) -> Result<Json<Value>, WebError> {
-    Ok(Json(record(&find(&app, &id).await?)))
-}
-
-pub(crate) async fn add(State(app): State<App>, JsonBody(body): JsonBody<AddBody>) -> Result<Response, WebError> {
-    let dialect = match body.dialect {
-        None | Some(DialectBody::Ollama) => LlmDialect::Ollama,
-        Some(DialectBody::Openai) => LlmDialect::OpenAi,
-    };
-    let (name, base_url) = (parse_name(&body.name)?, parse_base_url(&body.base_url)?);
-    let server = app.engine.llm_server_add(&name, base_url, dialect, body.api_key).await?;
-    let mut response = (StatusCode::CREATED, Json(record(&server))).into_response();
-    if let Ok(location) = HeaderValue::try_from(format!("/api/v1/llm-servers/{}", server.id)) {
-        response.headers_mut().insert(header::LOCATION, location);
+impl From<LlmDialect> for Dialect {
+    fn from(dialect: LlmDialect) -> Self {
+        match dialect {
+            LlmDialect::Ollama => Self::Ollama,
+            LlmDialect::OpenAi => Self::Openai,
+        }
     }
-    Ok(response)
 }
 
-pub(crate) async fn remove(State(app): State<App>, Path(id): Path<String>) -> Result<StatusCode, WebError> {
+impl From<Dialect> for LlmDialect {
+    fn from(dialect: Dialect) -> Self {
+        match dialect {
+            Dialect::Ollama => Self::Ollama,
+            Dialect::Openai => Self::OpenAi,
+        }
+    }
+}
+
+/// All LLM servers.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct LlmServerList {
+    /// In the order of their names.
+    llm_servers: Vec<LlmServerRecord>,
+}
+
+/// How an LLM server is set. What is left out has its default.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[schema(as = LlmServerSettings)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LlmServerBody {
+    /// Unique; 1 to 120 characters.
+    name: String,
+    /// `http` or `https`.
+    base_url: String,
+    /// Default `ollama`.
+    #[serde(default)]
+    dialect: Option<Dialect>,
+    /// The key itself, `env:NAME` or `file:PATH`. Left out of a change: stays; `null` or empty: none.
+    #[serde(default, skip_serializing)]
+    #[schema(write_only)]
+    api_key: Option<String>,
+    /// Default true.
+    #[serde(default)]
+    enabled: Option<bool>,
+}
+
+/// A change of the above.
+type LlmServerPatch = PatchOf<LlmServerBody>;
+
+impl LlmServerBody {
+    fn of(server: &LlmServer) -> Self {
+        Self {
+            name: server.name.clone(),
+            base_url: server.base_url.to_string(),
+            dialect: Some(server.dialect.into()),
+            api_key: None,
+            enabled: Some(server.enabled),
+        }
+    }
+
+    fn into_server(self, id: LlmServerId, stored: Option<&SecretSource>) -> Result<LlmServer, UserError> {
+        Ok(LlmServer {
+            id,
+            name: parse_name(&self.name)?,
+            base_url: parse_base_url(&self.base_url)?,
+            dialect: self.dialect.map_or(LlmDialect::Ollama, LlmDialect::from),
+            api_key: match self.api_key {
+                None => stored.cloned(),
+                Some(key) => Some(key).filter(|key| !key.is_empty()).map(SecretSource::from),
+            },
+            enabled: self.enabled.unwrap_or(true),
+        })
+    }
+}
+
+/// Lists all LLM servers.
+#[utoipa::path(get, path = "/api/v1/llm-servers", tag = "llm", operation_id = "list_llm_servers",
+    responses((status = 200, body = LlmServerList)))]
+pub(crate) async fn list(State(app): State<App>) -> Result<Json<LlmServerList>, WebError> {
+    let servers = app.engine.store().llm_server_list().await?;
+    Ok(Json(LlmServerList { llm_servers: servers.iter().map(|server| LlmServerRecord::of(server, &app)).collect() }))
+}
+
+/// Tells one LLM server, by id or name.
+#[utoipa::path(get, path = "/api/v1/llm-servers/{id}", tag = "llm", operation_id = "get_llm_server",
+    params(("id" = String, Path, description = "Id or name")),
+    responses((status = 200, body = LlmServerRecord, headers(("ETag" = String))), NotFound))]
+pub(crate) async fn show(State(app): State<App>, Path(id): Path<String>) -> Result<Response, WebError> {
+    Ok(told(&app, &find(&app, &id).await?))
+}
+
+/// Names of the models that an LLM server lists.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct LlmModels {
+    models: Vec<String>,
+}
+
+/// Asks an LLM server for its models.
+#[utoipa::path(get, path = "/api/v1/llm-servers/{id}/models", tag = "llm", operation_id = "list_llm_models",
+    params(("id" = String, Path, description = "Id or name")),
+    responses((status = 200, body = LlmModels), NotFound))]
+pub(crate) async fn models(State(app): State<App>, Path(id): Path<String>) -> Result<Json<LlmModels>, WebError> {
     let known = find(&app, &id).await?;
+    Ok(Json(LlmModels { models: app.engine.llm_models(known.id).await? }))
+}
+
+/// Adds an LLM server. It is used once a role is assigned to it.
+#[utoipa::path(post, path = "/api/v1/llm-servers", tag = "llm", operation_id = "add_llm_server",
+    request_body = LlmServerBody,
+    responses((status = 201, body = LlmServerRecord, headers(("Location" = String), ("ETag" = String))),
+        Conflict, Invalid))]
+pub(crate) async fn add(State(app): State<App>, JsonBody(body): JsonBody<LlmServerBody>) -> Result<Response, WebError> {
+    let wanted = body.into_server(LlmServerId::new(), None)?;
+    let added = app.engine.llm_server_add(&wanted.name, wanted.base_url, wanted.dialect, wanted.api_key).await?;
+    let server = if wanted.enabled {
+        added
+    } else {
+        app.engine.llm_server_edit(added.id, |server| Ok(LlmServer { enabled: false, ..server.clone() })).await?
+    };
+    let record = LlmServerRecord::of(&server, &app);
+    Ok(answers::created(&format!("/api/v1/llm-servers/{}", server.id), Some(&record.etag), &record))
+}
+
+/// Sets an LLM server anew: what is left out has its default, except `api_key`, which stays.
+#[utoipa::path(put, path = "/api/v1/llm-servers/{id}", tag = "llm", operation_id = "replace_llm_server",
+    params(("id" = String, Path, description = "Id or name"), ("If-Match" = Option<String>, Header)),
+    request_body = LlmServerBody,
+    responses((status = 200, body = LlmServerRecord, headers(("ETag" = String))), NotFound, Conflict, Changed, Invalid))]
+pub(crate) async fn replace(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    JsonBody(mut fields): JsonBody<Map<String, Value>>,
+) -> Result<Response, WebError> {
+    null_removes_the_key(&mut fields);
+    edit(&app, &id, &headers, |_| parse_whole(fields.clone(), &READ_ONLY)).await
+}
+
+/// Changes the fields that are given (JSON Merge Patch); `null` sets one to its default.
+#[utoipa::path(patch, path = "/api/v1/llm-servers/{id}", tag = "llm", operation_id = "change_llm_server",
+    params(("id" = String, Path, description = "Id or name"), ("If-Match" = Option<String>, Header)),
+    request_body = LlmServerPatch,
+    responses((status = 200, body = LlmServerRecord, headers(("ETag" = String))), NotFound, Conflict, Changed, Invalid))]
+pub(crate) async fn change(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    JsonBody(mut fields): JsonBody<Map<String, Value>>,
+) -> Result<Response, WebError> {
+    null_removes_the_key(&mut fields);
+    edit(&app, &id, &headers, |server| patched(&LlmServerBody::of(server), &fields, &READ_ONLY)).await
+}
+
+/// Deletes an LLM server; roles that it played are then played by none.
+#[utoipa::path(delete, path = "/api/v1/llm-servers/{id}", tag = "llm", operation_id = "delete_llm_server",
+    params(("id" = String, Path, description = "Id or name"), ("If-Match" = Option<String>, Header)),
+    responses((status = 204), NotFound, Changed))]
+pub(crate) async fn remove(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<StatusCode, WebError> {
+    let known = find(&app, &id).await?;
+    Expected::of(&headers)?.check(&app.versions.of(&known))?;
     app.engine.llm_server_delete(known.id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-pub(crate) async fn roles(State(app): State<App>) -> Result<Json<Value>, WebError> {
-    let mut roles = serde_json::Map::new();
-    for (name, role) in ROLES {
-        let assignment = app.engine.store().llm_assignment(role).await?;
-        roles.insert(name.to_owned(), json!(assignment));
+/// `null` would be taken for left out, which keeps the key.
+fn null_removes_the_key(fields: &mut Map<String, Value>) {
+    if fields.get("api_key").is_some_and(Value::is_null) {
+        fields.insert("api_key".to_owned(), Value::from(""));
     }
-    Ok(Json(json!({"roles": roles})))
 }
 
-pub(crate) async fn assign(
-    State(app): State<App>,
-    Path(role): Path<String>,
-    JsonBody(body): JsonBody<AssignBody>,
-) -> Result<Json<Value>, WebError> {
-    let role = parse_role(&role)?;
-    let assignment = match body.server {
-        None => None,
-        Some(given) => {
-            let server =
-                find(&app, &given).await.map_err(|_| UserError::argument("server", "`server` names no LLM server."))?;
-            Some(LlmAssignment { server: server.id, model: body.model.filter(|model| !model.is_empty()) })
-        }
-    };
-    app.engine.llm_assign(role, assignment.clone()).await?;
-    Ok(Json(json!(assignment)))
+async fn edit(
+    app: &App,
+    id: &str,
+    headers: &HeaderMap,
+    body: impl Fn(&LlmServer) -> Result<LlmServerBody, UserError>,
+) -> Result<Response, WebError> {
+    let expected = Expected::of(headers)?;
+    let id = find(app, id).await?.id;
+    let changed = app.engine.llm_server_edit(id, |server| {
+        expected.check(&app.versions.of(server))?;
+        body(server)?.into_server(server.id, server.api_key.as_ref())
+    });
+    Ok(told(app, &changed.await?))
 }
 
-pub(crate) async fn unassign(State(app): State<App>, Path(role): Path<String>) -> Result<StatusCode, WebError> {
-    app.engine.llm_assign(parse_role(&role)?, None).await?;
-    Ok(StatusCode::NO_CONTENT)
-}
-
-fn parse_role(given: &str) -> Result<LlmRole, WebError> {
-    ROLES
-        .into_iter()
-        .find(|(name, _)| *name == given)
-        .map(|(_, role)| role)
-        .ok_or_else(|| WebError::missing("role", given))
+fn told(app: &App, server: &LlmServer) -> Response {
+    let record = LlmServerRecord::of(server, app);
+    answers::versioned(&record.etag, &record)
 }
 
 /// By id or by name.
-async fn find(app: &App, given: &str) -> Result<LlmServer, WebError> {
+pub(super) async fn find(app: &App, given: &str) -> Result<LlmServer, WebError> {
     let id: Option<LlmServerId> = given.parse().ok();
     let servers = app.engine.store().llm_server_list().await?;
-    servers
-        .into_iter()
-        .find(|candidate| Some(candidate.id) == id || candidate.name == given)
-        .ok_or_else(|| WebError::missing("LLM server", given))
+    match servers.iter().find(|candidate| Some(candidate.id) == id || candidate.name == given) {
+        Some(found) => Ok(found.clone()),
+        None => Err(WebError::missing_among("LLM server", given, servers.iter().map(|server| server.name.as_str()))),
+    }
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use axum::{
     Json,
     extract::{Path, State},
-    http::{HeaderValue, StatusCode, header},
-    response::{IntoResponse as _, Response},
+    http::{HeaderMap, StatusCode},
+    response::Response,
 };
 use hub_core::{
     catalogue::{Mode, RenderDefaults, RenderType, SizeLimits},
@@ -15,93 +15,98 @@ use hub_core::{
     request::{AspectRatio, ImageSize},
 };
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
-use super::{body::JsonBody, servers::parse_name};
+use super::{
+    answers::{self, Changed, Conflict, Invalid, NotFound, PatchOf},
+    body::{JsonBody, parse_whole, patched},
+    etag::Expected,
+    servers::parse_name,
+};
 use crate::{error::WebError, router::App};
 
-/// One render type as programs see it; the same fields go in.
-#[derive(Debug, Serialize)]
+/// Fields of the record that are told but not taken: they may be sent back.
+const READ_ONLY: [&str; 2] = ["id", "etag"];
+
+/// One render type.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RenderType)]
 pub(crate) struct RenderTypeRecord {
     id: RenderTypeId,
-    name: String,
-    title: String,
-    description: String,
-    workflow: String,
-    workflow_version: Option<u32>,
-    mode: Mode,
-    visible: bool,
-    is_default: bool,
-    sizes: BTreeMap<&'static str, SizeRecord>,
-    limits: SizeLimits,
-    defaults: RenderDefaults,
-    prompt_guide: String,
-    prompt_examples: Vec<String>,
+    /// Version, for `If-Match`.
+    etag: String,
+    #[serde(flatten)]
+    settings: RenderTypeBody,
 }
 
-#[derive(Debug, Serialize)]
+impl RenderTypeRecord {
+    /// The record of `render_type`.
+    pub(crate) fn of(render_type: &RenderType, app: &App) -> Self {
+        Self { id: render_type.id, etag: app.versions.of(render_type), settings: RenderTypeBody::of(render_type) }
+    }
+}
+
+/// All render types.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RenderTypeList {
+    /// In the order of their names.
+    render_types: Vec<RenderTypeRecord>,
+}
+
+/// What a render type is. What is left out has its default.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = RenderTypeSettings)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RenderTypeBody {
+    /// Unique; 1 to 120 characters.
+    name: String,
+    /// Title for people. Default: the name.
+    #[serde(default)]
+    title: Option<String>,
+    /// One line that helps an agent choose.
+    #[serde(default)]
+    description: Option<String>,
+    /// Workflow by name.
+    workflow: String,
+    /// Version of it. Default: the newest.
+    #[serde(default)]
+    workflow_version: Option<u32>,
+    /// Which tool may use it.
+    mode: Mode,
+    /// Listed to callers; a hidden one can still be named. Default true.
+    #[serde(default)]
+    visible: Option<bool>,
+    /// Used when none is named; takes that from the mode's present default. Default false.
+    #[serde(default)]
+    is_default: Option<bool>,
+    /// Size for each aspect ratio it supports.
+    #[serde(default)]
+    #[schema(value_type = Option<BTreeMap<String, SizeRecord>>)]
+    sizes: Option<BTreeMap<AspectRatio, SizeBody>>,
+    /// Bounds on explicit sizes.
+    #[serde(default)]
+    limits: Option<LimitsBody>,
+    /// Values set in the workflow.
+    #[serde(default)]
+    defaults: Option<RenderDefaults>,
+    /// How to write prompts for this model.
+    #[serde(default)]
+    prompt_guide: Option<String>,
+    #[serde(default)]
+    prompt_examples: Option<Vec<String>>,
+}
+
+/// A size in pixels.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[schema(as = Size)]
 struct SizeRecord {
     width: u32,
     height: u32,
 }
 
-impl RenderTypeRecord {
-    /// The record of `render_type`.
-    pub(crate) fn of(render_type: &RenderType) -> Self {
-        let RenderType { id, mode, visible, is_default, workflow_version, limits, .. } = *render_type;
-        let size = |size: &ImageSize| SizeRecord { width: size.width_px, height: size.height_px };
-        Self {
-            id,
-            name: render_type.name.clone(),
-            title: render_type.title.clone(),
-            description: render_type.description.clone(),
-            workflow: render_type.workflow.clone(),
-            workflow_version,
-            mode,
-            visible,
-            is_default,
-            sizes: render_type.sizes.iter().map(|(ratio, sides)| (ratio.as_str(), size(sides))).collect(),
-            limits,
-            defaults: render_type.defaults.clone(),
-            prompt_guide: render_type.prompt_guide.clone(),
-            prompt_examples: render_type.prompt_examples.clone(),
-        }
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct RenderTypeBody {
-    name: String,
-    workflow: String,
-    mode: Mode,
-    #[serde(default)]
-    workflow_version: Option<u32>,
-    #[serde(default)]
-    title: Option<String>,
-    #[serde(default)]
-    description: Option<String>,
-    #[serde(default)]
-    visible: Option<bool>,
-    #[serde(default)]
-    is_default: Option<bool>,
-    #[serde(default)]
-    sizes: Option<BTreeMap<AspectRatio, SizeBody>>,
-    #[serde(default)]
-    limits: Option<LimitsBody>,
-    #[serde(default)]
-    defaults: Option<RenderDefaults>,
-    #[serde(default)]
-    prompt_guide: Option<String>,
-    #[serde(default)]
-    prompt_examples: Option<Vec<String>>,
-    /// Accepted so that what was read can be written back; the path decides.
-    #[serde(default, rename = "id")]
-    _id: Option<RenderTypeId>,
-}
-
 /// `{"width": 1024, "height": 768}` or `[1024, 768]`.
-#[derive(Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(untagged)]
 enum SizeBody {
     Named {
@@ -113,7 +118,9 @@ enum SizeBody {
     Pair([u32; 2]),
 }
 
-#[derive(Deserialize)]
+/// Bounds on explicit sizes, in pixels. Defaults: 64, 2048, 8.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = SizeBounds)]
 #[serde(deny_unknown_fields)]
 #[expect(clippy::struct_field_names, reason = "the names are the contract's; they carry their unit")]
 struct LimitsBody {
@@ -121,11 +128,38 @@ struct LimitsBody {
     min_side_px: Option<u32>,
     #[serde(default)]
     max_side_px: Option<u32>,
+    /// Sides are rounded to a multiple of this.
     #[serde(default)]
     side_multiple_px: Option<u32>,
 }
 
+/// A change of the above.
+type RenderTypePatch = PatchOf<RenderTypeBody>;
+
 impl RenderTypeBody {
+    fn of(render_type: &RenderType) -> Self {
+        let size = |size: &ImageSize| SizeBody::Named { width: size.width_px, height: size.height_px };
+        Self {
+            name: render_type.name.clone(),
+            title: Some(render_type.title.clone()),
+            description: Some(render_type.description.clone()),
+            workflow: render_type.workflow.clone(),
+            workflow_version: render_type.workflow_version,
+            mode: render_type.mode,
+            visible: Some(render_type.visible),
+            is_default: Some(render_type.is_default),
+            sizes: Some(render_type.sizes.iter().map(|(ratio, sides)| (*ratio, size(sides))).collect()),
+            limits: Some(LimitsBody {
+                min_side_px: Some(render_type.limits.min_side_px),
+                max_side_px: Some(render_type.limits.max_side_px),
+                side_multiple_px: Some(render_type.limits.side_multiple_px),
+            }),
+            defaults: Some(render_type.defaults.clone()),
+            prompt_guide: Some(render_type.prompt_guide.clone()),
+            prompt_examples: Some(render_type.prompt_examples.clone()),
+        }
+    }
+
     fn into_render_type(self, id: RenderTypeId) -> Result<RenderType, UserError> {
         let name = parse_name(&self.name)?;
         let standard = SizeLimits::default();
@@ -160,54 +194,108 @@ impl RenderTypeBody {
     }
 }
 
-pub(crate) async fn list(State(app): State<App>) -> Json<Value> {
+/// Lists all render types.
+#[utoipa::path(get, path = "/api/v1/render-types", tag = "catalogue", operation_id = "list_render_types",
+    responses((status = 200, body = RenderTypeList)))]
+pub(crate) async fn list(State(app): State<App>) -> Json<RenderTypeList> {
     let catalogue = app.engine.catalogue();
-    let all: Vec<RenderTypeRecord> = catalogue.render_types.iter().map(RenderTypeRecord::of).collect();
-    Json(json!({"render_types": all}))
+    let all = catalogue.render_types.iter().map(|row| RenderTypeRecord::of(row, &app));
+    Json(RenderTypeList { render_types: all.collect() })
 }
 
-pub(crate) async fn show(State(app): State<App>, Path(id): Path<String>) -> Result<Json<RenderTypeRecord>, WebError> {
-    Ok(Json(RenderTypeRecord::of(&find(&app, &id)?)))
+/// Tells one render type, by id or name.
+#[utoipa::path(get, path = "/api/v1/render-types/{id}", tag = "catalogue", operation_id = "get_render_type",
+    params(("id" = String, Path, description = "Id or name")),
+    responses((status = 200, body = RenderTypeRecord, headers(("ETag" = String))), NotFound))]
+pub(crate) async fn show(State(app): State<App>, Path(id): Path<String>) -> Result<Response, WebError> {
+    Ok(told(&app, &find(&app, &id)?))
 }
 
+/// Adds a render type.
+#[utoipa::path(post, path = "/api/v1/render-types", tag = "catalogue", operation_id = "add_render_type",
+    request_body = RenderTypeBody,
+    responses((status = 201, body = RenderTypeRecord, headers(("Location" = String), ("ETag" = String))), Conflict, Invalid))]
 pub(crate) async fn add(
     State(app): State<App>,
-    JsonBody(body): JsonBody<RenderTypeBody>,
+    JsonBody(fields): JsonBody<Map<String, Value>>,
 ) -> Result<Response, WebError> {
-    let render_type = app.engine.render_type_save(body.into_render_type(RenderTypeId::new())?).await?;
-    let mut response = (StatusCode::CREATED, Json(RenderTypeRecord::of(&render_type))).into_response();
-    if let Ok(location) = HeaderValue::try_from(format!("/api/v1/render-types/{}", render_type.id)) {
-        response.headers_mut().insert(header::LOCATION, location);
-    }
-    Ok(response)
+    let body: RenderTypeBody = parse_whole(fields, &READ_ONLY)?;
+    let row = app.engine.render_type_save(body.into_render_type(RenderTypeId::new())?).await?;
+    let record = RenderTypeRecord::of(&row, &app);
+    Ok(answers::created(&format!("/api/v1/render-types/{}", row.id), Some(&record.etag), &record))
 }
 
+/// Sets a render type anew: what is left out has its default.
+#[utoipa::path(put, path = "/api/v1/render-types/{id}", tag = "catalogue", operation_id = "replace_render_type",
+    params(("id" = String, Path, description = "Id or name"), ("If-Match" = Option<String>, Header)),
+    request_body = RenderTypeBody,
+    responses((status = 200, body = RenderTypeRecord, headers(("ETag" = String))), NotFound, Conflict, Changed, Invalid))]
 pub(crate) async fn replace(
     State(app): State<App>,
     Path(id): Path<String>,
-    JsonBody(body): JsonBody<RenderTypeBody>,
-) -> Result<Json<RenderTypeRecord>, WebError> {
-    let known = find(&app, &id)?;
-    let render_type = app.engine.render_type_save(body.into_render_type(known.id)?).await?;
-    Ok(Json(RenderTypeRecord::of(&render_type)))
+    headers: HeaderMap,
+    JsonBody(fields): JsonBody<Map<String, Value>>,
+) -> Result<Response, WebError> {
+    edit(&app, &id, &headers, |_| parse_whole(fields.clone(), &READ_ONLY)).await
 }
 
-pub(crate) async fn remove(State(app): State<App>, Path(id): Path<String>) -> Result<StatusCode, WebError> {
+/// Changes the fields that are given (JSON Merge Patch); `null` sets one to its default.
+#[utoipa::path(patch, path = "/api/v1/render-types/{id}", tag = "catalogue", operation_id = "change_render_type",
+    params(("id" = String, Path, description = "Id or name"), ("If-Match" = Option<String>, Header)),
+    request_body = RenderTypePatch,
+    responses((status = 200, body = RenderTypeRecord, headers(("ETag" = String))), NotFound, Conflict, Changed, Invalid))]
+pub(crate) async fn change(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    JsonBody(fields): JsonBody<Map<String, Value>>,
+) -> Result<Response, WebError> {
+    edit(&app, &id, &headers, |row| patched(&RenderTypeBody::of(row), &fields, &READ_ONLY)).await
+}
+
+/// Deletes a render type.
+#[utoipa::path(delete, path = "/api/v1/render-types/{id}", tag = "catalogue", operation_id = "delete_render_type",
+    params(("id" = String, Path, description = "Id or name"), ("If-Match" = Option<String>, Header)),
+    responses((status = 204), NotFound, Changed))]
+pub(crate) async fn remove(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<StatusCode, WebError> {
     let known = find(&app, &id)?;
+    Expected::of(&headers)?.check(&app.versions.of(&known))?;
     app.engine.render_type_delete(known.id).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+async fn edit(
+    app: &App,
+    id: &str,
+    headers: &HeaderMap,
+    body: impl Fn(&RenderType) -> Result<RenderTypeBody, UserError>,
+) -> Result<Response, WebError> {
+    let expected = Expected::of(headers)?;
+    let id = find(app, id)?.id;
+    let changed = app.engine.render_type_edit(id, |row| {
+        expected.check(&app.versions.of(row))?;
+        body(row)?.into_render_type(row.id)
+    });
+    Ok(told(app, &changed.await?))
+}
+
+fn told(app: &App, row: &RenderType) -> Response {
+    let record = RenderTypeRecord::of(row, app);
+    answers::versioned(&record.etag, &record)
 }
 
 /// By id or by name.
 fn find(app: &App, given: &str) -> Result<RenderType, WebError> {
     let id: Option<RenderTypeId> = given.parse().ok();
-    app.engine
-        .catalogue()
-        .render_types
-        .iter()
-        .find(|candidate| Some(candidate.id) == id || candidate.name == given)
-        .cloned()
-        .ok_or_else(|| WebError::missing("render type", given))
+    let catalogue = app.engine.catalogue();
+    let found = catalogue.render_types.iter().find(|candidate| Some(candidate.id) == id || candidate.name == given);
+    found.cloned().ok_or_else(|| {
+        WebError::missing_among("render type", given, catalogue.render_types.iter().map(|row| row.name.as_str()))
+    })
 }
 
 #[cfg(test)]
@@ -237,7 +325,7 @@ mod tests {
         let body: RenderTypeBody =
             parse(br#"{"name": "x", "workflow": "w", "mode": "edit", "sizes": {"1:1": [64, 64]}}"#).expect("valid");
         let made = body.into_render_type(RenderTypeId::new()).expect("valid");
-        let text = serde_json::to_vec(&RenderTypeRecord::of(&made)).expect("serialises");
+        let text = serde_json::to_vec(&RenderTypeBody::of(&made)).expect("serialises");
         let again: RenderTypeBody = parse(&text).expect("reads its own record");
         assert_eq!(again.into_render_type(made.id).expect("valid"), made);
     }

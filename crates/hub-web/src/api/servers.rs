@@ -1,124 +1,224 @@
 //! ComfyUI servers. Credentials go in and never come out.
 
+mod auth;
+
 use axum::{
     Json,
     extract::{Path, State},
-    http::{HeaderValue, StatusCode, header},
-    response::{IntoResponse as _, Response},
+    http::{HeaderMap, StatusCode},
+    response::Response,
 };
+use chrono::{DateTime, Utc};
 use hub_core::{
     error::UserError,
     ids::ServerId,
     limits,
-    server::{BaseUrl, DEFAULT_MAX_IN_FLIGHT, NewServer, SecretSource, ServerAuth},
+    server::{
+        BaseUrl, CaSource, DEFAULT_MAX_IN_FLIGHT, DEFAULT_RUN_LIMIT_S, DEFAULT_STALL_LIMIT_S, DEFAULT_WEIGHT,
+        NewServer, Server, ServerAuth, ServerState,
+    },
 };
-use hub_engine::ServerView;
+use hub_engine::{ServerLive, ServerView};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
-use super::body::JsonBody;
+use self::auth::{AuthBody, AuthRecord};
+pub(crate) use self::auth::{is_set, parse_auth, place};
+use super::{
+    answers::{self, Changed, Conflict, Invalid, NotFound, PatchOf},
+    body::{JsonBody, parse_whole, patched},
+    etag::Expected,
+};
 use crate::{error::WebError, router::App};
 
-/// What stands for a secret that is stored here.
-const MASK: &str = "***";
-/// Most prompts that may be set to run on one server at once.
-const MAX_IN_FLIGHT_MAX: u32 = 64;
+/// Fields of the record that are told but not taken: they may be sent back.
+const READ_ONLY: [&str; 11] = [
+    "id",
+    "etag",
+    "created_at",
+    "state",
+    "reason",
+    "version",
+    "devices",
+    "in_flight",
+    "queue_remaining",
+    "latency_ms",
+    "live",
+];
 
-/// One server as programs see it.
-#[derive(Debug, Serialize)]
+/// One server: how it is set, and how it is.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Server)]
 pub(crate) struct ServerRecord {
     id: ServerId,
+    /// Unique.
     name: String,
+    /// Address without trailing slash; unique.
+    #[schema(value_type = String)]
     base_url: BaseUrl,
-    auth: Value,
-    state: hub_core::server::ServerState,
+    auth: AuthRecord,
+    /// `Origin` header that is sent; null = none.
+    origin: Option<String>,
+    /// Certificates it is trusted by beside the system's: PEM, or `file:PATH`.
+    #[schema(value_type = Option<String>)]
+    ca: Option<CaSource>,
+    /// Share of work against its peers.
+    weight: f64,
+    /// Group for pinning.
+    group: Option<String>,
+    /// The hub's prompts that may be on it at once.
+    max_in_flight: u32,
+    /// Longest run of one prompt, in seconds.
+    run_limit_s: u32,
+    /// Longest time without a sign of progress, in seconds.
+    stall_limit_s: u32,
+    /// Off: no work and no session.
+    enabled: bool,
+    /// Gets no new work but finishes what it has.
+    draining: bool,
+    created_at: DateTime<Utc>,
+    /// Version of the settings above, for `If-Match`.
+    etag: String,
+    /// What it is at.
+    state: ServerState,
+    /// Why, where the state needs a reason.
     reason: Option<String>,
+    /// Of ComfyUI.
     version: Option<String>,
     devices: Vec<String>,
+    /// The hub's prompts on it.
     in_flight: u32,
-    max_in_flight: u32,
+    /// Prompts in its queue, others' included.
     queue_remaining: Option<u32>,
+    /// Of the newest probe.
     latency_ms: Option<f64>,
-    weight: f64,
-    group: Option<String>,
-    enabled: bool,
-    draining: bool,
+    /// All the rest that is known of it.
+    live: ServerLive,
 }
 
 impl ServerRecord {
-    fn of(view: ServerView) -> Self {
-        let ServerView { server, state, reason, version, devices, in_flight, queue_remaining, latency, live: _ } = view;
+    fn of(view: ServerView, app: &App) -> Self {
+        let server = view.server;
         Self {
+            etag: app.versions.of(&server),
             id: server.id,
-            auth: masked(&server.auth),
+            auth: AuthRecord::of(&server.auth),
             name: server.name,
             base_url: server.base_url,
-            state,
-            reason,
-            version,
-            devices,
-            in_flight,
-            max_in_flight: server.max_in_flight,
-            queue_remaining,
-            latency_ms: latency.map(|latency| (latency.as_secs_f64() * 1e6).round() / 1e3),
+            origin: server.origin,
+            ca: server.ca,
             weight: server.weight,
             group: server.group,
+            max_in_flight: server.max_in_flight,
+            run_limit_s: server.run_limit_s,
+            stall_limit_s: server.stall_limit_s,
             enabled: server.enabled,
             draining: server.draining,
+            created_at: server.created_at,
+            state: view.state,
+            reason: view.reason,
+            version: view.version,
+            devices: view.devices,
+            in_flight: view.in_flight,
+            queue_remaining: view.queue_remaining,
+            latency_ms: view.latency.map(|latency| (latency.as_secs_f64() * 1e6).round() / 1e3),
+            live: view.live,
         }
     }
 }
 
-/// The kind of proof and where its secret comes from, never the secret.
-fn masked(auth: &ServerAuth) -> Value {
-    match auth {
-        ServerAuth::None => json!({"kind": "none"}),
-        ServerAuth::Basic { user, password } => json!({"kind": "basic", "user": user, "password": mask(password)}),
-        ServerAuth::Bearer { token } => json!({"kind": "bearer", "token": mask(token)}),
-        ServerAuth::ApiKey { header, key } => json!({"kind": "api_key", "header": header, "key": mask(key)}),
-        ServerAuth::Headers { headers } => {
-            let headers: Vec<Value> = headers.iter().map(|(name, value)| json!([name, mask(value)])).collect();
-            json!({"kind": "headers", "headers": headers})
-        }
-    }
+/// All servers.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ServerList {
+    /// In the order of their names.
+    servers: Vec<ServerRecord>,
 }
 
-/// A secret that is kept elsewhere is told by its place.
-pub(super) fn mask(secret: &SecretSource) -> String {
-    match secret {
-        SecretSource::Literal(_) => MASK.to_owned(),
-        SecretSource::Env(name) => format!("env:{name}"),
-        SecretSource::File(path) => format!("file:{path}"),
-    }
-}
-
-#[derive(Deserialize)]
+/// How a server is set. What is left out has its default.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = ServerSettings)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct AddBody {
+pub(crate) struct ServerBody {
+    /// Unique; 1 to 120 characters.
     name: String,
+    /// `http` or `https`, with or without a path prefix; unique.
     base_url: String,
-    #[serde(default)]
+    /// Left out of a change: stays as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<AuthBody>)]
     auth: Option<Map<String, Value>>,
+    /// `Origin` header to send. Default: none.
     #[serde(default)]
+    origin: Option<String>,
+    /// Certificates to trust it by beside the system's, when it is self-signed or of a private authority:
+    /// PEM, or `file:PATH`. Default: none.
+    #[serde(default)]
+    ca: Option<String>,
+    /// Share of work against its peers; above 0, at most 1000. Default 1.
+    #[serde(default)]
+    weight: Option<f64>,
+    /// Group for pinning. Default: none.
+    #[serde(default)]
+    group: Option<String>,
+    /// Prompts at once, 1 to 64. Default 2.
+    #[serde(default)]
+    #[schema(minimum = 1, maximum = 64)]
     max_in_flight: Option<u32>,
+    /// Longest run of one prompt, in seconds. Default 1800.
+    #[serde(default)]
+    #[schema(minimum = 1, maximum = 604_800)]
+    run_limit_s: Option<u32>,
+    /// Longest time without a sign of progress, in seconds. Default 600.
+    #[serde(default)]
+    #[schema(minimum = 1, maximum = 604_800)]
+    stall_limit_s: Option<u32>,
+    /// Default true.
+    #[serde(default)]
+    enabled: Option<bool>,
+    /// Default false.
+    #[serde(default)]
+    draining: Option<bool>,
 }
 
-impl AddBody {
-    fn parse(self) -> Result<NewServer, UserError> {
+/// A change of the above.
+type ServerPatch = PatchOf<ServerBody>;
+
+impl ServerBody {
+    fn of(server: &Server) -> Self {
+        Self {
+            name: server.name.clone(),
+            base_url: server.base_url.to_string(),
+            auth: None,
+            origin: server.origin.clone(),
+            ca: server.ca.clone().map(String::from),
+            weight: Some(server.weight),
+            group: server.group.clone(),
+            max_in_flight: Some(server.max_in_flight),
+            run_limit_s: Some(server.run_limit_s),
+            stall_limit_s: Some(server.stall_limit_s),
+            enabled: Some(server.enabled),
+            draining: Some(server.draining),
+        }
+    }
+
+    fn parse(self, stored: &ServerAuth) -> Result<NewServer, UserError> {
+        let given = |text: Option<String>| text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
         Ok(NewServer {
             name: parse_name(&self.name)?,
             base_url: parse_base_url(&self.base_url)?,
-            auth: self.auth.map_or(Ok(ServerAuth::None), parse_auth)?,
-            max_in_flight: match self.max_in_flight {
-                None => DEFAULT_MAX_IN_FLIGHT,
-                Some(count) if (1..=MAX_IN_FLIGHT_MAX).contains(&count) => count,
-                Some(count) => {
-                    return Err(UserError::argument(
-                        "max_in_flight",
-                        format!("`max_in_flight` is {count}, but must be from 1 to {MAX_IN_FLIGHT_MAX}."),
-                    ));
-                }
-            },
+            auth: self.auth.map_or_else(|| Ok(stored.clone()), |auth| auth::parse_auth_over(auth, stored))?,
+            origin: given(self.origin),
+            ca: given(self.ca)
+                .map(|ca| ca.parse().map_err(|error| UserError::argument("ca", format!("{error}."))))
+                .transpose()?,
+            weight: self.weight.unwrap_or(DEFAULT_WEIGHT),
+            group: given(self.group),
+            max_in_flight: self.max_in_flight.unwrap_or(DEFAULT_MAX_IN_FLIGHT),
+            run_limit_s: self.run_limit_s.unwrap_or(DEFAULT_RUN_LIMIT_S),
+            stall_limit_s: self.stall_limit_s.unwrap_or(DEFAULT_STALL_LIMIT_S),
+            enabled: self.enabled.unwrap_or(true),
+            draining: self.draining.unwrap_or(false),
         })
     }
 }
@@ -141,121 +241,132 @@ pub(crate) fn parse_base_url(text: &str) -> Result<BaseUrl, UserError> {
     text.parse().map_err(|error| UserError::argument("base_url", format!("{error}.")))
 }
 
-/// Fields of each kind of proof, besides `kind`.
-const AUTH_KINDS: [(&str, &[&str]); 5] = [
-    ("none", &[]),
-    ("basic", &["user", "password"]),
-    ("bearer", &["token"]),
-    ("api_key", &["header", "key"]),
-    ("headers", &["headers"]),
-];
-
-/// Proof of identity, as `{"kind": "bearer", "token": "…"}`. The faults quote no value: one may be a
-/// secret.
-pub(crate) fn parse_auth(given: Map<String, Value>) -> Result<ServerAuth, UserError> {
-    let kinds = || AUTH_KINDS.map(|(kind, _)| kind);
-    let kind = given.get("kind").and_then(Value::as_str).unwrap_or_default();
-    let Some((kind, fields)) = AUTH_KINDS.into_iter().find(|(name, _)| *name == kind) else {
-        return Err(UserError::argument("auth", "`auth.kind` is none of the known kinds.").with_valid(kinds()));
-    };
-    if let Some(unknown) = given.keys().find(|key| *key != "kind" && !fields.contains(&key.as_str())) {
-        let shown: String = unknown.chars().take(40).collect();
-        return Err(UserError::argument("auth", format!("`auth` of kind `{kind}` has no field `{shown}`."))
-            .with_valid(fields.iter().copied()));
-    }
-    for field in fields {
-        let empty = given.get(*field).is_none_or(|value| value.is_null() || value.as_str() == Some(""));
-        if empty {
-            return Err(UserError::argument("auth", format!("`auth` of kind `{kind}` needs `{field}`.")));
-        }
-    }
-    let header = given.get("header").and_then(Value::as_str);
-    if header.is_some_and(|name| http::HeaderName::try_from(name).is_err()) {
-        return Err(UserError::argument("auth", "`auth.header` is not a header name."));
-    }
-    serde_json::from_value(Value::Object(given)).map_err(|_| {
-        UserError::argument("auth", format!("the fields of `auth` of kind `{kind}` have the wrong types."))
-    })
+/// Lists all servers with their live state.
+#[utoipa::path(get, path = "/api/v1/servers", tag = "servers", operation_id = "list_servers",
+    responses((status = 200, body = ServerList)))]
+pub(crate) async fn list(State(app): State<App>) -> Json<ServerList> {
+    Json(ServerList { servers: app.engine.servers().into_iter().map(|view| ServerRecord::of(view, &app)).collect() })
 }
 
-pub(crate) async fn list(State(app): State<App>) -> Json<Value> {
-    let servers: Vec<ServerRecord> = app.engine.servers().into_iter().map(ServerRecord::of).collect();
-    Json(json!({"servers": servers}))
-}
-
-pub(crate) async fn show(State(app): State<App>, Path(id): Path<String>) -> Result<Json<ServerRecord>, WebError> {
-    find(&app, &id).map(|view| Json(ServerRecord::of(view)))
-}
-
-pub(crate) async fn add(State(app): State<App>, JsonBody(body): JsonBody<AddBody>) -> Result<Response, WebError> {
-    let server = app.engine.server_add(body.parse()?).await?;
-    let id = server.id;
-    let view = app.engine.servers().into_iter().find(|view| view.id() == id);
-    // Between the write and the session's start the server has no live state yet.
-    let record = match view {
-        Some(view) => json!(ServerRecord::of(view)),
-        None => json!({"id": id, "name": server.name, "base_url": server.base_url, "auth": masked(&server.auth)}),
-    };
-    let mut response = (StatusCode::CREATED, Json(record)).into_response();
-    if let Ok(location) = HeaderValue::try_from(format!("/api/v1/servers/{id}")) {
-        response.headers_mut().insert(header::LOCATION, location);
-    }
-    Ok(response)
-}
-
-pub(crate) async fn remove(State(app): State<App>, Path(id): Path<String>) -> Result<StatusCode, WebError> {
+/// Tells one server, by id or name.
+#[utoipa::path(get, path = "/api/v1/servers/{id}", tag = "servers", operation_id = "get_server",
+    params(("id" = String, Path, description = "Id or name")),
+    responses((status = 200, body = ServerRecord, headers(("ETag" = String))), NotFound))]
+pub(crate) async fn show(State(app): State<App>, Path(id): Path<String>) -> Result<Response, WebError> {
     let view = find(&app, &id)?;
+    Ok(told(&app, view))
+}
+
+/// Adds a server and opens a session with it.
+#[utoipa::path(post, path = "/api/v1/servers", tag = "servers", operation_id = "add_server",
+    request_body = ServerBody,
+    responses((status = 201, body = ServerRecord, headers(("Location" = String), ("ETag" = String))),
+        Conflict, Invalid))]
+pub(crate) async fn add(State(app): State<App>, JsonBody(body): JsonBody<ServerBody>) -> Result<Response, WebError> {
+    let server = app.engine.server_add(body.parse(&ServerAuth::None)?).await?;
+    let record = ServerRecord::of(view_of(&app, server)?, &app);
+    Ok(answers::created(&format!("/api/v1/servers/{}", record.id), Some(&record.etag), &record))
+}
+
+/// Sets a server anew: what is left out has its default, except `auth`, which stays.
+#[utoipa::path(put, path = "/api/v1/servers/{id}", tag = "servers", operation_id = "replace_server",
+    params(("id" = String, Path, description = "Id or name"), ("If-Match" = Option<String>, Header)),
+    request_body = ServerBody,
+    responses((status = 200, body = ServerRecord, headers(("ETag" = String))), NotFound, Conflict, Changed, Invalid))]
+pub(crate) async fn replace(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    JsonBody(fields): JsonBody<Map<String, Value>>,
+) -> Result<Response, WebError> {
+    edit(&app, &id, &headers, |_| parse_whole(fields.clone(), &READ_ONLY)).await
+}
+
+/// Changes the fields that are given (JSON Merge Patch); `null` sets one to its default.
+#[utoipa::path(patch, path = "/api/v1/servers/{id}", tag = "servers", operation_id = "change_server",
+    params(("id" = String, Path, description = "Id or name"), ("If-Match" = Option<String>, Header)),
+    request_body = ServerPatch,
+    responses((status = 200, body = ServerRecord, headers(("ETag" = String))), NotFound, Conflict, Changed, Invalid))]
+pub(crate) async fn change(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    JsonBody(mut fields): JsonBody<Map<String, Value>>,
+) -> Result<Response, WebError> {
+    if fields.get("auth").is_some_and(Value::is_null) {
+        fields.insert("auth".to_owned(), serde_json::json!({"kind": "none"}));
+    }
+    edit(&app, &id, &headers, |server| patched(&ServerBody::of(server), &fields, &READ_ONLY)).await
+}
+
+/// Deletes a server. Jobs that it ran keep its name.
+#[utoipa::path(delete, path = "/api/v1/servers/{id}", tag = "servers", operation_id = "delete_server",
+    params(("id" = String, Path, description = "Id or name"), ("If-Match" = Option<String>, Header)),
+    responses((status = 204), NotFound, Changed))]
+pub(crate) async fn remove(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<StatusCode, WebError> {
+    let view = find(&app, &id)?;
+    Expected::of(&headers)?.check(&app.versions.of(&view.server))?;
     app.engine.server_delete(view.id()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
+async fn edit(
+    app: &App,
+    id: &str,
+    headers: &HeaderMap,
+    body: impl Fn(&Server) -> Result<ServerBody, UserError>,
+) -> Result<Response, WebError> {
+    let expected = Expected::of(headers)?;
+    let id = find(app, id)?.id();
+    let changed = app.engine.server_edit(id, |server| {
+        expected.check(&app.versions.of(server))?;
+        Ok(body(server)?.parse(&server.auth)?.into_server(server.id, server.created_at))
+    });
+    let server = changed.await?;
+    Ok(told(app, view_of(app, server)?))
+}
+
+fn told(app: &App, view: ServerView) -> Response {
+    let record = ServerRecord::of(view, app);
+    answers::versioned(&record.etag.clone(), &record)
+}
+
+/// The live view of a server as just stored; none when it was deleted at the same moment.
+fn view_of(app: &App, server: Server) -> Result<ServerView, WebError> {
+    let view = app.engine.servers().into_iter().find(|view| view.id() == server.id);
+    let view = view.ok_or_else(|| WebError::missing("server", &server.name))?;
+    Ok(ServerView { server, ..view })
+}
+
 /// By id or by name.
-fn find(app: &App, given: &str) -> Result<ServerView, WebError> {
+pub(super) fn find(app: &App, given: &str) -> Result<ServerView, WebError> {
     let id: Option<ServerId> = given.parse().ok();
-    app.engine
-        .servers()
-        .into_iter()
-        .find(|view| Some(view.id()) == id || view.server.name == given)
-        .ok_or_else(|| WebError::missing("server", given))
+    let views = app.engine.servers();
+    if let Some(view) = views.iter().find(|view| Some(view.id()) == id || view.server.name == given) {
+        return Ok(view.clone());
+    }
+    Err(WebError::missing_among("server", given, views.iter().map(|view| view.server.name.as_str())))
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
-    fn auth(value: &Value) -> Result<ServerAuth, UserError> {
-        parse_auth(value.as_object().expect("an object").clone())
-    }
-
     #[test]
-    fn a_secret_never_comes_out() {
-        for value in [
-            json!({"kind": "basic", "user": "u", "password": "hunter2"}),
-            json!({"kind": "bearer", "token": "hunter2"}),
-            json!({"kind": "api_key", "header": "X-Key", "key": "hunter2"}),
-            json!({"kind": "headers", "headers": [["X-A", "hunter2"]]}),
-        ] {
-            let told = masked(&auth(&value).expect("valid")).to_string();
-            assert!(!told.contains("hunter2") && told.contains(MASK), "{told}");
-            assert!(told.contains(value["kind"].as_str().expect("a kind")), "{told}");
-        }
-        let env = masked(&auth(&json!({"kind": "bearer", "token": "env:TOKEN"})).expect("valid"));
-        assert_eq!(env["token"], "env:TOKEN");
-    }
-
-    #[test]
-    fn a_fault_in_auth_quotes_no_secret() {
-        for value in [
-            json!({"kind": "magic", "token": "hunter2"}),
-            json!({"kind": "bearer", "tokne": "hunter2"}),
-            json!({"kind": "bearer"}),
-            json!({"kind": "bearer", "token": ""}),
-            json!({"kind": "api_key", "header": "no spaces", "key": "hunter2"}),
-            json!({"kind": "headers", "headers": "hunter2"}),
-        ] {
-            let error = auth(&value).expect_err("refused");
-            assert_eq!(error.argument.as_deref(), Some("auth"));
-            assert!(!error.explain().contains("hunter2"), "{}", error.explain());
+    fn every_field_of_the_record_can_be_sent_back_or_is_read_only() {
+        let server = NewServer::named("x", "http://gpu".parse().expect("valid"))
+            .into_server(ServerId::new(), DateTime::UNIX_EPOCH);
+        let Value::Object(taken) = json!(ServerBody::of(&server)) else { panic!("an object") };
+        let schema = serde_json::to_value(<ServerRecord as utoipa::PartialSchema>::schema()).expect("serialises");
+        for field in schema["properties"].as_object().expect("properties").keys() {
+            let known = taken.contains_key(field) || field == "auth" || READ_ONLY.contains(&field.as_str());
+            assert!(known, "{field} is neither taken nor read-only");
         }
     }
 }

@@ -3,77 +3,102 @@
 use axum::{
     Json,
     extract::{Path, State},
-    http::{HeaderValue, StatusCode, header},
-    response::{IntoResponse as _, Response},
+    http::{HeaderMap, StatusCode},
+    response::Response,
 };
 use hub_core::{catalogue::Style, error::UserError, ids::StyleId};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
-use super::{body::JsonBody, servers::parse_name};
+use super::{
+    answers::{self, Changed, Conflict, Invalid, NotFound, PatchOf},
+    body::{JsonBody, parse_whole, patched},
+    etag::Expected,
+    servers::parse_name,
+};
 use crate::{error::WebError, router::App};
 
 /// Category of a style that names none.
 const OTHER_CATEGORY: &str = "other";
+/// Fields of the record that are told but not taken: they may be sent back.
+const READ_ONLY: [&str; 2] = ["id", "etag"];
 
-/// One style as programs see it; the same fields go in.
-#[derive(Debug, Serialize)]
+/// One style.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Style)]
 pub(crate) struct StyleRecord {
     id: StyleId,
-    name: String,
-    category: String,
-    description: String,
-    prompt_template: String,
-    negative_template: String,
-    render_types: Vec<String>,
-    preferred_render_type: Option<String>,
-    is_default: bool,
-    enabled: bool,
+    /// Version, for `If-Match`.
+    etag: String,
+    #[serde(flatten)]
+    settings: StyleBody,
 }
 
 impl StyleRecord {
     /// The record of `style`.
-    pub(crate) fn of(style: &Style) -> Self {
-        Self {
-            id: style.id,
-            name: style.name.clone(),
-            category: style.category.clone(),
-            description: style.description.clone(),
-            prompt_template: style.prompt_template.clone(),
-            negative_template: style.negative_template.clone(),
-            render_types: style.render_types.clone(),
-            preferred_render_type: style.preferred_render_type.clone(),
-            is_default: style.is_default,
-            enabled: style.enabled,
-        }
+    pub(crate) fn of(style: &Style, app: &App) -> Self {
+        Self { id: style.id, etag: app.versions.of(style), settings: StyleBody::of(style) }
     }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct StyleBody {
-    name: String,
-    prompt_template: String,
-    #[serde(default)]
-    category: Option<String>,
-    #[serde(default)]
-    description: Option<String>,
-    #[serde(default)]
-    negative_template: Option<String>,
-    #[serde(default)]
-    render_types: Option<Vec<String>>,
-    #[serde(default)]
-    preferred_render_type: Option<String>,
-    #[serde(default)]
-    is_default: Option<bool>,
-    #[serde(default)]
-    enabled: Option<bool>,
-    /// Accepted so that what was read can be written back; the path decides.
-    #[serde(default, rename = "id")]
-    _id: Option<StyleId>,
+/// All styles.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct StyleList {
+    /// In the order of category and name.
+    styles: Vec<StyleRecord>,
 }
 
+/// What a style is. What is left out has its default.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = StyleSettings)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StyleBody {
+    /// Unique; 1 to 120 characters.
+    name: String,
+    /// For grouping. Default `other`.
+    #[serde(default)]
+    category: Option<String>,
+    /// One line that helps an agent choose.
+    #[serde(default)]
+    description: Option<String>,
+    /// Appended to the prompt, or wrapped around it where it holds `{prompt}`.
+    prompt_template: String,
+    /// Appended to the negative prompt.
+    #[serde(default)]
+    negative_template: Option<String>,
+    /// Render types it suits, by name; none = all.
+    #[serde(default)]
+    render_types: Option<Vec<String>>,
+    /// Render type to take when the caller names none.
+    #[serde(default)]
+    preferred_render_type: Option<String>,
+    /// Applied when the caller names no styles. Default false.
+    #[serde(default)]
+    is_default: Option<bool>,
+    /// Default true.
+    #[serde(default)]
+    enabled: Option<bool>,
+}
+
+/// A change of the above.
+type StylePatch = PatchOf<StyleBody>;
+
 impl StyleBody {
+    fn of(style: &Style) -> Self {
+        Self {
+            name: style.name.clone(),
+            category: Some(style.category.clone()),
+            description: Some(style.description.clone()),
+            prompt_template: style.prompt_template.clone(),
+            negative_template: Some(style.negative_template.clone()),
+            render_types: Some(style.render_types.clone()),
+            preferred_render_type: style.preferred_render_type.clone(),
+            is_default: Some(style.is_default),
+            enabled: Some(style.enabled),
+        }
+    }
+
     fn into_style(self, id: StyleId) -> Result<Style, UserError> {
         Ok(Style {
             id,
@@ -90,49 +115,105 @@ impl StyleBody {
     }
 }
 
-pub(crate) async fn list(State(app): State<App>) -> Json<Value> {
+/// Lists all styles.
+#[utoipa::path(get, path = "/api/v1/styles", tag = "catalogue", operation_id = "list_styles",
+    responses((status = 200, body = StyleList)))]
+pub(crate) async fn list(State(app): State<App>) -> Json<StyleList> {
     let catalogue = app.engine.catalogue();
-    let all: Vec<StyleRecord> = catalogue.styles.iter().map(StyleRecord::of).collect();
-    Json(json!({"styles": all}))
+    Json(StyleList { styles: catalogue.styles.iter().map(|style| StyleRecord::of(style, &app)).collect() })
 }
 
-pub(crate) async fn show(State(app): State<App>, Path(id): Path<String>) -> Result<Json<StyleRecord>, WebError> {
-    Ok(Json(StyleRecord::of(&find(&app, &id)?)))
+/// Tells one style, by id or name.
+#[utoipa::path(get, path = "/api/v1/styles/{id}", tag = "catalogue", operation_id = "get_style",
+    params(("id" = String, Path, description = "Id or name")),
+    responses((status = 200, body = StyleRecord, headers(("ETag" = String))), NotFound))]
+pub(crate) async fn show(State(app): State<App>, Path(id): Path<String>) -> Result<Response, WebError> {
+    Ok(told(&app, &find(&app, &id)?))
 }
 
-pub(crate) async fn add(State(app): State<App>, JsonBody(body): JsonBody<StyleBody>) -> Result<Response, WebError> {
+/// Adds a style.
+#[utoipa::path(post, path = "/api/v1/styles", tag = "catalogue", operation_id = "add_style",
+    request_body = StyleBody,
+    responses((status = 201, body = StyleRecord, headers(("Location" = String), ("ETag" = String))), Conflict, Invalid))]
+pub(crate) async fn add(
+    State(app): State<App>,
+    JsonBody(fields): JsonBody<Map<String, Value>>,
+) -> Result<Response, WebError> {
+    let body: StyleBody = parse_whole(fields, &READ_ONLY)?;
     let style = app.engine.style_save(body.into_style(StyleId::new())?).await?;
-    let mut response = (StatusCode::CREATED, Json(StyleRecord::of(&style))).into_response();
-    if let Ok(location) = HeaderValue::try_from(format!("/api/v1/styles/{}", style.id)) {
-        response.headers_mut().insert(header::LOCATION, location);
-    }
-    Ok(response)
+    let record = StyleRecord::of(&style, &app);
+    Ok(answers::created(&format!("/api/v1/styles/{}", style.id), Some(&record.etag), &record))
 }
 
+/// Sets a style anew: what is left out has its default.
+#[utoipa::path(put, path = "/api/v1/styles/{id}", tag = "catalogue", operation_id = "replace_style",
+    params(("id" = String, Path, description = "Id or name"), ("If-Match" = Option<String>, Header)),
+    request_body = StyleBody,
+    responses((status = 200, body = StyleRecord, headers(("ETag" = String))), NotFound, Conflict, Changed, Invalid))]
 pub(crate) async fn replace(
     State(app): State<App>,
     Path(id): Path<String>,
-    JsonBody(body): JsonBody<StyleBody>,
-) -> Result<Json<StyleRecord>, WebError> {
-    let known = find(&app, &id)?;
-    let style = app.engine.style_save(body.into_style(known.id)?).await?;
-    Ok(Json(StyleRecord::of(&style)))
+    headers: HeaderMap,
+    JsonBody(fields): JsonBody<Map<String, Value>>,
+) -> Result<Response, WebError> {
+    edit(&app, &id, &headers, |_| parse_whole(fields.clone(), &READ_ONLY)).await
 }
 
-pub(crate) async fn remove(State(app): State<App>, Path(id): Path<String>) -> Result<StatusCode, WebError> {
+/// Changes the fields that are given (JSON Merge Patch); `null` sets one to its default.
+#[utoipa::path(patch, path = "/api/v1/styles/{id}", tag = "catalogue", operation_id = "change_style",
+    params(("id" = String, Path, description = "Id or name"), ("If-Match" = Option<String>, Header)),
+    request_body = StylePatch,
+    responses((status = 200, body = StyleRecord, headers(("ETag" = String))), NotFound, Conflict, Changed, Invalid))]
+pub(crate) async fn change(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    JsonBody(fields): JsonBody<Map<String, Value>>,
+) -> Result<Response, WebError> {
+    edit(&app, &id, &headers, |style| patched(&StyleBody::of(style), &fields, &READ_ONLY)).await
+}
+
+/// Deletes a style.
+#[utoipa::path(delete, path = "/api/v1/styles/{id}", tag = "catalogue", operation_id = "delete_style",
+    params(("id" = String, Path, description = "Id or name"), ("If-Match" = Option<String>, Header)),
+    responses((status = 204), NotFound, Changed))]
+pub(crate) async fn remove(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<StatusCode, WebError> {
     let known = find(&app, &id)?;
+    Expected::of(&headers)?.check(&app.versions.of(&known))?;
     app.engine.style_delete(known.id).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+async fn edit(
+    app: &App,
+    id: &str,
+    headers: &HeaderMap,
+    body: impl Fn(&Style) -> Result<StyleBody, UserError>,
+) -> Result<Response, WebError> {
+    let expected = Expected::of(headers)?;
+    let id = find(app, id)?.id;
+    let changed = app.engine.style_edit(id, |style| {
+        expected.check(&app.versions.of(style))?;
+        body(style)?.into_style(style.id)
+    });
+    Ok(told(app, &changed.await?))
+}
+
+fn told(app: &App, style: &Style) -> Response {
+    let record = StyleRecord::of(style, app);
+    answers::versioned(&record.etag, &record)
 }
 
 /// By id or by name.
 fn find(app: &App, given: &str) -> Result<Style, WebError> {
     let id: Option<StyleId> = given.parse().ok();
-    app.engine
-        .catalogue()
-        .styles
-        .iter()
-        .find(|candidate| Some(candidate.id) == id || candidate.name == given)
-        .cloned()
-        .ok_or_else(|| WebError::missing("style", given))
+    let catalogue = app.engine.catalogue();
+    let found = catalogue.styles.iter().find(|candidate| Some(candidate.id) == id || candidate.name == given);
+    found.cloned().ok_or_else(|| {
+        WebError::missing_among("style", given, catalogue.styles.iter().map(|style| style.name.as_str()))
+    })
 }

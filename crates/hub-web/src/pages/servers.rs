@@ -9,7 +9,7 @@ use axum::{
 use hub_core::{
     error::UserError,
     ids::ServerId,
-    server::{DEFAULT_MAX_IN_FLIGHT, NewServer, ServerAuth, ServerState},
+    server::{NewServer, ServerAuth, ServerState},
 };
 use hub_engine::ServerView;
 use serde::{Deserialize, Serialize};
@@ -103,7 +103,7 @@ impl ShownServer {
             ca: None,
             weight: 1.0,
             group: None,
-            max_in_flight: DEFAULT_MAX_IN_FLIGHT,
+            max_in_flight: hub_core::server::DEFAULT_MAX_IN_FLIGHT,
             run_limit_s: DEFAULT_RUN_LIMIT_S,
             stall_limit_s: DEFAULT_STALL_LIMIT_S,
             enabled: true,
@@ -251,12 +251,8 @@ fn parse(typed: &Typed) -> Result<NewServer, UserError> {
         .chain(fields.iter().copied())
         .map(|(name, value)| (name.to_owned(), Value::from(value.trim())))
         .collect();
-    Ok(NewServer {
-        name: api::parse_name(&typed.name)?,
-        base_url: api::parse_base_url(&typed.base_url)?,
-        auth: api::parse_auth(auth)?,
-        max_in_flight: DEFAULT_MAX_IN_FLIGHT,
-    })
+    let (name, base_url) = (api::parse_name(&typed.name)?, api::parse_base_url(&typed.base_url)?);
+    Ok(NewServer { auth: api::parse_auth(auth)?, ..NewServer::named(name, base_url) })
 }
 
 impl Page for ServersPage {

@@ -103,7 +103,7 @@ async fn no_route_takes_a_change_that_another_site_asks_for() {
     let hub = Hub::empty().await;
     let paths: Vec<String> = hub_web::route_paths()
         .into_iter()
-        .chain(["/nothing", "/api/v1/nothing"])
+        .chain(["/nothing", "/api/v1/nothing"].map(str::to_owned))
         .map(|path| {
             path.split('/').map(|part| if part.starts_with('{') { "x" } else { part }).collect::<Vec<_>>().join("/")
         })

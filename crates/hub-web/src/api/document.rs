@@ -1,0 +1,94 @@
+//! The OpenAPI document: its frame, and what every operation has in common. The rest comes from the
+//! handlers.
+
+use axum::{
+    extract::State,
+    http::header,
+    response::{IntoResponse as _, Response},
+};
+use utoipa::{
+    Modify as _, OpenApi, PartialSchema as _, ToSchema as _,
+    openapi::{
+        Content, ContentBuilder, OpenApi as Document, Ref, RefOr, ResponseBuilder,
+        path::Operation,
+        security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
+    },
+};
+
+use crate::{problem::Problem, router::App};
+
+/// The document before any route.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "GenImage Hub",
+        description = "The JSON API of GenImage Hub. Faults are problem documents (RFC 9457) with a stable `code`. \
+                       On a loopback address without any configured credential the API is open.",
+        license(name = "MIT", identifier = "MIT")
+    ),
+    tags(
+        (name = "jobs", description = "Submit, follow, list and cancel"),
+        (name = "images", description = "Stored pictures"),
+        (name = "servers", description = "ComfyUI servers"),
+        (name = "workflows", description = "Graphs and their versions"),
+        (name = "catalogue", description = "Render types and styles"),
+        (name = "llm", description = "LLM servers and their roles"),
+        (name = "hub", description = "The hub itself"),
+    )
+)]
+struct Frame;
+
+/// See [`Frame`].
+pub(super) fn frame() -> Document {
+    Frame::openapi()
+}
+
+/// Adds what every operation has in common: who may ask, and how any other fault is told.
+pub(super) fn finished(mut document: Document) -> Document {
+    Common.modify(&mut document);
+    document
+}
+
+struct Common;
+
+impl utoipa::Modify for Common {
+    fn modify(&self, document: &mut Document) {
+        let components = document.components.get_or_insert_default();
+        components.schemas.insert(Problem::name().into_owned(), Problem::schema());
+        components.add_security_scheme("bearer", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
+        let header = ApiKeyValue::with_description("X-API-Key", "The same key in a header of its own");
+        components.add_security_scheme("api_key", SecurityScheme::ApiKey(ApiKey::Header(header)));
+        components.add_security_scheme("password", SecurityScheme::Http(Http::new(HttpAuthScheme::Basic)));
+        let schemes = ["bearer", "api_key", "password"];
+        let mut ways: Vec<SecurityRequirement> =
+            schemes.map(|name| SecurityRequirement::new::<_, _, &str>(name, [])).into();
+        ways.push(SecurityRequirement::default());
+        document.security = Some(ways);
+        let problem = ResponseBuilder::new()
+            .description("Any other fault")
+            .content("application/problem+json", problem_content())
+            .build();
+        for item in document.paths.paths.values_mut() {
+            let operations: [&mut Option<Operation>; 5] =
+                [&mut item.get, &mut item.put, &mut item.post, &mut item.patch, &mut item.delete];
+            for operation in operations.into_iter().flatten() {
+                operation.responses.responses.insert("default".to_owned(), RefOr::T(problem.clone()));
+            }
+        }
+    }
+}
+
+fn problem_content() -> Content {
+    ContentBuilder::new().schema(Some(Ref::from_schema_name(Problem::name()))).build()
+}
+
+/// Tells this document.
+#[utoipa::path(get, path = "/api/v1/openapi.json", tag = "hub", operation_id = "get_openapi",
+    responses((status = 200, description = "An OpenAPI 3.1 document", body = Object)))]
+pub(crate) async fn show(State(app): State<App>) -> Response {
+    let text = app.openapi.get_or_init(|| {
+        let text = super::document().to_json().expect("the document has string keys and finite numbers");
+        text.into()
+    });
+    ([(header::CONTENT_TYPE, "application/json")], text.clone()).into_response()
+}
