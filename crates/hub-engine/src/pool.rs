@@ -11,6 +11,7 @@ mod credentials;
 mod examine;
 mod foreign;
 mod inventory;
+mod learned;
 mod probe;
 mod routes;
 mod seen;

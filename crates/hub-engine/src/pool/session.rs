@@ -5,18 +5,18 @@
 //! every change is told to attempts (by the watch) and to the dispatcher (by a nudge).
 
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::BTreeSet,
     sync::{
         Arc, Mutex, MutexGuard, RwLock,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64},
     },
     time::Duration,
 };
 
 use chrono::{DateTime, Utc};
-use comfyui::{Client, Event, MissingResource};
+use comfyui::{Client, Event};
 use hub_core::{
-    ids::{ServerId, WorkflowId},
+    ids::ServerId,
     server::{Server, ServerState},
 };
 use tokio::{
@@ -26,18 +26,16 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    alerts::{Alerts, News, kind_of},
+    alerts::Alerts,
     breaker::{Breaker, Passage},
     credentials, inventory, probe,
     routes::{Inbox, Routes},
     seen::Seen,
     socket,
     state::{Health, Trouble},
-    stock::{Stock, Verdict},
+    stock::Stock,
 };
-use crate::{
-    AlertKind, BreakerView, ServerLive, ServerView, catalogue::Runnable, context::Context, dispatch::DispatchHandle,
-};
+use crate::{BreakerView, ServerLive, ServerView, context::Context, dispatch::DispatchHandle};
 
 /// What attempts must know of a session, as it changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,12 +54,12 @@ pub(crate) struct Session {
     server: RwLock<Arc<Server>>,
     client: RwLock<Option<Client>>,
     health: Mutex<Health>,
-    link: watch::Sender<Link>,
+    pub(super) link: watch::Sender<Link>,
     seen: Mutex<Seen>,
     breaker: Mutex<Breaker>,
     pub(super) stock: Stock,
     /// Raised when the server's process is another one.
-    epoch: AtomicU64,
+    pub(super) epoch: AtomicU64,
     /// The event socket broke: the process may be another one.
     pub(super) restart_suspected: AtomicBool,
     /// Wakes the inventory's reader before its time.
@@ -69,15 +67,15 @@ pub(crate) struct Session {
     /// How often the inventory was read, or tried to be.
     pub(super) inventory_reads: watch::Sender<u64>,
     /// The newest alert says that something is wrong.
-    ailing: AtomicBool,
-    alerts: Arc<Alerts>,
+    pub(super) ailing: AtomicBool,
+    pub(super) alerts: Arc<Alerts>,
     /// Prompts of ours that may still be there although their jobs have moved on.
     pub(super) leftovers: Mutex<BTreeSet<String>>,
     pub(super) routes: Arc<Routes>,
     /// Wakes the probe before its time.
     pub(super) probe_now: Notify,
-    retired: CancellationToken,
-    dispatch: DispatchHandle,
+    pub(super) retired: CancellationToken,
+    pub(super) dispatch: DispatchHandle,
 }
 
 impl Session {
@@ -196,20 +194,6 @@ impl Session {
         self.probe_now.notify_one();
     }
 
-    /// An attempt failed by the server's fault.
-    pub(crate) fn job_failed(&self) {
-        let now = Instant::now();
-        let mut breaker = self.breaker();
-        let was_open = breaker.is_open();
-        breaker.failed(now);
-        let (failures, opened) = (breaker.failures(), !was_open && breaker.is_open());
-        drop(breaker);
-        if opened {
-            let message = format!("{failures} jobs in a row failed by its fault; it rests, and is tried again soon.");
-            self.alert(AlertKind::BreakerOpened, message);
-        }
-    }
-
     /// An attempt came through.
     pub(crate) fn job_succeeded(&self) {
         self.breaker().reset();
@@ -217,72 +201,6 @@ impl Session {
 
     pub(super) fn passage(&self, now: Instant) -> Passage {
         self.breaker().passage(now)
-    }
-
-    /// The server refused a workflow for want of this. Its inventory is read again: it may have changed.
-    pub(crate) fn lacks_for(&self, workflow: WorkflowId, missing: &[MissingResource]) {
-        self.stock.refused(workflow, missing);
-        self.inventory_doubted.notify_one();
-    }
-
-    pub(super) fn lacks(&self) -> Arc<HashSet<WorkflowId>> {
-        self.stock.lacks()
-    }
-
-    /// Whether the server can run a workflow. One that does not answer may come back with anything.
-    pub(super) fn verdict(&self, runnable: &Runnable, max_age: Duration) -> Verdict {
-        let answers = self.link.borrow().answers;
-        if answers { self.stock.verdict(runnable, Instant::now(), max_age) } else { Verdict::May }
-    }
-
-    /// The server ran a workflow, with these model files. One that it lacked something for was installed.
-    pub(crate) fn ran(&self, workflow: Option<WorkflowId>, files: Vec<String>) {
-        if let Some(workflow) = workflow {
-            self.stock.ran(workflow);
-        }
-        self.seen().loaded = files;
-    }
-
-    /// Raised whenever the server's process is found to be another one: what was loaded there is gone.
-    pub(crate) fn epoch(&self) -> u64 {
-        self.epoch.load(Ordering::Relaxed)
-    }
-
-    /// The number of the newest prompt that the server took, for [`Session::took`].
-    pub(crate) fn newest_number(&self) -> Option<f64> {
-        self.seen().newest_number
-    }
-
-    /// The server took a prompt under this number; `before` was the newest when it was posted. Numbers fall only
-    /// when the process is another one.
-    pub(crate) fn took(&self, before: Option<f64>, number: f64) {
-        if before.is_some_and(|before| number < before) {
-            self.restarted("it counts its prompts anew");
-        }
-        let mut seen = self.seen();
-        seen.newest_number = Some(seen.newest_number.map_or(number, |newest| newest.max(number)));
-    }
-
-    /// The server's process is another one; what was learned of the one before may be wrong now.
-    pub(super) fn restarted(&self, why: &str) {
-        let epoch = self.epoch.fetch_add(1, Ordering::Relaxed) + 1;
-        tracing::info!(server = %self.server().name, epoch, why, "the server was restarted");
-        self.breaker().reset();
-        self.stock.restarted();
-        self.seen().restarted();
-        self.change(|health| health.zombie = false);
-        self.inventory_doubted.notify_one();
-        self.dispatch.nudge();
-    }
-
-    /// Somebody has reason to doubt what is known of the server.
-    pub(crate) fn refresh(&self) {
-        self.probe_now.notify_one();
-        self.inventory_doubted.notify_one();
-    }
-
-    pub(super) fn dispatch_nudge(&self) {
-        self.dispatch.nudge();
     }
 
     /// Its worker is dead: it gets nothing until its process was gone.
@@ -406,32 +324,15 @@ impl Session {
         result
     }
 
-    fn alert_state(&self, state: ServerState, reason: &str) {
-        let Some(kind) = kind_of(self.ailing.load(Ordering::Relaxed), state) else { return };
-        self.ailing.store(kind != AlertKind::ServerBack, Ordering::Relaxed);
-        let message = match kind {
-            AlertKind::ServerBack => format!("It is {} again.", state.as_str()),
-            _ => format!("It is {}: {reason}.", state.as_str()),
-        };
-        self.alert(kind, message);
-    }
-
-    fn alert(&self, kind: AlertKind, message: String) {
-        if !self.retired.is_cancelled() {
-            let server = self.server();
-            self.alerts.tell(server.id, News { kind, name: server.name.clone(), message }, Instant::now());
-        }
-    }
-
     fn health(&self) -> MutexGuard<'_, Health> {
         self.health.lock().expect("nothing panics while it holds the health")
     }
 
-    fn breaker(&self) -> MutexGuard<'_, Breaker> {
+    pub(super) fn breaker(&self) -> MutexGuard<'_, Breaker> {
         self.breaker.lock().expect("nothing panics while it holds the breaker")
     }
 
-    fn seen(&self) -> MutexGuard<'_, Seen> {
+    pub(super) fn seen(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().expect("nothing panics while it holds what was seen")
     }
 }
