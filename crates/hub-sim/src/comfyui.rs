@@ -123,6 +123,22 @@ impl ComfySim {
         restart(&self.sim).await;
     }
 
+    /// Connections stand still: nothing is read or answered until [`ComfySim::thaw`], as with a stopped process or a
+    /// network that swallows everything. The worker goes on.
+    pub fn freeze(&self) {
+        self.sim.frost.set(true);
+    }
+
+    /// Connections go on where they stood.
+    pub fn thaw(&self) {
+        self.sim.frost.set(false);
+    }
+
+    /// Cuts every event socket without a close frame; HTTP goes on.
+    pub fn drop_sockets(&self) {
+        self.sim.state().sockets.cut_all();
+    }
+
     /// Stops for good.
     pub async fn shutdown(mut self) {
         self.kill().await;

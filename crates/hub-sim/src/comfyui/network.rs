@@ -1,12 +1,14 @@
-//! Connections that can be cut: what a killed process does to its peers.
+//! Connections that can be cut or frozen: what a killed and what a stopped process does to its peers.
 //!
 //! Owns the listener and stream types. A cut connection fails all reads and writes, so that HTTP and WebSocket
-//! peers see an end without any goodbye.
+//! peers see an end without any goodbye. A frozen one neither reads nor writes until it thaws; peers can connect,
+//! since the system accepts for the process, and then hear nothing.
 
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -16,10 +18,44 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 /// Pause after a failed accept, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 
+/// Whether connections stand still, and who waits for them to go on.
+#[derive(Debug, Default)]
+pub(crate) struct Frost(Mutex<Frozen>);
+
+#[derive(Debug, Default)]
+struct Frozen {
+    frozen: bool,
+    waiting: Vec<Waker>,
+}
+
+impl Frost {
+    pub(crate) fn set(&self, frozen: bool) {
+        let mut frost = self.lock();
+        frost.frozen = frozen;
+        let waiting = if frozen { Vec::new() } else { std::mem::take(&mut frost.waiting) };
+        drop(frost);
+        waiting.into_iter().for_each(Waker::wake);
+    }
+
+    /// True when the connection must wait; it is woken when it may go on.
+    fn holds(&self, cx: &Context<'_>) -> bool {
+        let mut frost = self.lock();
+        if frost.frozen {
+            frost.waiting.push(cx.waker().clone());
+        }
+        frost.frozen
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Frozen> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// A listener whose connections end with the token.
 pub(crate) struct CutListener {
     pub(crate) inner: TcpListener,
     pub(crate) over: CancellationToken,
+    pub(crate) frost: Arc<Frost>,
 }
 
 impl axum::serve::Listener for CutListener {
@@ -33,7 +69,8 @@ impl axum::serve::Listener for CutListener {
                     // Only speed is lost when the option cannot be set.
                     let _slower = stream.set_nodelay(true);
                     let cut = Box::pin(self.over.clone().cancelled_owned());
-                    return (CutStream { inner: stream, over: self.over.clone(), cut }, addr);
+                    let stream = CutStream { inner: stream, over: self.over.clone(), cut, frost: self.frost.clone() };
+                    return (stream, addr);
                 }
                 Err(error) => {
                     tracing::debug!(%error, "accept failed");
@@ -53,6 +90,7 @@ pub(crate) struct CutStream {
     inner: TcpStream,
     over: CancellationToken,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
+    frost: Arc<Frost>,
 }
 
 fn gone() -> io::Error {
@@ -64,6 +102,9 @@ impl AsyncRead for CutStream {
         if self.over.is_cancelled() || self.cut.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Err(gone()));
         }
+        if self.frost.holds(cx) {
+            return Poll::Pending;
+        }
         Pin::new(&mut self.inner).poll_read(cx, buf)
     }
 }
@@ -72,6 +113,9 @@ impl AsyncWrite for CutStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         if self.over.is_cancelled() {
             return Poll::Ready(Err(gone()));
+        }
+        if self.frost.holds(cx) {
+            return Poll::Pending;
         }
         Pin::new(&mut self.inner).poll_write(cx, buf)
     }
@@ -83,6 +127,9 @@ impl AsyncWrite for CutStream {
     ) -> Poll<io::Result<usize>> {
         if self.over.is_cancelled() {
             return Poll::Ready(Err(gone()));
+        }
+        if self.frost.holds(cx) {
+            return Poll::Pending;
         }
         Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
     }

@@ -37,7 +37,7 @@ pub(super) fn serve(sim: &Arc<Sim>, listener: TcpListener) {
     let Some(over) = sim.begin() else { return };
     tokio::spawn(run::work(sim.clone(), over.clone()));
     let app = app(sim);
-    let listener = CutListener { inner: listener, over };
+    let listener = CutListener { inner: listener, over, frost: sim.frost.clone() };
     sim.serving(tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, app).await {
             tracing::warn!(%error, "the simulated server stopped");

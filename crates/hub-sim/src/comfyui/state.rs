@@ -21,6 +21,7 @@ use super::config::{ComfyConfig, SimAuth, Version};
 use super::files::{FileStore, Folder};
 use super::graph::Signature;
 use super::history::History;
+use super::network::Frost;
 use super::object_info::{Catalogue, Listing};
 use super::queue::{Heap, Job};
 use super::render;
@@ -53,6 +54,8 @@ pub(crate) struct Sim {
     stats: Mutex<SimStats>,
     random: Mutex<StdRng>,
     life: Mutex<Life>,
+    /// Whether the connections stand still.
+    pub(crate) frost: Arc<Frost>,
     heals: AtomicU64,
 }
 
@@ -141,6 +144,7 @@ impl Sim {
             faults: Mutex::default(),
             stats: Mutex::default(),
             life: Mutex::default(),
+            frost: Arc::default(),
             heals: AtomicU64::new(0),
         }
     }
@@ -245,6 +249,7 @@ impl Sim {
         }
         *self.state() = State::default();
         self.files().wipe_temp();
+        self.frost.set(false);
         life.over = CancellationToken::new();
         Some(life.over.clone())
     }
@@ -263,6 +268,8 @@ impl Sim {
     pub(crate) fn down(&self) -> Option<JoinHandle<()>> {
         let mut life = lock(&self.life);
         life.over.cancel();
+        // The dead hold no connection: what stood still ends.
+        self.frost.set(false);
         let task = life.serving.take();
         if let Some(task) = &task {
             task.abort();

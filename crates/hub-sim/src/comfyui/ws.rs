@@ -99,6 +99,14 @@ impl Sockets {
         }
     }
 
+    /// Cuts every connection.
+    pub(crate) fn cut_all(&mut self) {
+        for (_, socket) in self.by_id.drain() {
+            // A full queue means the client is being cut already.
+            let _full = socket.sender.try_send(Outgoing::Drop);
+        }
+    }
+
     fn each(&mut self, to: To<'_>, message: impl Fn(&Socket) -> Outgoing) {
         let deliver = |socket: &Socket| socket.deaf || socket.sender.try_send(message(socket)).is_ok();
         match to {

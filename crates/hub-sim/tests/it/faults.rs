@@ -289,3 +289,28 @@ fn a_script_reads_config_and_faults() {
     assert_eq!(script.fault[3], Fault::Hang.always());
     assert!(Script::parse("[server]\nrun_mss = 1").is_err());
 }
+
+#[tokio::test]
+async fn a_frozen_server_answers_nothing_works_on_and_answers_when_it_thaws() {
+    let (sim, client) = start(recorded("0.33.0")).await;
+    let mut socket = client.socket("c").await;
+    let id = client.submit(&image_graph(1, "f"), "c").await;
+    sim.freeze();
+    let asked = client.http.get(format!("{}/history/{id}", client.base)).timeout(Duration::from_millis(200)).send();
+    assert!(asked.await.unwrap_err().is_timeout());
+    eventually("it ran all the same", || sim.stats().executed.len() == 1).await;
+    sim.thaw();
+    socket.until(is_done).await;
+    assert_eq!(client.get(&format!("/history/{id}")).await.1[&id]["status"]["status_str"], "success");
+}
+
+#[tokio::test]
+async fn all_sockets_can_be_dropped_at_once() {
+    let (sim, client) = start(recorded("0.33.0")).await;
+    let mut sockets = [client.socket("a").await, client.socket("b").await];
+    sim.drop_sockets();
+    for socket in &mut sockets {
+        while !socket.next().await.is_null() {}
+    }
+    assert_eq!(client.get("/prompt").await.0, 200);
+}
