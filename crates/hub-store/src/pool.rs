@@ -36,6 +36,10 @@ const POSTGRES_CONNECTIONS: u32 = 16;
 const POSTGRES_TEST_AFTER_IDLE: Duration = Duration::from_secs(30);
 /// Size to which SQLite cuts its write-ahead log after a burst, in bytes.
 const WAL_KEPT_BYTES: &str = "67108864";
+/// Looks for another process's migration to be done, after this one's failed.
+const MIGRATION_LOOKS: u32 = 20;
+/// Pause between two of them.
+const MIGRATION_PAUSE: Duration = Duration::from_millis(100);
 /// Number of the advisory lock under which one process at a time migrates a PostgreSQL database.
 const MIGRATION_LOCK: &str = "SELECT pg_advisory_xact_lock(7263544810927)";
 
@@ -217,22 +221,25 @@ async fn migrate(db: &DatabaseConnection) -> Result<()> {
     if is_current(db).await? {
         return Ok(());
     }
-    match db.get_database_backend() {
-        sea_orm::DbBackend::Postgres => {
-            // Replicas may start at once: the first one migrates, the others then find it done.
-            let lock = db.begin().await?;
-            lock.execute_unprepared(MIGRATION_LOCK).await?;
-            if !is_current(db).await? {
-                migrations::up(db).await?;
-            }
-            Ok(lock.commit().await?)
+    if db.get_database_backend() == sea_orm::DbBackend::Postgres {
+        // Replicas may start at once: the first one migrates, the others then find it done.
+        let lock = db.begin().await?;
+        lock.execute_unprepared(MIGRATION_LOCK).await?;
+        if !is_current(db).await? {
+            migrations::up(db).await?;
         }
-        _ => match migrations::up(db).await {
-            // Another process that opened the file at the same moment may have been quicker.
-            Err(_) if is_current(db).await? => Ok(()),
-            done => Ok(done?),
-        },
+        return Ok(lock.commit().await?);
     }
+    let Err(error) = migrations::up(db).await else { return Ok(()) };
+    // Another process that opened the file at the same moment may have been quicker, and may not have got
+    // to the last step yet.
+    for _ in 0..MIGRATION_LOOKS {
+        if is_current(db).await? {
+            return Ok(());
+        }
+        tokio::time::sleep(MIGRATION_PAUSE).await;
+    }
+    Err(error.into())
 }
 
 /// Whether every migration that this program knows has been applied.
