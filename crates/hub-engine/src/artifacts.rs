@@ -7,6 +7,7 @@ mod address;
 mod discard;
 mod fetch;
 mod input;
+mod inventory;
 mod pixels;
 mod preview;
 mod sniff;
@@ -14,4 +15,5 @@ mod vault;
 
 pub(crate) use fetch::Fetcher;
 pub(crate) use input::from_data_uri;
+pub(crate) use inventory::FOLDERS;
 pub(crate) use vault::{OutputMeta, Vault, VaultError};

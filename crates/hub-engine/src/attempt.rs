@@ -8,30 +8,34 @@
 
 mod follow;
 mod judge;
+mod memory;
 mod post;
 pub(crate) mod prepare;
 mod registry;
 mod settle;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use comfyui::{Client, events::Follow, workflow::files::model_files};
+use comfyui::{Client, Error, events::Follow, workflow::files::model_files};
 use hub_core::{
     error::{ErrorCode, UserError},
     ids::PromptId,
-    job::{self, Job, JobStateKind},
+    job::{self, JobStateKind},
 };
 use uuid::Uuid;
 
 use self::{
-    follow::{Follower, Verdict},
+    follow::{Follower, Patience, Verdict},
     post::Posted,
+    prepare::PrepareFailure,
     registry::Entry,
     settle::End,
 };
 use crate::{
-    JobProgress,
+    CrashPoint, JobProgress,
     background::Inner,
+    collect::{self, CollectFailure},
+    crash,
     dispatch::Slot,
     persist,
     pool::{Inbox, Session},
@@ -39,6 +43,11 @@ use crate::{
 };
 
 pub(crate) use registry::Registry;
+
+/// Longest time for reading a workflow and its input picture and sending the picture up.
+const PREPARE_LIMIT: Duration = Duration::from_mins(5);
+/// Longest time for fetching and storing all results of a prompt.
+const COLLECT_LIMIT: Duration = Duration::from_mins(15);
 
 /// One attempt at work.
 struct Attempt {
@@ -66,17 +75,17 @@ pub(crate) fn launch(inner: &Arc<Inner>, session: Arc<Session>, waiting: Waiting
 }
 
 /// Takes up an attempt that an earlier process began.
-pub(crate) fn attach(inner: &Arc<Inner>, job: Job, at: job::Attempt) {
-    let mut progress = JobProgress::of(&job);
+pub(crate) fn attach(inner: &Arc<Inner>, waiting: Waiting, at: job::Attempt) {
+    let mut progress = JobProgress::of(&waiting.job);
     let Some(session) = inner.pool.session(at.server) else {
         inner.board.open(progress);
-        inner.ctx.tasks.spawn(settle::requeue_orphan(inner.clone(), job, at));
+        inner.ctx.tasks.spawn(settle::requeue_orphan(inner.clone(), waiting, at));
         return;
     };
     progress.server = Some(Arc::from(session.server().name.as_str()));
     inner.board.open(progress);
     let slot = inner.dispatch.occupy(at.server);
-    let attempt = Attempt::new(inner, session, Waiting::from(job), at, slot);
+    let attempt = Attempt::new(inner, session, waiting, at, slot);
     inner.ctx.tasks.spawn(async move {
         let mut attempt = attempt;
         let end = attempt.resume().await;
@@ -119,11 +128,15 @@ impl Attempt {
         };
         let prepared = tokio::select! {
             () = self.entry.cancelled() => return End::Cancelled { posted: false },
-            prepared = prepare::prepare(&self.inner, &self.waiting.job, &client) => prepared,
+            () = self.inner.ctx.kill.cancelled() => return End::LetGo,
+            prepared = tokio::time::timeout(PREPARE_LIMIT, prepare::prepare(&self.inner, &self.waiting.job, &client)) => prepared,
         };
         let prepared = match prepared {
-            Ok(prepared) => prepared,
-            Err(failure) => return self.judge_preparation(failure),
+            Ok(Ok(prepared)) => prepared,
+            Ok(Err(failure)) => return self.judge_preparation(failure),
+            Err(_) => {
+                return self.judge_preparation(PrepareFailure::Upload(Error::Timeout { after: PREPARE_LIMIT }));
+            }
         };
         // The socket's id is taken now: what it hears of this prompt, it hears from the first event on.
         let hearing = self.session.link().borrow().client_id.clone();
@@ -148,8 +161,10 @@ impl Attempt {
     /// Goes on with what an earlier process posted, or was about to.
     async fn resume(&mut self) -> End {
         let mut link = self.session.link();
+        let patience = tokio::time::sleep(Patience::unreachable(&self.session.server()));
+        tokio::pin!(patience);
         let client = loop {
-            // The first probe builds the client; a server that is down is waited for like any lost one.
+            // The first probe builds the client; where its credentials cannot be read, there is none.
             if let Some(client) = self.session.client() {
                 break client;
             }
@@ -157,6 +172,7 @@ impl Attempt {
                 () = self.entry.cancelled() => return End::Cancelled { posted: true },
                 () = self.inner.ctx.kill.cancelled() => return End::LetGo,
                 () = self.session.retired().cancelled() => return self.judge(Verdict::Retired, None),
+                () = &mut patience => return self.judge(Verdict::Silent, None),
                 changed = link.changed() => if changed.is_err() { return End::LetGo },
             }
         };
@@ -167,7 +183,7 @@ impl Attempt {
         let mut inbox: Inbox = self.session.inbox(self.prompt_id.clone());
         let fold = Follow::graph(self.prompt_id.clone(), &prepared.graph);
         let mut follower = Follower::new(self, fold, Some(&prepared.graph), None);
-        follower.doubt();
+        follower.take_up(self);
         self.follow(&client, &mut inbox, follower, &prepared).await
     }
 
@@ -200,7 +216,10 @@ impl Attempt {
         let collected = tokio::select! {
             () = self.entry.cancelled() => return End::Cancelled { posted: false },
             () = self.inner.ctx.kill.cancelled() => return End::LetGo,
-            collected = crate::collect::collect(&self.inner.ctx, client, &entry, prepared.output_nodes(), &self.waiting.job) => collected,
+            collected = tokio::time::timeout(
+                COLLECT_LIMIT,
+                collect::collect(&self.inner.ctx, client, &entry, prepared.output_nodes(), &self.waiting.job),
+            ) => collected.unwrap_or(Err(CollectFailure::Server(Error::Timeout { after: COLLECT_LIMIT }))),
         };
         match collected {
             Ok(artifacts) => End::Succeeded(artifacts),
@@ -211,7 +230,8 @@ impl Attempt {
     /// Writes the attempt; `Some` when it must not go on.
     async fn claim(&self) -> Option<End> {
         let (ctx, job) = (&self.inner.ctx, self.waiting.job.id);
-        match persist::settle(ctx, || ctx.store.job_assign(job, &self.at)).await {
+        let assigned = persist::settle(ctx, || ctx.store.job_assign(job, &self.at));
+        match crash::around(CrashPoint::Assign, assigned).await {
             Some(true) => None,
             None => Some(End::LetGo),
             Some(false) => {

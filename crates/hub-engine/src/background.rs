@@ -15,15 +15,17 @@ use hub_core::{
 use tokio::sync::broadcast;
 
 use crate::{
-    JobProgress, JobView, JobWatch, ServerView,
+    CrashPoint, JobProgress, JobView, JobWatch, ReconcilerView, ServerView,
     attempt::{self, Registry, prepare::GraphCache},
     context::Context,
+    crash,
     dispatch::{self, DispatchHandle},
     ended::Ended,
     events::Board,
     persist, planner,
     pool::{Alerts, Pool},
-    reconcile,
+    reconcile::{self, Reconcilers},
+    schedule::Waiting,
 };
 
 /// Longest wait for tasks that have been told to let go, at shutdown.
@@ -44,6 +46,7 @@ pub(crate) struct Inner {
     pub(crate) attempts: Registry,
     pub(crate) graphs: GraphCache,
     pub(crate) ended: Ended,
+    pub(crate) reconcilers: Reconcilers,
 }
 
 impl Background {
@@ -63,6 +66,7 @@ impl Background {
             attempts: Registry::default(),
             graphs: GraphCache::default(),
             ended: Ended::default(),
+            reconcilers: Reconcilers::default(),
             ctx,
         });
         let background = Self { inner: inner.clone() };
@@ -139,7 +143,8 @@ impl Background {
     /// When the store cannot be written; the job then goes on.
     pub(crate) async fn cancel(&self, job: JobId) -> Result<(), UserError> {
         let inner = &self.inner;
-        let Some(attempt) = persist::user(&inner.ctx, || inner.ctx.store.job_cancel(job)).await? else {
+        let cancelled = persist::user(&inner.ctx, || inner.ctx.store.job_cancel(job));
+        let Some(attempt) = crash::around(CrashPoint::Cancel, cancelled).await? else {
             return Ok(());
         };
         inner.board.end(job, JobStateKind::Cancelled);
@@ -197,6 +202,16 @@ impl Background {
         self.inner.dispatch.len_of(caller)
     }
 
+    /// The reconcilers and what each did last.
+    pub(crate) fn reconcilers(&self) -> Vec<ReconcilerView> {
+        self.inner.reconcilers.views()
+    }
+
+    /// Runs a reconciler now; `None` when there is none of that name.
+    pub(crate) async fn reconcile(&self, name: &str) -> Option<ReconcilerView> {
+        reconcile::run_now(name, self).await
+    }
+
     /// Stops assigning, gives attempts `grace` to end, then lets go of the rest: their prompts keep
     /// running and are found again at the next start.
     pub(crate) async fn shutdown(&self, grace: Duration) {
@@ -227,20 +242,25 @@ async fn follow_catalogue(inner: Arc<Inner>) {
 
 impl Inner {
     /// See [`Background::enqueue`].
-    pub(crate) fn enqueue(&self, job: Job) {
-        let mut progress = JobProgress::of(&job);
+    pub(crate) fn enqueue(&self, job: impl Into<Waiting>) {
+        let waiting = job.into();
+        let mut progress = JobProgress::of(&waiting.job);
         progress.queue_position = Some(u32::try_from(self.dispatch.len()).unwrap_or(u32::MAX));
         self.board.open(progress);
-        self.dispatch.enqueue(job);
+        self.dispatch.enqueue(waiting);
     }
 
-    /// Takes up a job of the store that nobody here knows. Answers the jobs whose planning must go on.
-    pub(crate) fn adopt(self: &Arc<Self>, job: Job) -> Option<Job> {
-        match job.state {
+    /// Takes up a job of the store that nobody here knows, of which `failures` attempts failed by a server's
+    /// fault. Answers the jobs whose planning must go on.
+    pub(crate) fn adopt(self: &Arc<Self>, failures: u32, job: Job) -> Option<Job> {
+        let state = job.state.clone();
+        let avoid = job.server.filter(|_| matches!(state, JobState::Queued));
+        let waiting = |job| Waiting { failures, avoid, ..Waiting::from(job) };
+        match state {
             JobState::Planning => return Some(job),
-            JobState::Queued => self.enqueue(job),
+            JobState::Queued => self.enqueue(waiting(job)),
             JobState::Assigned(at) | JobState::Running(at) | JobState::Collecting(at) => {
-                attempt::attach(self, job, at);
+                attempt::attach(self, waiting(job), at);
             }
             JobState::Succeeded | JobState::Failed(_) | JobState::Cancelled | JobState::Expired => {}
         }

@@ -16,8 +16,10 @@ use hub_core::{
 use hub_store::NewArtifact;
 
 use crate::{
+    CrashPoint,
     artifacts::{OutputMeta, VaultError},
     context::Context,
+    crash,
 };
 
 /// Files fetched at the same time.
@@ -74,7 +76,7 @@ async fn take(
     node: &str,
     file: &OutputFile,
 ) -> Result<NewArtifact, CollectFailure> {
-    let bytes = fetch(client, file).await.map_err(|error| blame(error, file))?;
+    let bytes = crash::around(CrashPoint::View, fetch(client, file)).await.map_err(|error| blame(error, file))?;
     let meta = OutputMeta { job: job.id, node: Some(node), position, seed: Some(recipe.seed), recipe };
     store(ctx, bytes, meta).await.map_err(|error| CollectFailure::Job(error.into()))
 }

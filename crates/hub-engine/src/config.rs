@@ -71,6 +71,9 @@ pub struct EngineConfig {
     pub input: InputPolicy,
     /// Days that finished jobs are kept; `None` keeps them for ever. Default `None`.
     pub retention_days: Option<u32>,
+    /// Age from which a stored file that no record names is deleted. Default 1 h: far more than lies between
+    /// writing a file and writing its record.
+    pub orphan_grace: Duration,
     /// Have servers send pictures of the unfinished work. Default on.
     pub live_previews: bool,
 }
@@ -93,6 +96,7 @@ impl Default for EngineConfig {
             alerts: AlertPolicy::default(),
             input: InputPolicy::default(),
             retention_days: None,
+            orphan_grace: Duration::from_hours(1),
             live_previews: true,
         }
     }

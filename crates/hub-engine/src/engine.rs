@@ -23,7 +23,8 @@ use object_store::ObjectStore;
 use tokio::sync::{broadcast, watch};
 
 use crate::{
-    EngineConfig, JobView, JobWatch, Submitted, background::Background, context::Context, refusal::storage, submit,
+    EngineConfig, JobView, JobWatch, ReconcilerView, Submitted, background::Background, context::Context,
+    refusal::storage, submit,
 };
 
 /// Handle on the engine; cheap to clone.
@@ -183,6 +184,24 @@ impl Engine {
             self.inner.background.cancel(job).await?;
         }
         self.view(job).await
+    }
+
+    /// The tasks that keep the world in agreement with the store, and what each did last.
+    pub fn reconcilers(&self) -> Vec<ReconcilerView> {
+        self.inner.background.reconcilers()
+    }
+
+    /// Runs one of [`Engine::reconcilers`] now and answers what it did.
+    ///
+    /// # Errors
+    /// `bad_argument` with the valid names. What the run itself failed of is in the answer.
+    pub async fn reconcile(&self, name: &str) -> Result<ReconcilerView, UserError> {
+        let names = || self.reconcilers().into_iter().map(|view| view.name);
+        self.inner
+            .background
+            .reconcile(name)
+            .await
+            .ok_or_else(|| UserError::argument("name", format!("There is no reconciler `{name}`.")).with_valid(names()))
     }
 
     fn ctx(&self) -> &Context {

@@ -12,6 +12,7 @@ mod checkup;
 mod collect;
 mod config;
 mod context;
+mod crash;
 mod describe;
 mod dispatch;
 mod ended;
@@ -32,12 +33,14 @@ mod submit;
 mod views;
 
 pub use config::{AlertPolicy, EngineConfig, InputPolicy};
+pub use crash::CrashPoint;
 pub use describe::DescribeTemplates;
 pub use engine::Engine;
 pub use plan::enhance::EnhanceTemplates;
+pub use reconcile::Status as ReconcilerStatus;
 pub use views::{
     Alert, AlertKind, BreakerView, Conversion, DeviceView, ForeignQueue, ImportedWorkflow, InventoryState,
-    InventoryView, JobProgress, JobView, JobWatch, Lack, LivePreview, Preview, PreviewBudget, RenderTypeOnServer,
-    ServerInfo, ServerLive, ServerTest, ServerView, SlotView, StageName, StageOutcome, Submitted, TestStage,
-    WorkflowOnServer,
+    InventoryView, JobProgress, JobView, JobWatch, Lack, LivePreview, Preview, PreviewBudget, ReconcilerRun,
+    ReconcilerView, RenderTypeOnServer, ServerInfo, ServerLive, ServerTest, ServerView, SlotView, StageName,
+    StageOutcome, Submitted, TestStage, WorkflowOnServer,
 };

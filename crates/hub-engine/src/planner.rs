@@ -18,11 +18,11 @@ use ollama::Message;
 use tokio::time::Instant;
 
 use crate::{
-    JobWatch,
+    CrashPoint, JobWatch,
     background::Background,
     catalogue::Snapshot,
     context::Context,
-    describe,
+    crash, describe,
     llm::LlmFailure,
     persist,
     plan::{
@@ -61,7 +61,8 @@ async fn work(ctx: &Context, background: &Background, job: &Job) {
     };
     if let Err(error) = outcome {
         tracing::info!(job = %job.id, error = %error, "a job cannot be planned");
-        if persist::settle(ctx, || ctx.store.job_fail(job.id, None, &error)).await == Some(true) {
+        let failed = persist::settle(ctx, || ctx.store.job_fail(job.id, None, &error));
+        if crash::around(CrashPoint::PlanFailed, failed).await == Some(true) {
             publish_end(ctx, background, job, JobState::Failed(error)).await;
         }
     }
@@ -76,7 +77,8 @@ async fn plan_image(
     let plan = planned(ctx, request).await?;
     // Submit asked too, but planning takes its time, and a restarted hub plans anew.
     background.refuse_hopeless(plan.recipe.workflow_id).await?;
-    let won = persist::settle(ctx, || ctx.store.job_planned(job.id, &plan.recipe, &plan.warnings)).await;
+    let planned = persist::settle(ctx, || ctx.store.job_planned(job.id, &plan.recipe, &plan.warnings));
+    let won = crash::around(CrashPoint::Planned, planned).await;
     if won != Some(true) {
         return Ok(());
     }
@@ -165,7 +167,8 @@ fn stored_input(request: &ImageRequest) -> Result<Option<ArtifactId>, UserError>
 
 async fn answer(ctx: &Context, background: &Background, job: &Job, request: &DescribeRequest) -> Result<(), UserError> {
     let text = describe::describe(ctx, request).await?;
-    let won = persist::settle(ctx, || ctx.store.job_succeed_with_text(job.id, &text, &job.warnings)).await;
+    let answered = persist::settle(ctx, || ctx.store.job_succeed_with_text(job.id, &text, &job.warnings));
+    let won = crash::around(CrashPoint::TextAnswer, answered).await;
     if won == Some(true) {
         publish_end(ctx, background, job, JobState::Succeeded).await;
     }

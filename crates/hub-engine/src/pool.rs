@@ -48,6 +48,15 @@ use crate::{
     schedule::Place,
 };
 
+/// How much a server's card holds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Memory {
+    pub(crate) server: ServerId,
+    /// Of its first device; `None` while it is not known.
+    pub(crate) bytes: Option<u64>,
+    pub(crate) takes_work: bool,
+}
+
 /// The pool.
 pub(crate) struct Pool {
     dispatch: DispatchHandle,
@@ -146,6 +155,16 @@ impl Pool {
             }
         };
         self.members().sessions.values().map(place).collect()
+    }
+
+    /// The memory of each enabled server.
+    pub(crate) fn memories(&self) -> Vec<Memory> {
+        let memory = |session: &Arc<Session>| Memory {
+            server: session.id(),
+            bytes: session.memory_bytes(),
+            takes_work: session.state().takes_work(),
+        };
+        self.members().sessions.values().map(memory).collect()
     }
 
     /// When no server takes work: why, server by server.

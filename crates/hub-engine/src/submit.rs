@@ -23,11 +23,11 @@ use sha2::{Digest, Sha256};
 use url::{Host, Url};
 
 use crate::{
-    Submitted,
+    CrashPoint, Submitted,
     artifacts::from_data_uri,
     background::Background,
     context::Context,
-    persist,
+    crash, persist,
     plan::{self, Wording},
     planner,
     refusal::{input_image, storage},
@@ -59,9 +59,12 @@ pub(crate) async fn submit(
     }
     let ToolCall { request, options } = call;
     let digest = digest(&request).await?;
-    if options.idempotency_key.is_none()
-        && let Some(job) = find_repeat(ctx, caller, &request, &digest).await?
-    {
+    // Before anything is refused or stored: a repeated call finds its job whatever changed since.
+    let earlier = match &options.idempotency_key {
+        Some(key) => ctx.store.job_find_key(caller, key, &digest).await.map_err(storage)?,
+        None => find_repeat(ctx, caller, &request, &digest).await?,
+    };
+    if let Some(job) = earlier {
         return Ok(Submitted { job, replayed: true });
     }
     check_bounds(ctx, background, caller)?;
@@ -71,7 +74,7 @@ pub(crate) async fn submit(
         background.refuse_hopeless(workflow).await?;
     }
     store_input(ctx, &mut new).await?;
-    let inserted = persist::user(ctx, || ctx.store.job_insert(&new)).await?;
+    let inserted = crash::around(CrashPoint::Insert, persist::user(ctx, || ctx.store.job_insert(&new))).await?;
     match inserted {
         Inserted::Existing(job) => Ok(Submitted { job, replayed: true }),
         Inserted::New(job) => {

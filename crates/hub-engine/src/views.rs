@@ -1,5 +1,6 @@
 //! What the engine shows to the edges.
 
+mod reconciler;
 mod server;
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use hub_core::{
 };
 use tokio::sync::watch;
 
+pub use reconciler::{ReconcilerRun, ReconcilerView};
 pub use server::{
     Alert, AlertKind, BreakerView, DeviceView, ForeignQueue, InventoryState, InventoryView, Lack, RenderTypeOnServer,
     ServerInfo, ServerLive, ServerTest, ServerView, StageName, StageOutcome, TestStage, WorkflowOnServer,

@@ -136,6 +136,37 @@ impl Store {
         Ok(artifact)
     }
 
+    /// The newest picture that a caller gave with these bytes.
+    ///
+    /// # Errors
+    /// When the database fails or the row does not decode.
+    pub async fn artifact_find_input(&self, sha256: &str) -> Result<Option<Artifact>> {
+        artifact::Entity::find()
+            .filter(artifact::Column::Sha256.eq(sha256))
+            .filter(artifact::Column::JobId.is_null())
+            .order_by_desc(artifact::Column::CreatedAt)
+            .one(self.reader())
+            .await?
+            .map(Artifact::try_from)
+            .transpose()
+    }
+
+    /// All artifacts whose hash begins with these hexadecimal digits, in no order. With two digits that is
+    /// one of the folders of the object store.
+    ///
+    /// # Errors
+    /// When the database fails or a row does not decode.
+    pub async fn artifacts_under(&self, digits: &str) -> Result<Vec<Artifact>> {
+        // `g` follows the last digit.
+        artifact::Entity::find()
+            .filter(artifact::Column::Sha256.between(digits.to_owned(), format!("{digits}g")))
+            .all(self.reader())
+            .await?
+            .into_iter()
+            .map(Artifact::try_from)
+            .collect()
+    }
+
     /// One page of artifacts, newest first, after the cursor. `limit` is taken as 1–500.
     ///
     /// # Errors

@@ -1,10 +1,19 @@
 //! Attempts: their history. They are opened and closed by the job's transitions.
 
-use chrono::{DateTime, Utc};
-use hub_core::{error::UserError, ids::JobId, job::Attempt};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
+use std::collections::BTreeMap;
 
-use crate::{entity::attempt, error::Result, pool::Store};
+use chrono::{DateTime, Utc};
+use hub_core::{
+    error::UserError,
+    ids::{JobId, PromptId},
+    job::Attempt,
+};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, prelude::Uuid};
+
+use crate::{artifacts::CHUNK, decode::Row, entity::attempt, error::Result, pool::Store};
+
+/// Outcome of an attempt that failed by its server's fault while the job went on.
+pub(crate) const REQUEUED: &str = "requeued";
 
 /// One attempt as stored.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,7 +24,8 @@ pub struct AttemptRow {
     pub created_at: DateTime<Utc>,
     /// When it was over; `None` while it owns the job.
     pub ended_at: Option<DateTime<Utc>>,
-    /// How it ended: `succeeded`, `requeued`, `failed` or `cancelled`.
+    /// How it ended: `succeeded`; `requeued` (by its server's fault); `returned` (by nobody's fault);
+    /// `failed`; `cancelled`.
     pub outcome: Option<String>,
     /// Why, where it was not success or a cancel.
     pub error: Option<UserError>,
@@ -35,5 +45,51 @@ impl Store {
             .into_iter()
             .map(AttemptRow::try_from)
             .collect()
+    }
+
+    /// How many attempts of each of these jobs failed by a server's fault; jobs without any are left out.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn attempts_failed(&self, jobs: &[JobId]) -> Result<BTreeMap<JobId, u32>> {
+        let mut failed = BTreeMap::new();
+        for chunk in jobs.chunks(CHUNK) {
+            let rows: Vec<(Uuid, i64)> = attempt::Entity::find()
+                .select_only()
+                .column(attempt::Column::JobId)
+                .column_as(attempt::Column::Number.count(), "failed")
+                .filter(attempt::Column::JobId.is_in(chunk.iter().map(|job| job.as_uuid())))
+                .filter(attempt::Column::Outcome.eq(REQUEUED))
+                .group_by(attempt::Column::JobId)
+                .into_tuple()
+                .all(self.reader())
+                .await?;
+            for (job, count) in rows {
+                let at = Row::new("attempts", JobId::from_uuid(job));
+                failed.insert(JobId::from_uuid(job), at.number("number", count)?);
+            }
+        }
+        Ok(failed)
+    }
+
+    /// Of these prompts those whose attempts are over: a server that still has one works for nobody.
+    /// Reads all attempts, so ask rarely.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn prompts_given_up(&self, prompts: &[PromptId]) -> Result<Vec<PromptId>> {
+        let mut given_up = Vec::new();
+        for chunk in prompts.chunks(CHUNK) {
+            let rows: Vec<Uuid> = attempt::Entity::find()
+                .select_only()
+                .column(attempt::Column::PromptId)
+                .filter(attempt::Column::PromptId.is_in(chunk.iter().map(|prompt| prompt.as_uuid())))
+                .filter(attempt::Column::EndedAt.is_not_null())
+                .into_tuple()
+                .all(self.reader())
+                .await?;
+            given_up.extend(rows.into_iter().map(PromptId::from_uuid));
+        }
+        Ok(given_up)
     }
 }

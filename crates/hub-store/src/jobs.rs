@@ -12,7 +12,8 @@ use hub_core::{
 };
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
+    ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait, Select,
     sea_query::{OnConflict, Query, UnionType},
 };
 
@@ -105,21 +106,38 @@ impl Store {
         if self.writer().execute(&insert).await?.rows_affected() > 0 {
             return Ok(Inserted::New(job));
         }
-        self.job_with_key(new, key).await
+        self.job_of_key(self.writer(), &new.caller, key, &new.request_digest)
+            .await?
+            .map(Inserted::Existing)
+            .ok_or(StoreError::Conflict(sea_orm::DbErr::RecordNotInserted))
     }
 
-    /// The job that kept a new one out.
-    async fn job_with_key(&self, new: &NewJob, key: &str) -> Result<Inserted> {
+    /// The job that the caller's key has already.
+    ///
+    /// # Errors
+    /// [`StoreError::IdempotencyMismatch`] when that job has another request digest.
+    pub async fn job_find_key(&self, caller: &Caller, key: &str, request_digest: &str) -> Result<Option<Job>> {
+        self.job_of_key(self.reader(), caller, key, request_digest).await
+    }
+
+    async fn job_of_key(
+        &self,
+        db: &DatabaseConnection,
+        caller: &Caller,
+        key: &str,
+        request_digest: &str,
+    ) -> Result<Option<Job>> {
         let row = job::Entity::find()
-            .filter(job::Column::Caller.eq(new.caller.as_str()))
+            .filter(job::Column::Caller.eq(caller.as_str()))
             .filter(job::Column::IdempotencyKey.eq(key))
-            .one(self.writer())
-            .await?
-            .ok_or(StoreError::Conflict(sea_orm::DbErr::RecordNotInserted))?;
-        if row.request_digest != new.request_digest {
-            return Err(StoreError::IdempotencyMismatch { job: JobId::from_uuid(row.id) });
+            .one(db)
+            .await?;
+        match row {
+            Some(row) if row.request_digest != request_digest => {
+                Err(StoreError::IdempotencyMismatch { job: JobId::from_uuid(row.id) })
+            }
+            row => row.map(Job::try_from).transpose(),
         }
-        Ok(Inserted::Existing(row.try_into()?))
     }
 
     /// The newest job of the caller with the same request, made at or after `since`, that has not

@@ -24,6 +24,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     artifacts::{NewArtifact, insert_all},
+    attempts::REQUEUED,
     decode::{Row, json, plain},
     entity::{attempt, job},
     error::Result,
@@ -165,17 +166,30 @@ impl Store {
         self.change_and_extend(id, update, job::Column::Warnings, warnings).await
     }
 
-    /// `assigned`, `running` or `collecting` → `queued`; the attempt ends with `why`, and the server
-    /// `exclude` will not get the job again. Answers whether it won.
+    /// `assigned`, `running` or `collecting` → `queued`, by the server's fault: the attempt ends with `why`
+    /// and counts as failed, and the servers `exclude` will not get the job again. Answers whether it won.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn job_requeue(
+    pub async fn job_requeue(&self, id: JobId, attempt: u32, why: &UserError, exclude: &[ServerId]) -> Result<bool> {
+        self.give_back(id, attempt, why, REQUEUED, exclude).await
+    }
+
+    /// As [`Store::job_requeue`], but by nobody's fault: the attempt does not count.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn job_return(&self, id: JobId, attempt: u32, why: &UserError) -> Result<bool> {
+        self.give_back(id, attempt, why, "returned", &[]).await
+    }
+
+    async fn give_back(
         &self,
         id: JobId,
         attempt: u32,
         why: &UserError,
-        exclude: Option<ServerId>,
+        outcome: &str,
+        exclude: &[ServerId],
     ) -> Result<bool> {
         let mut update = change(id, &OWNED, JobStateKind::Queued);
         update
@@ -188,10 +202,10 @@ impl Store {
         if !won(&tx, &update).await? {
             return lost(tx, false).await;
         }
-        if let Some(server) = exclude {
-            extend(&tx, id, job::Column::Excluded, "excluded", &[server]).await?;
+        if !exclude.is_empty() {
+            extend(&tx, id, job::Column::Excluded, "excluded", exclude).await?;
         }
-        close_attempt(&tx, id, attempt.into(), "requeued", Some(why), self.now_ms()).await?;
+        close_attempt(&tx, id, attempt.into(), outcome, Some(why), self.now_ms()).await?;
         tx.commit().await?;
         Ok(true)
     }

@@ -17,14 +17,17 @@ use hub_store::{NewArtifact, Store};
 use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload, path::Path};
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use tokio::sync::Semaphore;
+use tokio::sync::{RwLock, Semaphore};
 
 use super::{
     input,
     preview::PreviewCache,
     sniff::{Sniffed, sniff},
 };
-use crate::refusal::{disk_full, storage};
+use crate::{
+    CrashPoint, crash,
+    refusal::{disk_full, storage},
+};
 
 /// From this size on hashing leaves the async threads, in bytes.
 const HASH_INLINE_MAX_BYTES: usize = 256 * 1024;
@@ -95,6 +98,8 @@ pub(crate) struct Vault {
     store: Store,
     pub(super) previews: Arc<PreviewCache>,
     pub(super) decodes: Arc<Semaphore>,
+    /// Held for reading by whoever writes an object, for writing by who deletes what nothing names.
+    pub(super) writing: Arc<RwLock<()>>,
 }
 
 impl Vault {
@@ -105,6 +110,7 @@ impl Vault {
             store,
             previews: Arc::new(PreviewCache::default()),
             decodes: Arc::new(Semaphore::new(DECODES_PARALLEL)),
+            writing: Arc::default(),
         }
     }
 
@@ -118,7 +124,8 @@ impl Vault {
         let beside = sidecar_key(&sha256, meta.job);
         let note = json!({ "job": meta.job, "node": meta.node, "position": meta.position, "recipe": meta.recipe });
         let key = object_key(&sha256, sniffed.extension);
-        let (stored, noted) = tokio::join!(self.put(&key, bytes), self.put(&beside, Bytes::from(note.to_string())),);
+        let stored = crash::around(CrashPoint::OutputObject, self.put(&key, bytes));
+        let (stored, noted) = tokio::join!(stored, self.put(&beside, Bytes::from(note.to_string())),);
         stored?;
         if let Err(error) = noted {
             tracing::warn!(job = %meta.job, error = %error, "the recipe could not be written beside its picture");
@@ -138,9 +145,14 @@ impl Vault {
         let accepted = self.decoding(move || input::accept(bytes)).await??;
         let size_bytes = accepted.bytes.len() as u64;
         let sha256 = sha256_hex(accepted.bytes.clone()).await.map_err(VaultError::from)?;
-        self.put(&object_key(&sha256, accepted.sniffed.extension), accepted.bytes).await?;
+        let key = object_key(&sha256, accepted.sniffed.extension);
+        crash::around(CrashPoint::InputObject, self.put(&key, accepted.bytes)).await?;
+        // The same picture again, by a caller who repeats a call or uses it for several.
+        if let Some(known) = self.store.artifact_find_input(&sha256).await.map_err(storage)? {
+            return Ok(known);
+        }
         let new = describe(&accepted.sniffed, sha256, size_bytes);
-        self.store.artifact_insert_input(&new).await.map_err(storage)
+        crash::around(CrashPoint::InputRow, self.store.artifact_insert_input(&new)).await.map_err(storage)
     }
 
     /// The row of a stored file.
@@ -187,6 +199,7 @@ impl Vault {
     }
 
     pub(super) async fn put(&self, key: &str, bytes: Bytes) -> Result<(), VaultError> {
+        let _writing = self.writing.read().await;
         self.objects.put(&Path::from(key), PutPayload::from_bytes(bytes)).await?;
         Ok(())
     }
@@ -222,7 +235,7 @@ fn describe(sniffed: &Sniffed, sha256: String, size_bytes: u64) -> NewArtifact {
 }
 
 /// Key of the recipe beside a file: one file may be the output of several jobs.
-fn sidecar_key(sha256: &str, job: JobId) -> String {
+pub(super) fn sidecar_key(sha256: &str, job: JobId) -> String {
     object_key(&format!("{sha256}.{job}"), "json")
 }
 

@@ -3,8 +3,10 @@
 //! Events make it quick, the history makes it true: the follower hears events, and asks `/history` when
 //! they say that it ended, when they stop coming, when the socket changed, and now and then. A prompt that
 //! is in neither history nor queue twice in a row is gone. It changes nothing on the server and writes
-//! nothing but the start of long jobs; what the end means is judged elsewhere.
+//! nothing but the start of long jobs; what the end means is judged elsewhere. How long it waits for
+//! what is in [`patience`].
 
+mod patience;
 mod verdict;
 
 use std::{sync::Arc, time::Duration};
@@ -15,18 +17,20 @@ use comfyui::{
 };
 use hub_core::{
     ids::JobId,
-    job::JobStateKind,
+    job::{JobState, JobStateKind},
     server::{Server, ServerState},
 };
 use tokio::{sync::watch, time::Instant};
 
+pub(super) use patience::Patience;
 pub(super) use verdict::{Verdict, failure};
 
+use self::patience::Limit;
 use super::{Attempt, registry::Entry};
 use crate::{
-    LivePreview,
+    CrashPoint, LivePreview,
     background::Inner,
-    persist,
+    crash, persist,
     pool::{Inbox, Link, Session},
 };
 
@@ -42,12 +46,6 @@ const ABSENT_PAUSE: Duration = Duration::from_millis(1500);
 const ABSENT_LOOKS: u32 = 2;
 /// Pace of polling a prompt whose events do not reach us.
 const DEAF_PAUSE: Duration = Duration::from_secs(1);
-/// Longest time for one look at the server.
-const LOOK_LIMIT: Duration = Duration::from_secs(10);
-/// How long a server that does not answer (but does not refuse either) keeps its prompts.
-const SILENT_LIMIT: Duration = Duration::from_secs(30);
-/// How long a server may have waiting prompts but run none before its worker counts as dead.
-const IDLE_LIMIT: Duration = Duration::from_secs(30);
 /// A job that runs longer than this is stored as running.
 const STORE_START_AFTER: Duration = Duration::from_secs(1);
 
@@ -66,16 +64,17 @@ pub(super) struct Follower<'g> {
     hearing: Option<Arc<str>>,
     /// Node at work, by id and as shown.
     node: Option<(String, Arc<str>)>,
-    begun: Option<Instant>,
+    patience: Patience,
+    /// How long it had run by the time it was taken up from an earlier process.
+    ran_before: Duration,
     start_stored: bool,
-    last_sign: Instant,
+    /// The server was heard or seen to have it, or is known to have had it.
+    was_there: bool,
     heard_since_look: bool,
     next_look: Instant,
     absent: u32,
     settling_since: Option<Instant>,
     settle_pause: Duration,
-    silent_since: Option<Instant>,
-    idle_since: Option<Instant>,
 }
 
 impl<'g> Follower<'g> {
@@ -83,9 +82,11 @@ impl<'g> Follower<'g> {
         let now = Instant::now();
         let mut link = attempt.session.link();
         link.mark_changed();
+        let server = attempt.session.server();
         Self {
             inner: attempt.inner.clone(),
-            server: attempt.session.server(),
+            patience: Patience::new(&server, now),
+            server,
             session: attempt.session.clone(),
             link,
             job: attempt.waiting.job.id,
@@ -95,16 +96,14 @@ impl<'g> Follower<'g> {
             graph,
             hearing,
             node: None,
-            begun: None,
+            ran_before: Duration::ZERO,
             start_stored: false,
-            last_sign: now,
+            was_there: true,
             heard_since_look: false,
             next_look: now + attempt.inner.ctx.config.poll_interval,
             absent: 0,
             settling_since: None,
             settle_pause: SETTLE_PAUSE,
-            silent_since: None,
-            idle_since: None,
         }
     }
 
@@ -121,25 +120,42 @@ impl<'g> Follower<'g> {
         self.next_look = Instant::now();
     }
 
+    /// An earlier process began with it, and may have died before it posted anything.
+    pub(super) fn take_up(&mut self, attempt: &Attempt) {
+        let job = &attempt.waiting.job;
+        self.was_there = matches!(job.state, JobState::Running(_) | JobState::Collecting(_));
+        self.start_stored = self.was_there;
+        let ran = job.times.started_at.map(|started| self.inner.ctx.clock.now() - started);
+        // A clock that was set back meanwhile gives the prompt its whole time again.
+        self.ran_before = ran.and_then(|ran| ran.to_std().ok()).unwrap_or_default();
+        self.doubt();
+    }
+
     /// Follows to the end.
     pub(super) async fn follow(&mut self, entry: &Entry, client: &Client, inbox: &mut Inbox) -> Verdict {
         let inner = self.inner.clone();
         let session = self.session.clone();
         // What was heard while the reply was awaited may be the end already.
         if self.ended()
-            && let Some(verdict) = self.end_by_events(client).await
+            && let Some(verdict) = self.end_by_events()
         {
             return verdict;
         }
         loop {
             let deadline = self.deadline();
+            let due = async {
+                // Timers tick in milliseconds: what is due already must not wait for one.
+                if Instant::now() < deadline {
+                    tokio::time::sleep_until(deadline).await;
+                }
+            };
             tokio::select! {
                 biased;
                 () = entry.cancelled() => return Verdict::Cancelled,
                 () = inner.ctx.kill.cancelled() => return Verdict::LetGo,
                 () = session.retired().cancelled() => return Verdict::Retired,
                 event = inbox.next() => {
-                    if self.hear(&event) && let Some(verdict) = self.end_by_events(client).await {
+                    if self.hear(&event) && let Some(verdict) = self.end_by_events() {
                         return verdict;
                     }
                     if inbox.take_lagged() {
@@ -154,14 +170,16 @@ impl<'g> Follower<'g> {
                         return verdict;
                     }
                 }
-                () = tokio::time::sleep_until(deadline) => {
-                    let look = tokio::select! {
+                () = due => {
+                    let mut link = self.link.clone();
+                    let verdict = tokio::select! {
                         biased;
                         () = entry.cancelled() => return Verdict::Cancelled,
                         () = inner.ctx.kill.cancelled() => return Verdict::LetGo,
-                        look = self.due(client) => look,
+                        Ok(_) = link.wait_for(|link| link.refuses) => return Verdict::Lost,
+                        verdict = self.due(client) => verdict,
                     };
-                    if let Some(verdict) = look {
+                    if let Some(verdict) = verdict {
                         return verdict;
                     }
                 }
@@ -172,7 +190,8 @@ impl<'g> Follower<'g> {
     /// Takes an event in and shows what it changes; true when it says that the prompt ended.
     pub(super) fn hear(&mut self, event: &Event) -> bool {
         let now = Instant::now();
-        self.last_sign = now;
+        self.patience.heard(now);
+        self.was_there = true;
         self.heard_since_look = true;
         self.absent = 0;
         if let Event::Preview { format, bytes, .. } = event {
@@ -190,7 +209,7 @@ impl<'g> Follower<'g> {
             return true;
         }
         if matches!(self.fold.phase(), Phase::Running) {
-            self.begun.get_or_insert(now);
+            self.patience.runs(now);
             self.show();
         }
         false
@@ -201,7 +220,7 @@ impl<'g> Follower<'g> {
     }
 
     /// What the events' end means; `None` while the history must be waited for.
-    async fn end_by_events(&mut self, client: &Client) -> Option<Verdict> {
+    fn end_by_events(&mut self) -> Option<Verdict> {
         let (finished, outcome) = match self.fold.phase() {
             Phase::Settling(outcome) => (false, outcome),
             Phase::Finished(outcome) => (true, outcome),
@@ -213,55 +232,49 @@ impl<'g> Follower<'g> {
             Outcome::Success | Outcome::Unknown => {
                 let now = Instant::now();
                 self.settling_since.get_or_insert(now);
-                self.next_look = now + self.settle_pause;
-                if finished { self.look(client).await } else { None }
+                self.next_look = if finished { now } else { now + self.settle_pause };
+                None
             }
         }
     }
 
     fn deadline(&self) -> Instant {
-        let mut deadline = self.next_look;
-        let mut or_at = |at: Option<Instant>| deadline = at.map_or(deadline, |at| deadline.min(at));
-        or_at(self.silent_since.map(|since| since + SILENT_LIMIT));
-        if let Some(begun) = self.begun {
-            or_at((!self.start_stored).then_some(begun + STORE_START_AFTER));
-            or_at(Some(begun + Duration::from_secs(self.server.run_limit_s.into())));
-            or_at(self.hears().then_some(self.last_sign + self.stall_limit()));
-        }
-        deadline
+        let (limit, _) = self.patience.next(self.hears(), self.settling_since.is_some());
+        let store_start = self.patience.begun().filter(|_| !self.start_stored).map(|begun| begun + STORE_START_AFTER);
+        self.next_look.min(limit).min(store_start.unwrap_or(limit))
     }
 
     /// Some time has come: find out which, and act on it.
     async fn due(&mut self, client: &Client) -> Option<Verdict> {
         let now = Instant::now();
-        if self.silent_since.is_some_and(|since| now >= since + SILENT_LIMIT) {
-            return Some(Verdict::Silent);
+        let (at, limit) = self.patience.next(self.hears(), self.settling_since.is_some());
+        if now >= at {
+            return Some(match limit {
+                Limit::Silent | Limit::Blind => Verdict::Silent,
+                Limit::Wait => Verdict::NotBegun { idle: false },
+                Limit::Run => Verdict::OverLimit,
+                Limit::Stall => Verdict::Stalled,
+            });
         }
-        if let Some(begun) = self.begun {
-            if !self.start_stored && now >= begun + STORE_START_AFTER {
-                self.start_stored = true;
-                let (ctx, job, attempt) = (&self.inner.ctx, self.job, self.attempt);
-                persist::settle(ctx, || ctx.store.job_started(job, attempt)).await;
-            }
-            if now >= begun + Duration::from_secs(self.server.run_limit_s.into()) {
-                return Some(Verdict::OverLimit);
-            }
-            if self.hears() && self.settling_since.is_none() && now >= self.last_sign + self.stall_limit() {
-                return Some(Verdict::Stalled);
-            }
+        if !self.start_stored && self.patience.begun().is_some_and(|begun| now >= begun + STORE_START_AFTER) {
+            self.start_stored = true;
+            let (ctx, job, attempt) = (&self.inner.ctx, self.job, self.attempt);
+            let started = persist::settle(ctx, || ctx.store.job_started(job, attempt));
+            crash::around(CrashPoint::Started, started).await;
         }
         if now >= self.next_look { self.look(client).await } else { None }
     }
 
     /// Asks the server where the prompt is.
     async fn look(&mut self, client: &Client) -> Option<Verdict> {
+        let until = self.patience.look_until(self.hears(), self.settling_since.is_some(), Instant::now());
         // The credentials may have been rotated since it was posted.
         let newest = self.session.client();
-        let found = tokio::time::timeout(LOOK_LIMIT, self.find(newest.as_ref().unwrap_or(client))).await;
+        let found = tokio::time::timeout_at(until, self.find(newest.as_ref().unwrap_or(client))).await;
         let now = Instant::now();
+        self.patience.looked(matches!(found, Ok(Ok(_))), now);
         match found {
-            Ok(Ok(Some(verdict))) => return Some(verdict),
-            Ok(Ok(None)) => {}
+            Ok(Ok(verdict)) => return verdict,
             Ok(Err(error)) => {
                 tracing::debug!(job = %self.job, server = %self.server.name, error = %error.chain(), "a look at the server failed");
                 // Whether it is down, the session finds out.
@@ -274,7 +287,7 @@ impl<'g> Follower<'g> {
     }
 
     async fn find(&mut self, client: &Client) -> Result<Option<Verdict>, Error> {
-        if let Some(entry) = client.history(&self.prompt_id).await? {
+        if let Some(entry) = crash::around(CrashPoint::History, client.history(&self.prompt_id)).await? {
             return Ok(Some(Verdict::Done(Box::new(entry))));
         }
         let now = Instant::now();
@@ -290,39 +303,36 @@ impl<'g> Follower<'g> {
         if std::mem::take(&mut self.heard_since_look) {
             return Ok(None);
         }
-        let queue = client.queue().await?;
+        let queue = crash::around(CrashPoint::Queue, client.queue()).await?;
+        let now = Instant::now();
         if queue.is_running(&self.prompt_id) {
             self.absent = 0;
-            self.idle_since = None;
-            if self.begun.is_none() {
-                self.begun = Some(Instant::now());
-                self.last_sign = Instant::now();
+            self.was_there = true;
+            self.patience.server_works();
+            if self.patience.runs(now.checked_sub(self.ran_before).unwrap_or(now)) {
+                self.patience.heard(now);
                 self.show();
             }
         } else if queue.position(&self.prompt_id).is_some() {
             self.absent = 0;
-            return Ok(self.waits_there(queue.running.is_empty()));
+            self.was_there = true;
+            if !queue.running.is_empty() {
+                self.patience.server_works();
+                return Ok(None);
+            }
+            // It waits although the server works on nothing.
+            let Some(pause) = self.patience.server_idles(now) else {
+                return Ok(Some(Verdict::NotBegun { idle: true }));
+            };
+            self.next_look = self.next_look.min(now + pause);
         } else {
             self.absent += 1;
             if self.absent >= ABSENT_LOOKS {
-                return Ok(Some(Verdict::Vanished));
+                return Ok(Some(if self.was_there { Verdict::Vanished } else { Verdict::NeverThere }));
             }
-            self.next_look = Instant::now() + ABSENT_PAUSE;
+            self.next_look = now + ABSENT_PAUSE;
         }
         Ok(None)
-    }
-
-    /// The prompt waits on the server: that is fine as long as the server runs something.
-    fn waits_there(&mut self, server_idle: bool) -> Option<Verdict> {
-        let now = Instant::now();
-        if !server_idle {
-            self.idle_since = None;
-            return None;
-        }
-        let since = *self.idle_since.get_or_insert(now);
-        let limit = self.stall_limit().min(IDLE_LIMIT);
-        self.next_look = self.next_look.min(now + limit / 2);
-        (now >= since + limit).then_some(Verdict::NotBegun { idle: true })
     }
 
     fn link_changed(&mut self) -> Option<Verdict> {
@@ -331,15 +341,11 @@ impl<'g> Follower<'g> {
         if link.refuses {
             return Some(Verdict::Lost);
         }
-        if link.state == ServerState::Zombie && self.begun.is_none() {
+        if link.state == ServerState::Zombie && self.patience.begun().is_none() {
             return Some(Verdict::NotBegun { idle: false });
         }
-        if link.answers {
-            if self.silent_since.take().is_some() {
-                self.doubt();
-            }
-        } else if link.state != ServerState::Connecting {
-            self.silent_since.get_or_insert(now);
+        if (link.answers || link.state != ServerState::Connecting) && self.patience.server_answers(link.answers, now) {
+            self.doubt();
         }
         if self.hearing.is_some() && link.client_id != self.hearing {
             // What the old socket did not hear, no other will: poll from now on.
@@ -352,10 +358,6 @@ impl<'g> Follower<'g> {
 
     fn hears(&self) -> bool {
         self.hearing.is_some()
-    }
-
-    fn stall_limit(&self) -> Duration {
-        Duration::from_secs(self.server.stall_limit_s.into())
     }
 
     /// Puts the progress on the board.

@@ -37,10 +37,14 @@ impl Attempt {
                 End::Again(lost("stopped answering while it had the job"))
             }
             Verdict::Vanished => {
-                // Should a delayed request bring it after all, it must not run a second time for nothing.
                 self.withdraw_in_background();
                 self.session.job_failed();
                 End::Again(lost("lost the job: it is neither in its queue nor in its history"))
+            }
+            Verdict::NeverThere => {
+                // The hub died before it had posted; no server is to blame for that.
+                self.withdraw_in_background();
+                End::not_here(lost("never got the job from an earlier process of the hub"))
             }
             Verdict::Stalled => {
                 self.stop_or_quarantine();
@@ -111,9 +115,8 @@ impl Attempt {
             return lacking(self, &[missing]);
         }
         if is_out_of_memory(error) {
-            self.free_memory();
             let at = title.unwrap_or(&error.node_type);
-            return End::Elsewhere(
+            return End::OutOfMemory(
                 UserError::new(
                     ErrorCode::OutOfMemory,
                     format!("The GPU of {name} ran out of memory at {at} (node {}).", error.node_id),
@@ -124,18 +127,9 @@ impl Attempt {
         End::Failed(UserError::new(ErrorCode::NodeFailed, format!("On {name}: {}", titled.summary())))
     }
 
-    /// Has the server drop its models, so that the next job finds room. Nobody waits for it.
-    fn free_memory(&self) {
-        let Some(client) = self.session.client() else { return };
-        let name = self.server_name.clone();
-        self.inner.ctx.tasks.spawn(async move {
-            if let Err(error) = client.free(true, true).await {
-                tracing::debug!(server = %name, error = %error.chain(), "the server could not be told to free its memory");
-            }
-        });
-    }
-
     fn withdraw_in_background(&self) {
+        // A request that was on its way may bring it later: the next probe looks once more.
+        self.session.leave_behind(&self.prompt_id);
         let (session, prompt) = (self.session.clone(), self.prompt_id.clone());
         let kill = self.inner.ctx.kill.clone();
         self.inner.ctx.tasks.spawn(async move {

@@ -10,11 +10,21 @@ use hub_core::{
     request::{JobRequest, SizeChoice},
 };
 
-use super::{Attempt, follow::Follower, prepare::Prepared, settle::End};
-use crate::pool::{self, Inbox, Trouble};
+use super::{
+    Attempt,
+    follow::{Follower, Patience},
+    prepare::Prepared,
+    settle::End,
+};
+use crate::{
+    CrashPoint, crash,
+    pool::{self, Inbox, Trouble},
+};
 
 /// Wait for the reply after the server was heard working on the prompt.
 const REPLY_AFTER_EVENT: Duration = Duration::from_millis(500);
+/// Wait for the reply after the job was cancelled: what is on its way must arrive before it can be withdrawn.
+const REPLY_AFTER_CANCEL: Duration = Duration::from_millis(500);
 
 /// How posting ended.
 pub(super) enum Posted {
@@ -40,7 +50,7 @@ pub(super) async fn post(
         submission.preview = Some(PreviewMethod::Auto);
     }
     let number_before = attempt.session.newest_number();
-    let mut reply = std::pin::pin!(client.submit(&submission));
+    let mut reply = std::pin::pin!(crash::around(CrashPoint::Post, client.submit(&submission)));
     let result = tokio::select! {
         biased;
         result = &mut reply => result,
@@ -52,7 +62,15 @@ pub(super) async fn post(
                 Err(_) => return Posted::Accepted(attempt.prompt_id.clone()),
             }
         }
+        () = attempt.entry.cancelled() => {
+            // What the reply says does not matter any more.
+            let _ = tokio::time::timeout(REPLY_AFTER_CANCEL, reply).await;
+            // Should it come to lie there later still, the next probe finds it.
+            attempt.session.leave_behind(&attempt.prompt_id);
+            return Posted::Not(End::Cancelled { posted: true });
+        }
         () = attempt.inner.ctx.kill.cancelled() => return Posted::Not(End::LetGo),
+        () = tokio::time::sleep(Patience::reply(&attempt.session.server())) => return Posted::Unproven,
     };
     match result {
         Ok(submitted) => {

@@ -17,7 +17,7 @@ use hub_core::{
     recipe::Recipe,
 };
 
-use crate::{background::Inner, context::Context, persist};
+use crate::{CrashPoint, background::Inner, context::Context, crash, persist};
 
 /// Workflow versions kept parsed; beyond it the memory starts over.
 const PARSED_MAX: usize = 64;
@@ -105,7 +105,8 @@ pub(super) async fn prepare(inner: &Inner, job: &Job, client: &Client) -> Result
             // Plain ASCII by content: servers treat other names oddly, and the same picture is sent over itself.
             let name = format!("{}.{}", artifact.sha256, artifact.extension);
             let folder = format!("hub/{}", job.id.as_uuid().simple());
-            let uploaded = client.upload_image(bytes, &name, &folder, true).await.map_err(PrepareFailure::Upload)?;
+            let upload = client.upload_image(bytes, &name, &folder, true);
+            let uploaded = crash::around(CrashPoint::Upload, upload).await.map_err(PrepareFailure::Upload)?;
             Some(uploaded.reference())
         }
     };

@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use hub_core::{
     error::{ErrorCode, UserError},
-    job::{self, Job, JobState, JobStateKind},
+    ids::ServerId,
+    job::{self, JobState, JobStateKind},
 };
 use hub_store::{NewArtifact, Succeeded};
 
 use super::Attempt;
-use crate::{JobView, background::Inner, persist, schedule::Waiting};
+use crate::{CrashPoint, JobView, attempt::memory, background::Inner, crash, persist, schedule::Waiting};
 
 /// How an attempt ended.
 pub(super) enum End {
@@ -26,6 +27,8 @@ pub(super) enum End {
     Again(UserError),
     /// This server must not get it again.
     Elsewhere(UserError),
+    /// The server's memory did not suffice.
+    OutOfMemory(UserError),
     /// Somebody cancelled the job; the store knows.
     Cancelled {
         /// Whether the prompt may be on the server.
@@ -49,7 +52,8 @@ pub(super) async fn settle(mut attempt: Attempt, end: End) {
     let (ctx, job, number) = (&inner.ctx, attempt.waiting.job.id, attempt.at.number);
     match end {
         End::Succeeded(artifacts) => {
-            match persist::settle(ctx, || ctx.store.job_succeed(job, number, &artifacts)).await {
+            let succeeded = persist::settle(ctx, || ctx.store.job_succeed(job, number, &artifacts));
+            match crash::around(CrashPoint::Succeed, succeeded).await {
                 Some(Some(succeeded)) => {
                     tracing::info!(job = %job, server = %attempt.server_name, attempt = number, files = artifacts.len(), "job succeeded");
                     inner.ended.keep(result_of(&attempt, succeeded));
@@ -64,9 +68,16 @@ pub(super) async fn settle(mut attempt: Attempt, end: End) {
             }
         }
         End::Failed(error) => fail(&attempt, &error).await,
-        End::NotHere(why) => again(attempt, why, false, false).await,
-        End::Again(why) => again(attempt, why, true, false).await,
-        End::Elsewhere(why) => again(attempt, why, true, true).await,
+        End::NotHere(why) => again(attempt, why, false, &[]).await,
+        End::Again(why) => again(attempt, why, true, &[]).await,
+        End::Elsewhere(why) => {
+            let server = attempt.at.server;
+            again(attempt, why, true, &[server]).await;
+        }
+        End::OutOfMemory(why) => {
+            let too_small = memory::relieve(&attempt).await;
+            again(attempt, why, true, &too_small).await;
+        }
         End::Cancelled { posted } => {
             if posted {
                 attempt.session.withdraw(&attempt.prompt_id).await;
@@ -93,7 +104,8 @@ fn result_of(attempt: &Attempt, succeeded: Succeeded) -> JobView {
 
 async fn fail(attempt: &Attempt, error: &UserError) {
     let (ctx, job, number) = (&attempt.inner.ctx, attempt.waiting.job.id, attempt.at.number);
-    match persist::settle(ctx, || ctx.store.job_fail(job, Some(number), error)).await {
+    let failed = persist::settle(ctx, || ctx.store.job_fail(job, Some(number), error));
+    match crash::around(CrashPoint::Fail, failed).await {
         Some(true) => {
             tracing::info!(job = %job, server = %attempt.server_name, attempt = number, code = %error.code, error = %error.message, "job failed");
             attempt.inner.board.end(job, JobStateKind::Failed);
@@ -105,7 +117,7 @@ async fn fail(attempt: &Attempt, error: &UserError) {
 }
 
 /// Puts the job back into the queue, or fails it when it failed too often.
-async fn again(mut attempt: Attempt, why: UserError, counts: bool, exclude: bool) {
+async fn again(mut attempt: Attempt, why: UserError, counts: bool, exclude: &[ServerId]) {
     let inner = attempt.inner.clone();
     let (ctx, job, number) = (&inner.ctx, attempt.waiting.job.id, attempt.at.number);
     attempt.waiting.failures += u32::from(counts);
@@ -118,14 +130,24 @@ async fn again(mut attempt: Attempt, why: UserError, counts: bool, exclude: bool
         return fail(&attempt, &UserError { message, ..why }).await;
     }
     let server = attempt.at.server;
-    match persist::settle(ctx, || ctx.store.job_requeue(job, number, &why, exclude.then_some(server))).await {
+    let (store, told) = (&ctx.store, &why);
+    let requeued = persist::settle(ctx, || async move {
+        if counts {
+            store.job_requeue(job, number, told, exclude).await
+        } else {
+            store.job_return(job, number, told).await
+        }
+    });
+    match crash::around(CrashPoint::Requeue, requeued).await {
         Some(true) => {}
         Some(false) => return catch_up(&inner, &attempt.waiting).await,
         None => return inner.board.drop_silently(job),
     }
     tracing::info!(job = %job, server = %attempt.server_name, attempt = number, why = %why.message, "job goes back to the queue");
-    if exclude {
-        attempt.waiting.job.excluded.push(server);
+    for server in exclude {
+        if !attempt.waiting.job.excluded.contains(server) {
+            attempt.waiting.job.excluded.push(*server);
+        }
     }
     attempt.waiting.avoid = Some(server);
     show_requeued(&inner, &mut attempt.waiting);
@@ -159,12 +181,12 @@ async fn catch_up(inner: &Inner, waiting: &Waiting) {
 }
 
 /// Requeues a job whose server is not in the pool any more.
-pub(super) async fn requeue_orphan(inner: Arc<Inner>, job: Job, at: job::Attempt) {
+pub(super) async fn requeue_orphan(inner: Arc<Inner>, mut waiting: Waiting, at: job::Attempt) {
     let ctx = &inner.ctx;
     let why = UserError::new(ErrorCode::ServerLost, "The server that had the job is not in the pool any more.");
-    let mut waiting = Waiting::from(job);
     let id = waiting.job.id;
-    if persist::settle(ctx, || ctx.store.job_requeue(id, at.number, &why, None)).await == Some(true) {
+    let requeued = persist::settle(ctx, || ctx.store.job_return(id, at.number, &why));
+    if crash::around(CrashPoint::Homeless, requeued).await == Some(true) {
         show_requeued(&inner, &mut waiting);
         inner.dispatch.enqueue(waiting);
     } else {

@@ -7,7 +7,7 @@ use hub_core::{
     job::{Job, JobStateKind},
 };
 
-use crate::{background::Inner, persist};
+use crate::{CrashPoint, background::Inner, crash, persist};
 
 /// Fails the job with the reasons of its attempts.
 pub(super) async fn end(inner: Arc<Inner>, job: Job) {
@@ -16,7 +16,8 @@ pub(super) async fn end(inner: Arc<Inner>, job: Job) {
     };
     let reasons = rows.into_iter().filter_map(|row| row.error).collect();
     let error = verdict(reasons);
-    let failed = persist::settle(&inner.ctx, || inner.ctx.store.job_fail(job.id, None, &error)).await;
+    let failed = persist::settle(&inner.ctx, || inner.ctx.store.job_fail(job.id, None, &error));
+    let failed = crash::around(CrashPoint::Hopeless, failed).await;
     match failed {
         Some(true) => {
             tracing::info!(job = %job.id, code = %error.code, "no server is left for the job");

@@ -53,9 +53,10 @@ async fn probe(session: &Arc<Session>, ctx: &Context, with_stats: bool) -> Resul
             } else if session.restart_suspected.swap(false, Ordering::Relaxed) {
                 look_for_a_restart(session).await;
             }
-            if !answered {
-                session.withdraw_leftovers().await;
+            if !answered && queue_remaining > 0 {
+                session.find_leftovers(&ctx.store).await;
             }
+            session.withdraw_leftovers().await;
             session.change(super::state::Health::answered);
             Ok(())
         }

@@ -209,6 +209,11 @@ impl Session {
         self.change(|health| health.zombie = true);
     }
 
+    /// Memory of its first device, in bytes; `None` while it is not known.
+    pub(crate) fn memory_bytes(&self) -> Option<u64> {
+        self.seen().info.as_ref()?.devices.first()?.vram_total_bytes
+    }
+
     /// Prompts in its queue, anybody's.
     pub(super) fn queue_remaining(&self) -> Option<u32> {
         self.seen().queue_remaining

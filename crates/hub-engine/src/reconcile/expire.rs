@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use hub_core::job::JobStateKind;
 
 use super::Status;
-use crate::{background::Inner, persist};
+use crate::{CrashPoint, background::Inner, crash, persist};
 
 /// Expires what waited too long.
 pub(super) async fn activate(inner: &Arc<Inner>) -> Status {
@@ -15,7 +15,7 @@ pub(super) async fn activate(inner: &Arc<Inner>) -> Status {
     let Some(before) = ctx.clock.now().checked_sub_signed(limit) else { return Status::Idle };
     let mut expired = 0;
     for job in inner.dispatch.queued_before(before).await {
-        match persist::user(ctx, || ctx.store.job_expire(job)).await {
+        match crash::around(CrashPoint::Expire, persist::user(ctx, || ctx.store.job_expire(job))).await {
             Ok(true) => {
                 expired += 1;
                 inner.board.end(job, JobStateKind::Expired);

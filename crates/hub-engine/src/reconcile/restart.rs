@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use chrono::TimeDelta;
-use hub_core::{error::UserError, job::Job};
+use hub_core::{error::UserError, ids::JobId, job::Job};
 
 use super::Status;
 use crate::{
@@ -24,7 +24,10 @@ pub(crate) async fn adopt_all(inner: &Arc<Inner>) -> Result<Vec<Job>, UserError>
     if !jobs.is_empty() {
         tracing::info!(jobs = jobs.len(), "unfinished jobs are taken up");
     }
-    Ok(jobs.into_iter().filter_map(|job| inner.adopt(job)).collect())
+    let tried: Vec<JobId> = jobs.iter().filter(|job| job.attempts > 0).map(|job| job.id).collect();
+    let failures = persist::user(&inner.ctx, || inner.ctx.store.attempts_failed(&tried)).await?;
+    let failed = |job: &Job| failures.get(&job.id).copied().unwrap_or_default();
+    Ok(jobs.into_iter().filter_map(|job| inner.adopt(failed(&job), job)).collect())
 }
 
 /// Takes up unfinished jobs that nobody follows.
@@ -44,8 +47,20 @@ pub(super) async fn activate(background: &Background) -> Status {
         let id = job.id;
         match persist::user(&inner.ctx, || inner.ctx.store.job_get(id)).await {
             Ok(Some(job)) if !job.state.kind().is_terminal() && !inner.board.knows(id) => {
+                let failures = match persist::user(&inner.ctx, || {
+                    inner.ctx.store.attempts_failed(std::slice::from_ref(&id))
+                })
+                .await
+                {
+                    Ok(failures) => failures.get(&id).copied().unwrap_or_default(),
+                    Err(error) => return Status::Failed(error),
+                };
+                // Asking took a moment, in which somebody else may have taken it up.
+                if inner.board.knows(id) {
+                    continue;
+                }
                 adopted += 1;
-                if let Some(job) = inner.adopt(job) {
+                if let Some(job) = inner.adopt(failures, job) {
                     background.resume_planning(job);
                 }
             }

@@ -19,7 +19,7 @@ fn error(view: &JobView) -> &UserError {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cuda_out_of_memory_surfaces_within_a_second_as_recoverable() {
     let test = servers(1).start().await;
-    test.sims[0].inject(Fault::out_of_memory());
+    test.sims[0].inject(Fault::out_of_memory().always());
     let begun = Instant::now();
     let view = test.end(test.generate_sampled("a").await).await;
     assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());

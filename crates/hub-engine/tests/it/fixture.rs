@@ -11,12 +11,13 @@ use hub_core::{
     caller::Caller,
     catalogue::{Mode, RenderType},
     clock::{SharedClock, SystemClock},
+    error::UserError,
     ids::{JobId, ServerId},
     job::JobStateKind,
     request::ToolCall,
     server::{NewServer, ServerState},
 };
-use hub_engine::{Engine, EngineConfig, JobView};
+use hub_engine::{Engine, EngineConfig, JobView, Submitted};
 use hub_sim::{ComfyConfig, ComfySim, Outcome};
 use hub_store::Store;
 use object_store::local::LocalFileSystem;
@@ -136,6 +137,18 @@ impl TestEngine {
     pub(crate) async fn submit(&self, tool: &str, arguments: Value) -> JobId {
         let call = ToolCall::parse(tool, arguments.as_object().unwrap()).unwrap();
         self.engine.submit(&Caller::local(), call).await.unwrap().job.id
+    }
+
+    /// Submits under an idempotency key.
+    pub(crate) async fn submit_with_key(&self, key: &str, arguments: Value) -> Result<Submitted, UserError> {
+        self.call_with_key("generate_image", key, arguments).await
+    }
+
+    /// Calls a tool under an idempotency key.
+    pub(crate) async fn call_with_key(&self, tool: &str, key: &str, arguments: Value) -> Result<Submitted, UserError> {
+        let mut call = ToolCall::parse(tool, arguments.as_object().unwrap()).unwrap();
+        call.options.idempotency_key = Some(key.to_owned());
+        self.engine.submit(&Caller::local(), call).await
     }
 
     /// Submits a small picture with the default render type.

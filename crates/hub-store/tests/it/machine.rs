@@ -86,7 +86,7 @@ async fn perform(store: &Store, id: JobId, call: Call, next: Attempt) -> bool {
         Call::Collecting(attempt) => store.job_collecting(id, attempt).await,
         Call::Succeed(attempt) => store.job_succeed(id, attempt, &[artifact(1, 0)]).await.map(|won| won.is_some()),
         Call::SucceedWithText => store.job_succeed_with_text(id, "done", &[]).await,
-        Call::Requeue(attempt) => store.job_requeue(id, attempt, &why, Some(next.server)).await,
+        Call::Requeue(attempt) => store.job_requeue(id, attempt, &why, &[next.server]).await,
         Call::Fail(attempt) => store.job_fail(id, attempt, &why).await,
         Call::Cancel => store.job_cancel(id).await.map(|won| won.is_some()),
         Call::Expire => store.job_expire(id).await,

@@ -58,7 +58,7 @@ async fn a_requeue_and_a_success_make_one_change(bed: &Bed) {
     for _ in 0..ROUNDS {
         let (id, _) = assigned(&bed.store).await;
         let (one, two) = (bed.store.clone(), bed.store.clone());
-        let requeue = tokio::spawn(async move { one.job_requeue(id, 1, &failure(), None).await.unwrap() });
+        let requeue = tokio::spawn(async move { one.job_requeue(id, 1, &failure(), &[]).await.unwrap() });
         let succeed = tokio::spawn(async move { two.job_succeed(id, 1, &[]).await.unwrap().is_some() });
         assert!(requeue.await.unwrap() ^ succeed.await.unwrap());
     }

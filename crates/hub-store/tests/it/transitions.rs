@@ -106,7 +106,7 @@ async fn a_requeued_job_goes_elsewhere_and_its_late_attempt_is_fenced(bed: &Bed)
     let store = &bed.store;
     let (id, first) = assigned(store).await;
     assert!(store.job_started(id, 1).await.unwrap());
-    assert!(store.job_requeue(id, 1, &failure(), Some(first.server)).await.unwrap());
+    assert!(store.job_requeue(id, 1, &failure(), &[first.server]).await.unwrap());
     let waiting = job(bed, id).await;
     assert_eq!((&waiting.state, waiting.attempts), (&JobState::Queued, 1));
     assert_eq!(waiting.excluded, [first.server]);
@@ -114,19 +114,19 @@ async fn a_requeued_job_goes_elsewhere_and_its_late_attempt_is_fenced(bed: &Bed)
 
     // While it waits, the old attempt has no say any more.
     assert!(!store.job_fail(id, Some(1), &failure()).await.unwrap());
-    assert!(!store.job_requeue(id, 1, &failure(), Some(ServerId::new())).await.unwrap());
+    assert!(!store.job_requeue(id, 1, &failure(), &[ServerId::new()]).await.unwrap());
 
     let second = attempt(2);
     assert!(store.job_assign(id, &second).await.unwrap());
     assert!(!store.job_started(id, 1).await.unwrap());
     assert!(!store.job_collecting(id, 1).await.unwrap());
     assert_eq!(store.job_succeed(id, 1, &[artifact(1, 0)]).await.unwrap(), None);
-    assert!(!store.job_requeue(id, 1, &failure(), None).await.unwrap());
+    assert!(!store.job_requeue(id, 1, &failure(), &[]).await.unwrap());
     assert!(!store.job_fail(id, Some(1), &failure()).await.unwrap());
     assert_eq!(job(bed, id).await.state, JobState::Assigned(second));
     assert!(store.artifacts_of(id).await.unwrap().is_empty());
 
-    assert!(store.job_requeue(id, 2, &failure(), None).await.unwrap());
+    assert!(store.job_requeue(id, 2, &failure(), &[]).await.unwrap());
     assert_eq!(job(bed, id).await.excluded, [first.server]);
     let attempts = store.job_attempts(id).await.unwrap();
     assert_eq!(attempts.iter().map(|row| row.attempt).collect::<Vec<Attempt>>(), [first, second]);
@@ -162,7 +162,7 @@ async fn a_cancel_answers_the_attempt_it_ended(bed: &Bed) {
     assert_eq!(bed.store.job_cancel(waiting).await.unwrap(), Some(None));
 
     let (requeued, _) = assigned(&bed.store).await;
-    assert!(bed.store.job_requeue(requeued, 1, &failure(), None).await.unwrap());
+    assert!(bed.store.job_requeue(requeued, 1, &failure(), &[]).await.unwrap());
     assert_eq!(bed.store.job_cancel(requeued).await.unwrap(), Some(None), "attempt 1 was over already");
     let row = bed.store.job_attempts(requeued).await.unwrap().remove(0);
     assert_eq!(row.outcome.as_deref(), Some("requeued"));
@@ -183,7 +183,7 @@ async fn only_what_waits_expires(bed: &Bed) {
 
 async fn a_number_is_used_once(bed: &Bed) {
     let (id, _) = assigned(&bed.store).await;
-    assert!(bed.store.job_requeue(id, 1, &failure(), None).await.unwrap());
+    assert!(bed.store.job_requeue(id, 1, &failure(), &[]).await.unwrap());
     assert!(!bed.store.job_assign(id, &attempt(1)).await.unwrap(), "number 1 is spent");
     assert!(!bed.store.job_assign(id, &attempt(0)).await.unwrap());
     assert!(bed.store.job_assign(id, &attempt(2)).await.unwrap());

@@ -30,11 +30,13 @@ async fn a_job_that_finishes_before_the_ws_connects_succeeds() {
 #[tokio::test(flavor = "multi_thread")]
 async fn execution_error_cuda_out_of_memory_is_told_within_a_second_as_recoverable() {
     let bed = Bed::start().await;
-    bed.sims[0].inject(Fault::ExecutionError {
+    let fault = Fault::ExecutionError {
         node: None,
         exception_type: "torch.OutOfMemoryError".to_owned(),
         message: "CUDA out of memory. Tried to allocate 2.00 GiB.".to_owned(),
-    });
+    };
+    // Once is not enough: the job is tried again after the memory was freed.
+    bed.sims[0].inject(fault.always());
     let error = bed.fails("generate_image", &json!({ "prompt": "a fox", "render_type": "GEN" })).await;
     // From the moment at which the server failed, so that a busy machine's slow start does not count.
     let failed_ms = i64::try_from(bed.sims[0].stats().executed[0].finished_at_ms).unwrap();

@@ -16,13 +16,15 @@ pub(in crate::attempt) enum Verdict {
     Lost,
     /// The server does not answer; the prompt may still run there.
     Silent,
-    /// The server knows nothing of it (any more).
+    /// The server had it and knows nothing of it any more.
     Vanished,
+    /// An earlier process meant to post it, and the server knows nothing of it.
+    NeverThere,
     /// It runs, but shows no sign of life.
     Stalled,
     /// It runs longer than it may.
     OverLimit,
-    /// The server's worker is dead; it was not begun.
+    /// The server did not begin it in time. `idle`: although it had nothing else to do, so its worker is dead.
     NotBegun { idle: bool },
     /// The job was cancelled.
     Cancelled,
