@@ -25,6 +25,13 @@ pub(crate) fn genimage() -> Command {
     command
 }
 
+/// `genimage serve` on `folder`, listening on a free port.
+pub(crate) fn serve(folder: &Path) -> Command {
+    let mut command = genimage();
+    command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(folder);
+    command
+}
+
 /// An HTTP client.
 pub(crate) fn client() -> reqwest::Client {
     // Another test of this process may have installed it.
@@ -48,18 +55,26 @@ impl Deref for Hub {
 impl Hub {
     /// Starts `genimage serve` on `folder` with further arguments and waits for its ready line.
     pub(crate) fn start(folder: &Path, arguments: &[&str]) -> Self {
-        let mut command = genimage();
-        command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(folder).args(arguments);
+        let mut command = serve(folder);
+        command.args(arguments);
         Self::run(command)
     }
 
     /// Runs a command that becomes a hub and waits for its ready line.
-    pub(crate) fn run(mut command: Command) -> Self {
+    pub(crate) fn run(command: Command) -> Self {
+        Self::try_run(command).unwrap_or_else(|seen| panic!("the hub ended before it was ready: {seen:#?}"))
+    }
+
+    /// The same; answers what it said when it ended before.
+    pub(crate) fn try_run(mut command: Command) -> Result<Self, Vec<String>> {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let mut seen = Vec::new();
         let url = loop {
-            let Some(line) = lines.next() else { panic!("the hub ended before it was ready: {seen:#?}") };
+            let Some(line) = lines.next() else {
+                child.wait().unwrap();
+                return Err(seen);
+            };
             let line = line.unwrap();
             if let Some((_, url)) = line.split_once("listening on ") {
                 break url.trim().to_owned();
@@ -68,7 +83,12 @@ impl Hub {
         };
         // Somebody must read on, or the hub blocks on a full pipe.
         std::thread::spawn(move || lines.for_each(drop));
-        Self { child, edge: Edge::new(url) }
+        Ok(Self { child, edge: Edge::new(url) })
+    }
+
+    /// Whether it still runs.
+    pub(crate) fn lives(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
     }
 
     pub(crate) fn pid(&self) -> u32 {

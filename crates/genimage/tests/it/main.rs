@@ -3,8 +3,12 @@
 
 mod bad_input;
 mod bed;
+mod chaos;
 mod commands;
 mod crash;
+#[cfg(debug_assertions)]
+mod crash_points;
+mod data;
 mod full_disk;
 mod hub;
 mod probe_scenarios;
