@@ -18,13 +18,18 @@ use sea_orm_migration::{
 
 mod m20261121_000001_initial;
 mod m20261121_000002_server_reach;
+mod m20261121_000003_placement;
 
 struct Migrator;
 
 #[sea_orm_migration::async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261121_000001_initial::Initial), Box::new(m20261121_000002_server_reach::ServerReach)]
+        vec![
+            Box::new(m20261121_000001_initial::Initial),
+            Box::new(m20261121_000002_server_reach::ServerReach),
+            Box::new(m20261121_000003_placement::Placement),
+        ]
     }
 }
 

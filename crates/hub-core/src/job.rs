@@ -11,6 +11,7 @@ use crate::{
     caller::Caller,
     error::UserError,
     ids::{JobId, PromptId, ServerId},
+    placement::Placement,
     recipe::Recipe,
     request::JobRequest,
 };
@@ -276,6 +277,8 @@ pub struct Job {
     pub excluded: Vec<ServerId>,
     /// Higher goes first within one caller. Default 0.
     pub priority: i32,
+    /// The servers it is pinned to.
+    pub placement: Placement,
     /// The caller's key for replays.
     pub idempotency_key: Option<String>,
     /// The server that ran or runs the newest attempt.

@@ -7,6 +7,10 @@ pub const PROMPT_MAX_CHARS: usize = 20_000;
 pub const STYLES_MAX: usize = 16;
 /// Longest name of anything a caller may name (style, render type, server), in characters.
 pub const NAME_MAX_CHARS: usize = 120;
+/// Lowest priority of a job among its caller's own.
+pub const PRIORITY_MIN: i32 = -100;
+/// Highest priority of a job among its caller's own.
+pub const PRIORITY_MAX: i32 = 100;
 /// Smallest side of a picture, in pixels, that any render type can allow.
 pub const SIDE_MIN_PX: u32 = 16;
 /// Largest side of a picture, in pixels, that any render type can allow.

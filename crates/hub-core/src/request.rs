@@ -20,7 +20,9 @@ use self::arguments::{Arguments, missing};
 use crate::{
     catalogue::Mode,
     error::{ErrorCode, UserError},
-    limits, suggest,
+    limits,
+    placement::Wish,
+    suggest,
 };
 
 /// Tools that make jobs, by their public names.
@@ -142,7 +144,7 @@ pub enum Inline {
     Full,
 }
 
-/// Arguments that say how to answer, not what to make.
+/// What says how to answer and to queue, not what to make.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CallOptions {
     /// Seconds to wait before the handle is answered; `None` = [`limits::WAIT_DEFAULT_S`].
@@ -151,6 +153,8 @@ pub struct CallOptions {
     pub inline: Option<Inline>,
     /// Key under which a repeated call finds the same job.
     pub idempotency_key: Option<String>,
+    /// Where and how soon the job is to run; not an argument of any tool.
+    pub wish: Wish,
 }
 
 /// One call of a tool that makes a job.
@@ -236,7 +240,12 @@ fn parse_describe(args: &mut Arguments<'_>) -> Result<DescribeRequest, UserError
 }
 
 fn parse_options(args: &mut Arguments<'_>) -> Result<CallOptions, UserError> {
-    Ok(CallOptions { wait_s: args.wait_s()?, inline: args.inline()?, idempotency_key: args.idempotency_key()? })
+    Ok(CallOptions {
+        wait_s: args.wait_s()?,
+        inline: args.inline()?,
+        idempotency_key: args.idempotency_key()?,
+        wish: Wish::default(),
+    })
 }
 
 #[cfg(test)]

@@ -84,7 +84,7 @@ pub(crate) fn attach(inner: &Arc<Inner>, waiting: Waiting, at: job::Attempt) {
     };
     progress.server = Some(Arc::from(session.server().name.as_str()));
     inner.board.open(progress);
-    let slot = inner.dispatch.occupy(at.server);
+    let slot = inner.take_up(at.server, session.epoch(), &waiting.job);
     let attempt = Attempt::new(inner, session, waiting, at, slot);
     inner.ctx.tasks.spawn(async move {
         let mut attempt = attempt;
@@ -201,7 +201,9 @@ impl Attempt {
             return self.judge(failure, Some(&prepared.graph));
         }
         // The server is done; what follows is between us and its disk.
-        self.slot = None;
+        if let Some(slot) = self.slot.take() {
+            slot.done();
+        }
         self.session.job_succeeded();
         let files = model_files(&prepared.graph).into_iter().map(|file| file.name).collect();
         self.session.ran(self.waiting.job.recipe.as_ref().map(|recipe| recipe.workflow_id), files);

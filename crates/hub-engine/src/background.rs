@@ -12,24 +12,27 @@ use hub_core::{
     ids::{JobId, ServerId, WorkflowId},
     job::{Job, JobState, JobStateKind},
 };
+use hub_schedule::Flight;
 use tokio::sync::broadcast;
 
 use crate::{
-    CrashPoint, JobProgress, JobView, JobWatch, ReconcilerView, ServerView,
+    CrashPoint, JobProgress, JobView, JobWatch, ReconcilerView, ServerView, WhyWaiting,
     attempt::{self, Registry, prepare::GraphCache},
     context::Context,
     crash,
-    dispatch::{self, DispatchHandle},
+    dispatch::{self, DispatchHandle, Planning, Slot},
     ended::Ended,
     events::Board,
     persist, planner,
     pool::{Alerts, Pool},
     reconcile::{self, Reconcilers},
-    schedule::Waiting,
+    schedule::{Waiting, work_class},
 };
 
 /// Longest wait for tasks that have been told to let go, at shutdown.
 const LET_GO_LIMIT: Duration = Duration::from_secs(3);
+/// What a prompt that an earlier process posted is expected to take yet, in seconds.
+const TAKEN_UP_S: f64 = 5.0;
 
 /// Handle on the background work; cheap to clone.
 #[derive(Clone)]
@@ -72,11 +75,13 @@ impl Background {
         let background = Self { inner: inner.clone() };
         let ctx = &inner.ctx;
         inner.pool.begin(ctx);
+        let learned = dispatch::recall(ctx).await;
         inner.pool.reload(ctx).await?;
         // Adopted before the dispatcher runs, so that what is on a server counts there from the first decision.
         let planning = reconcile::restart::adopt_all(&inner).await?;
         ctx.tasks.spawn(inner.board.flusher(ctx.kill.clone()));
-        ctx.tasks.spawn(dispatch::run(inner.clone(), orders));
+        ctx.tasks.spawn(dispatch::run(inner.clone(), orders, learned));
+        ctx.tasks.spawn(dispatch::keep(inner.clone()));
         ctx.tasks.spawn(follow_catalogue(inner.clone()));
         for job in planning {
             background.resume_planning(job);
@@ -192,12 +197,27 @@ impl Background {
         }
     }
 
-    /// Jobs that wait for a server.
+    /// Why a job waits for a server; `None` when it does not.
+    pub(crate) async fn why_waiting(&self, job: JobId) -> Option<WhyWaiting> {
+        self.inner.dispatch.why(job).await
+    }
+
+    /// Counts a job among those that wait while it is planned.
+    pub(crate) fn count_planning(&self, caller: &Caller) -> Planning {
+        self.inner.dispatch.planning(caller)
+    }
+
+    /// Time until a tenth of the queue will have begun, in seconds, when that can be told.
+    pub(crate) fn relief(&self) -> Option<f64> {
+        self.inner.dispatch.relief()
+    }
+
+    /// Jobs that wait for a server or for their plan.
     pub(crate) fn queue_len(&self) -> usize {
         self.inner.dispatch.len()
     }
 
-    /// Jobs of one caller that wait for a server.
+    /// Such jobs of one caller.
     pub(crate) fn queue_len_of(&self, caller: &Caller) -> usize {
         self.inner.dispatch.len_of(caller)
     }
@@ -248,6 +268,21 @@ impl Inner {
         progress.queue_position = Some(u32::try_from(self.dispatch.len()).unwrap_or(u32::MAX));
         self.board.open(progress);
         self.dispatch.enqueue(waiting);
+    }
+
+    /// Takes a place on a server for a prompt that an earlier process posted there.
+    pub(crate) fn take_up(&self, server: ServerId, epoch: u64, job: &Job) -> Slot {
+        let class = work_class(job);
+        let flight = Flight {
+            caller: job.caller.clone(),
+            class: None,
+            models: self.ctx.catalogue.snapshot().models(class.workflow),
+            expected: TAKEN_UP_S,
+            charged: 0.0,
+            cold: true,
+            guessed: true,
+        };
+        self.dispatch.occupy(server, epoch, flight)
     }
 
     /// Takes up a job of the store that nobody here knows, of which `failures` attempts failed by a server's

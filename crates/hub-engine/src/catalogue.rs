@@ -9,18 +9,25 @@ use std::{
     sync::Arc,
 };
 
-use comfyui::workflow::{Graph, Slots, files::Needs};
+use comfyui::workflow::{
+    Graph, Slots,
+    files::{Needs, model_files},
+};
 use hub_core::{
     catalogue::{Catalogue, RenderType, Workflow},
     error::UserError,
     ids::{RenderTypeId, WorkflowId},
     server::LlmRole,
 };
+use hub_schedule::ModelSet;
 use hub_store::Store;
 use serde::Deserialize as _;
 use tokio::sync::{Mutex, watch};
 
-use crate::refusal::storage;
+use crate::{
+    refusal::storage,
+    schedule::{model_set, unknown_models},
+};
 
 /// Everything planning reads.
 #[derive(Debug, Default)]
@@ -38,6 +45,8 @@ pub(crate) struct Runnable {
     pub(crate) slots: Slots,
     /// What a server must have to run it. Empty for a graph that does not read: no server is at fault then.
     pub(crate) needs: Needs,
+    /// The model files that the graph names.
+    pub(crate) models: ModelSet,
 }
 
 impl Runnable {
@@ -46,7 +55,11 @@ impl Runnable {
         let graph = Graph::parse(&workflow.graph).ok();
         let slots = Slots::deserialize(&workflow.slots)
             .unwrap_or_else(|_| graph.as_ref().map(comfyui::workflow::slots::detect).unwrap_or_default());
-        Self { slots, needs: graph.as_ref().map(Needs::of).unwrap_or_default(), workflow }
+        let models = graph.as_ref().map_or(unknown_models(workflow.id), |graph| {
+            let files = model_files(graph);
+            model_set(files.iter().map(|file| file.name.as_str()))
+        });
+        Self { slots, models, needs: graph.as_ref().map(Needs::of).unwrap_or_default(), workflow }
     }
 }
 
@@ -54,6 +67,13 @@ impl Snapshot {
     /// A snapshot of given parts; for tests and reloads.
     pub(crate) fn new(catalogue: Catalogue, workflows: HashMap<RenderTypeId, Arc<Runnable>>) -> Self {
         Self { catalogue: Arc::new(catalogue), workflows }
+    }
+
+    /// What a workflow version needs loaded.
+    pub(crate) fn models(&self, workflow: WorkflowId) -> ModelSet {
+        let mut runnables = self.workflows.values();
+        let found = runnables.find(|runnable| runnable.workflow.id == workflow);
+        found.map_or_else(|| unknown_models(workflow), |runnable| runnable.models)
     }
 
     /// The workflow version that a render type runs.

@@ -1,49 +1,46 @@
 //! The dispatcher: one task that owns the queue and hands jobs to attempts.
 //!
 //! Jobs arrive after they are committed; whatever may free a place (an attempt's end, a server's change)
-//! nudges it. It never waits for the store or a server: assigning writes nothing, the attempt does.
-//! The channel needs no bound of its own: submitting bounds the jobs that wait, and each is counted
-//! before it is sent.
+//! nudges it. It never waits for the store or a server: assigning writes nothing, the attempt does, and what
+//! was learned is kept by a task of its own. The channel needs no bound of its own: submitting bounds the
+//! jobs that wait, and each is counted before it is sent.
+//!
+//! Here: the handle that everybody else has. The task is in `turns`.
 
 mod hopeless;
+mod memory;
+mod turns;
+mod why;
 
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard},
-    time::Duration,
 };
 
 use chrono::{DateTime, Utc};
 use hub_core::{
     caller::Caller,
     ids::{JobId, ServerId},
-    job::Job,
 };
+use hub_schedule::{Flight, FlightId, Landing, Learned, Ledger, Place, Seconds};
 use tokio::{
     sync::{Notify, mpsc, oneshot},
     time::Instant,
 };
 
-use crate::{
-    JobProgress, attempt,
-    background::Inner,
-    events::Board,
-    schedule::{self, Place, Queue, Waiting},
-};
+use crate::{WhyWaiting, schedule::Waiting};
 
-/// Pause between two updates of the queue positions that watchers see.
-const POSITIONS_EVERY: Duration = Duration::from_millis(200);
-/// Jobs, from the front of the queue, whose positions are announced to everybody; their own watchers see
-/// all positions.
-const POSITIONS_ANNOUNCED: u32 = 50;
-/// Breakers close with time alone, so a queue that is not empty is looked at this often.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+pub(crate) use memory::{keep, recall};
+pub(crate) use turns::run;
+pub(crate) use why::Condition;
 
 /// What the dispatcher is told.
 enum Order {
     Enqueue(Box<Waiting>),
     Forget(JobId),
     Expired { before: DateTime<Utc>, answer: oneshot::Sender<Vec<JobId>> },
+    Why { job: JobId, answer: oneshot::Sender<Option<WhyWaiting>> },
+    Learned { answer: oneshot::Sender<Vec<hub_schedule::Fact>> },
 }
 
 /// The dispatcher's end of its channel.
@@ -56,51 +53,87 @@ pub(crate) struct DispatchHandle {
     shared: Arc<Shared>,
 }
 
-#[derive(Default)]
 struct Shared {
     nudge: Notify,
+    /// When the scheduler's time began.
+    started: Instant,
     counts: Mutex<Counts>,
 }
 
 #[derive(Default)]
 struct Counts {
+    /// Jobs that wait for a server or for their plan.
     waiting: usize,
     waiting_of: HashMap<Caller, usize>,
-    in_flight: HashMap<ServerId, u32>,
+    ledger: Ledger,
+    /// Flights that are over, for the dispatcher to learn from.
+    landings: Vec<Landing>,
+    /// Time until a tenth of the queue will have begun, when that can be told.
+    relief: Option<Seconds>,
 }
 
 /// One job's place on one server; given back when dropped.
 pub(crate) struct Slot {
-    server: ServerId,
+    flight: FlightId,
+    done: bool,
     handle: DispatchHandle,
+}
+
+impl Slot {
+    /// The flight that it stands for.
+    pub(crate) fn flight(&self) -> FlightId {
+        self.flight
+    }
+
+    /// The server ran the prompt to its end.
+    pub(crate) fn done(mut self) {
+        self.done = true;
+    }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
+        let now = self.handle.now();
         let mut counts = self.handle.counts();
-        if let Some(count) = counts.in_flight.get_mut(&self.server) {
-            *count = count.saturating_sub(1);
+        if let Some(landing) = counts.ledger.over(self.flight, now, self.done) {
+            counts.landings.push(landing);
         }
         drop(counts);
         self.handle.nudge();
     }
 }
 
+/// A job that is being planned, counted among those that wait until dropped.
+pub(crate) struct Planning {
+    caller: Caller,
+    handle: DispatchHandle,
+}
+
+impl Drop for Planning {
+    fn drop(&mut self) {
+        self.handle.left(&self.caller);
+    }
+}
+
 /// The channel to the dispatcher that [`run`] serves.
 pub(crate) fn channel() -> (DispatchHandle, Orders) {
     let (orders, receiver) = mpsc::unbounded_channel();
-    (DispatchHandle { orders, shared: Arc::default() }, Orders(receiver))
+    let shared = Shared { nudge: Notify::new(), started: Instant::now(), counts: Mutex::default() };
+    (DispatchHandle { orders, shared: Arc::new(shared) }, Orders(receiver))
 }
 
 impl DispatchHandle {
     /// Takes a job that waits for a server.
     pub(crate) fn enqueue(&self, waiting: impl Into<Waiting>) {
         let waiting = waiting.into();
-        let mut counts = self.counts();
-        counts.waiting += 1;
-        *counts.waiting_of.entry(waiting.job.caller.clone()).or_default() += 1;
-        drop(counts);
+        self.came(&waiting.job.caller);
         self.send(Order::Enqueue(Box::new(waiting)));
+    }
+
+    /// Counts a job that is being planned.
+    pub(crate) fn planning(&self, caller: &Caller) -> Planning {
+        self.came(caller);
+        Planning { caller: caller.clone(), handle: self.clone() }
     }
 
     /// Takes a job out of the queue, if it is there.
@@ -115,30 +148,73 @@ impl DispatchHandle {
         answered.await.unwrap_or_default()
     }
 
+    /// Why a job waits; `None` when it is not in the queue.
+    pub(crate) async fn why(&self, job: JobId) -> Option<WhyWaiting> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Order::Why { job, answer });
+        answered.await.ok().flatten()
+    }
+
     /// Has the dispatcher look at the servers again.
     pub(crate) fn nudge(&self) {
         self.shared.nudge.notify_one();
     }
 
-    /// Jobs that wait.
+    /// Jobs that wait for a server or for their plan.
     pub(crate) fn len(&self) -> usize {
         self.counts().waiting
     }
 
-    /// Jobs of one caller that wait.
+    /// Such jobs of one caller.
     pub(crate) fn len_of(&self, caller: &Caller) -> usize {
         self.counts().waiting_of.get(caller).copied().unwrap_or_default()
     }
 
+    /// Time until a tenth of the queue will have begun, when that can be told.
+    pub(crate) fn relief(&self) -> Option<Seconds> {
+        self.counts().relief
+    }
+
     /// Prompts of ours on a server.
     pub(crate) fn in_flight(&self, server: ServerId) -> u32 {
-        self.counts().in_flight.get(&server).copied().unwrap_or_default()
+        self.counts().ledger.in_flight(server)
+    }
+
+    /// The server began a prompt; `heard`: just now, and not some time before.
+    pub(crate) fn began(&self, flight: FlightId, heard: bool) {
+        let now = self.now();
+        self.counts().ledger.began(flight, now, heard);
     }
 
     /// Takes a place on a server, whatever its limit: for what runs there already.
-    pub(crate) fn occupy(&self, server: ServerId) -> Slot {
-        *self.counts().in_flight.entry(server).or_default() += 1;
-        Slot { server, handle: self.clone() }
+    pub(crate) fn occupy(&self, server: ServerId, epoch: u64, flight: Flight) -> Slot {
+        self.slot(server, epoch, flight, None)
+    }
+
+    fn slot(&self, server: ServerId, epoch: u64, flight: Flight, turn: Option<u64>) -> Slot {
+        let flight = self.counts().ledger.enter(server, epoch, flight, turn);
+        Slot { flight, done: false, handle: self.clone() }
+    }
+
+    /// A server with what is in flight there; the rest is the pool's to say.
+    fn known(counts: &Counts, learned: &Learned, server: ServerId, epoch: u64) -> Place {
+        Place {
+            prompts: counts.ledger.prompts(server, learned),
+            resident: counts.ledger.resident(server, epoch),
+            last_turn: counts.ledger.last_turn(server),
+            ..Place::idle(server)
+        }
+    }
+
+    /// Now, on the scheduler's scale.
+    fn now(&self) -> Seconds {
+        self.shared.started.elapsed().as_secs_f64()
+    }
+
+    fn came(&self, caller: &Caller) {
+        let mut counts = self.counts();
+        counts.waiting += 1;
+        *counts.waiting_of.entry(caller.clone()).or_default() += 1;
     }
 
     fn left(&self, caller: &Caller) {
@@ -159,136 +235,5 @@ impl DispatchHandle {
 
     fn counts(&self) -> MutexGuard<'_, Counts> {
         self.shared.counts.lock().expect("nothing panics while it holds the counts")
-    }
-}
-
-/// Serves the channel until the hub lets go.
-pub(crate) async fn run(inner: Arc<Inner>, mut orders: Orders) {
-    let mut dispatcher =
-        Dispatcher { queue: Queue::default(), turn: 0, last_turns: HashMap::new(), inner: inner.clone() };
-    let mut positions_due: Option<Instant> = None;
-    let far = Duration::from_hours(1);
-    loop {
-        let look = if dispatcher.queue.is_empty() { far } else { LOOK_EVERY };
-        let due = positions_due.unwrap_or_else(|| Instant::now() + far);
-        tokio::select! {
-            biased;
-            () = inner.ctx.kill.cancelled() => return,
-            order = orders.0.recv() => {
-                let Some(order) = order else { return };
-                dispatcher.obey(order);
-                // A burst is decided on as a whole.
-                while let Ok(order) = orders.0.try_recv() {
-                    dispatcher.obey(order);
-                }
-                dispatcher.place();
-            }
-            () = inner.dispatch.shared.nudge.notified() => dispatcher.place(),
-            () = tokio::time::sleep_until(due) => {
-                positions_due = None;
-                dispatcher.publish_positions();
-                continue;
-            }
-            () = tokio::time::sleep(look) => dispatcher.place(),
-        }
-        if !dispatcher.queue.is_empty() && positions_due.is_none() {
-            positions_due = Some(Instant::now() + POSITIONS_EVERY);
-        }
-    }
-}
-
-struct Dispatcher {
-    inner: Arc<Inner>,
-    queue: Queue,
-    turn: u64,
-    last_turns: HashMap<ServerId, u64>,
-}
-
-impl Dispatcher {
-    fn obey(&mut self, order: Order) {
-        match order {
-            Order::Enqueue(waiting) => {
-                let caller = waiting.job.caller.clone();
-                // A cancel that overtook the job took it off the board already.
-                if !self.inner.board.knows(waiting.job.id) || self.queue.remove(waiting.job.id).is_some() {
-                    self.inner.dispatch.left(&caller);
-                }
-                if self.inner.board.knows(waiting.job.id) {
-                    self.queue.push(*waiting);
-                }
-            }
-            Order::Forget(job) => {
-                if let Some(waiting) = self.queue.remove(job) {
-                    self.inner.dispatch.left(&waiting.job.caller);
-                }
-            }
-            Order::Expired { before, answer } => {
-                let queued_at = |job: &Job| job.times.queued_at.unwrap_or(job.times.created_at);
-                let old = self.queue.in_order().filter(|waiting| queued_at(&waiting.job) < before);
-                // The asker may have gone; then nobody expires anything.
-                let _ = answer.send(old.map(|waiting| waiting.job.id).collect());
-            }
-        }
-    }
-
-    /// Assigns what can be assigned, and ends what no server may take.
-    fn place(&mut self) {
-        if self.queue.is_empty() || self.inner.ctx.stop.is_cancelled() {
-            return;
-        }
-        let mut places = self.places();
-        let hopeless: Vec<JobId> = self
-            .queue
-            .choosy()
-            .filter(|waiting| schedule::is_hopeless(waiting, &places))
-            .map(|waiting| waiting.job.id)
-            .collect();
-        for job in hopeless {
-            if let Some(waiting) = self.leave(job) {
-                self.inner.ctx.tasks.spawn(hopeless::end(self.inner.clone(), waiting.job));
-            }
-        }
-        let decided = schedule::assign(&self.queue, &mut places, &mut self.turn);
-        if !decided.is_empty() {
-            self.last_turns = places.iter().map(|place| (place.server, place.last_turn)).collect();
-        }
-        for assignment in decided {
-            let Some(waiting) = self.leave(assignment.job) else { continue };
-            let Some(session) = self.inner.pool.session(assignment.server) else {
-                self.inner.dispatch.enqueue(waiting);
-                continue;
-            };
-            let slot = self.inner.dispatch.occupy(assignment.server);
-            attempt::launch(&self.inner, session, waiting, slot);
-        }
-    }
-
-    fn leave(&mut self, job: JobId) -> Option<Waiting> {
-        let waiting = self.queue.serve(job)?;
-        self.inner.dispatch.left(&waiting.job.caller);
-        Some(waiting)
-    }
-
-    fn places(&self) -> Vec<Place> {
-        let counts = self.inner.dispatch.counts();
-        self.inner.pool.places(|server| {
-            let in_flight = counts.in_flight.get(&server).copied().unwrap_or_default();
-            (in_flight, self.last_turns.get(&server).copied().unwrap_or_default())
-        })
-    }
-
-    fn publish_positions(&self) {
-        let why: Option<Arc<str>> = self.inner.pool.why_no_server_takes_work().map(Arc::from);
-        for (position, waiting) in (0_u32..).zip(self.queue.in_order()) {
-            let announced = if position < POSITIONS_ANNOUNCED { Board::update } else { Board::update_quietly };
-            announced(&self.inner.board, waiting.job.id, |progress: &mut JobProgress| {
-                let changed = progress.queue_position != Some(position) || progress.why_waiting != why;
-                if changed {
-                    progress.queue_position = Some(position);
-                    progress.why_waiting.clone_from(&why);
-                }
-                changed
-            });
-        }
     }
 }

@@ -75,6 +75,7 @@ mod tests {
             attempts: 1,
             excluded: Vec::new(),
             priority: 0,
+            placement: hub_core::placement::Placement::Anywhere,
             idempotency_key: None,
             server: None,
             times: JobTimes { created_at: now, queued_at: Some(now), started_at: Some(now), finished_at: Some(now) },

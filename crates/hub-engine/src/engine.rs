@@ -23,7 +23,7 @@ use object_store::ObjectStore;
 use tokio::sync::{broadcast, watch};
 
 use crate::{
-    EngineConfig, JobView, JobWatch, ReconcilerView, Submitted, background::Background, context::Context,
+    EngineConfig, JobView, JobWatch, ReconcilerView, Submitted, WhyWaiting, background::Background, context::Context,
     refusal::storage, submit,
 };
 
@@ -168,6 +168,11 @@ impl Engine {
                 job,
             })
             .collect())
+    }
+
+    /// Why a job waits for a server, server by server; `None` when it does not wait for one.
+    pub async fn why_waiting(&self, job: JobId) -> Option<WhyWaiting> {
+        self.inner.background.why_waiting(job).await
     }
 
     /// Ids of jobs whose state or progress changed (states always; progress at most 4/s per job).

@@ -41,6 +41,6 @@ pub use reconcile::Status as ReconcilerStatus;
 pub use views::{
     Alert, AlertKind, BreakerView, Conversion, DeviceView, ForeignQueue, ImportedWorkflow, InventoryState,
     InventoryView, JobProgress, JobView, JobWatch, Lack, LivePreview, Preview, PreviewBudget, ReconcilerRun,
-    ReconcilerView, RenderTypeOnServer, ServerInfo, ServerLive, ServerTest, ServerView, SlotView, StageName,
-    StageOutcome, Submitted, TestStage, WorkflowOnServer,
+    ReconcilerView, RenderTypeOnServer, ServerInfo, ServerLive, ServerTest, ServerView, ServerWhy, SlotView, StageName,
+    StageOutcome, Submitted, TestStage, WaitReason, WhyWaiting, WorkflowOnServer,
 };

@@ -33,13 +33,18 @@ use crate::{
 
 /// Plans a job that is stored as `planning` and known to the board, and hands it on. Ends early, leaving
 /// the job as it is, when the hub stops or the job is cancelled.
-pub(crate) async fn resume(ctx: Arc<Context>, background: Background, job: Job) {
+pub(crate) fn resume(ctx: Arc<Context>, background: Background, job: Job) -> impl Future<Output = ()> + Send {
     let watch = background.watch(&job);
-    tokio::select! {
-        biased;
-        () = ctx.stop.cancelled() => {}
-        () = ended(watch) => {}
-        () = work(&ctx, &background, &job) => {}
+    // Counted before anything of it runs, so that a burst cannot slip past the bounds of the queue.
+    let counted = background.count_planning(&job.caller);
+    async move {
+        let _counted = counted;
+        tokio::select! {
+            biased;
+            () = ctx.stop.cancelled() => {}
+            () = ended(watch) => {}
+            () = work(&ctx, &background, &job) => {}
+        }
     }
 }
 

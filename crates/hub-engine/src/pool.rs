@@ -24,7 +24,7 @@ mod webhook;
 mod withdraw;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, RwLock, RwLockReadGuard},
 };
 
@@ -44,7 +44,11 @@ pub(crate) use session::{Link, Session};
 pub(crate) use state::Trouble;
 
 use crate::{
-    ServerLive, ServerView, context::Context, dispatch::DispatchHandle, persist, pool::breaker::Passage,
+    ServerLive, ServerView,
+    context::Context,
+    dispatch::{Condition, DispatchHandle},
+    persist,
+    pool::breaker::Passage,
     schedule::Place,
 };
 
@@ -135,23 +139,23 @@ impl Pool {
         self.members().sessions.get(&server).cloned()
     }
 
-    /// The enabled servers as the scheduler sees them. `known` answers our prompts on a server, and the
-    /// decision in which it last got one.
-    pub(crate) fn places(&self, known: impl Fn(ServerId) -> (u32, u64)) -> Vec<Place> {
+    /// The enabled servers as the scheduler sees them. `known` adds what is in flight there, told the server and
+    /// the life it is in.
+    pub(crate) fn places(&self, known: impl Fn(ServerId, u64) -> Place) -> Vec<Place> {
         let now = Instant::now();
         let place = |session: &Arc<Session>| {
             let server = session.server();
-            let (in_flight, last_turn) = known(server.id);
             let passage = session.passage(now);
+            let known = known(server.id, session.epoch());
+            let in_flight = u32::try_from(known.prompts.len()).unwrap_or(u32::MAX);
             Place {
-                server: server.id,
+                group: server.group.as_deref().map(Arc::from),
                 weight: server.weight,
                 max_in_flight: if passage == Passage::One { 1 } else { server.max_in_flight },
-                in_flight,
                 foreign: session.queue_remaining().unwrap_or_default().saturating_sub(in_flight),
                 takes_work: session.state().takes_work() && passage != Passage::None,
-                last_turn,
                 lacks: session.lacks(),
+                ..known
             }
         };
         self.members().sessions.values().map(place).collect()
@@ -167,25 +171,16 @@ impl Pool {
         self.members().sessions.values().map(memory).collect()
     }
 
-    /// When no server takes work: why, server by server.
-    pub(crate) fn why_no_server_takes_work(&self) -> Option<String> {
-        let members = self.members();
-        if members.sessions.is_empty() {
-            return Some("no server is enabled".to_owned());
-        }
+    /// What the enabled servers are at, for those who ask why a job waits.
+    pub(crate) fn conditions(&self) -> HashMap<ServerId, Condition> {
         let now = Instant::now();
-        let mut whys = Vec::new();
-        for session in members.sessions.values() {
+        let condition = |session: &Arc<Session>| {
             let (state, reason) = session.state_and_reason();
-            let name = &session.server().name;
-            whys.push(match (state.takes_work(), session.passage(now), reason) {
-                (true, Passage::None, _) => format!("{name} rests after several failures"),
-                (true, ..) => return None,
-                (false, _, Some(reason)) => format!("{name} is {} ({reason})", state.as_str()),
-                (false, _, None) => format!("{name} is {}", state.as_str()),
-            });
-        }
-        Some(whys.join(", "))
+            let rests = session.passage(now) == Passage::None;
+            let server = session.server();
+            (server.id, Condition { name: server.name.clone(), state, reason, rests })
+        };
+        self.members().sessions.values().map(condition).collect()
     }
 
     /// Clients of the enabled servers by name; those that take work first.

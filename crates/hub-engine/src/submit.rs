@@ -16,6 +16,8 @@ use hub_core::{
     error::{ErrorCode, UserError},
     ids::{ArtifactId, JobId, WorkflowId},
     job::{Job, JobState},
+    limits,
+    placement::{Placement, Wish},
     request::{ImageRef, ImageRequest, JobRequest, ToolCall},
 };
 use hub_store::{Inserted, NewJob, Store};
@@ -23,7 +25,7 @@ use sha2::{Digest, Sha256};
 use url::{Host, Url};
 
 use crate::{
-    CrashPoint, Submitted,
+    CrashPoint, ServerView, Submitted,
     artifacts::from_data_uri,
     background::Background,
     context::Context,
@@ -39,10 +41,10 @@ const RECENT_MAX: usize = 16_384;
 /// comes later, while the first is unfinished, is a client that timed out and asks again. No client's
 /// time-out is shorter.
 const RETRY_AFTER_MIN: TimeDelta = TimeDelta::seconds(20);
-/// Guess at one job's run time, for the advice when to try again, in seconds.
-const RUN_GUESS_S: usize = 10;
+/// Guess at one job's run time while none is known, for the advice when to try again, in seconds.
+const RUN_GUESS_S: f64 = 10.0;
 /// Longest advice when to try again, in seconds.
-const RETRY_ADVICE_MAX_S: usize = 600;
+const RETRY_ADVICE_MAX_S: f64 = 600.0;
 
 /// Plans and stores a job.
 ///
@@ -58,7 +60,8 @@ pub(crate) async fn submit(
         return Err(UserError::new(ErrorCode::ShuttingDown, "The hub is shutting down.").with_retry_after_s(10));
     }
     let ToolCall { request, options } = call;
-    let digest = digest(&request).await?;
+    let placement = placement(background, &options.wish)?;
+    let digest = digest(&request, &placement).await?;
     // Before anything is refused or stored: a repeated call finds its job whatever changed since.
     let earlier = match &options.idempotency_key {
         Some(key) => ctx.store.job_find_key(caller, key, &digest).await.map_err(storage)?,
@@ -73,6 +76,7 @@ pub(crate) async fn submit(
     if let Some(workflow) = workflow {
         background.refuse_hopeless(workflow).await?;
     }
+    (new.priority, new.placement) = (options.wish.priority, placement);
     store_input(ctx, &mut new).await?;
     let inserted = crash::around(CrashPoint::Insert, persist::user(ctx, || ctx.store.job_insert(&new))).await?;
     match inserted {
@@ -132,9 +136,32 @@ fn new_job(
         recipe,
         warnings,
         priority: 0,
+        placement: Placement::Anywhere,
         idempotency_key,
     };
     Ok((new, workflow))
+}
+
+/// The servers that a wish means.
+fn placement(background: &Background, wish: &Wish) -> Result<Placement, UserError> {
+    let unknown = |what: &str, given: &str, mut valid: Vec<String>| {
+        valid.sort();
+        valid.dedup();
+        let shown: String = given.chars().take(limits::NAME_MAX_CHARS).collect();
+        let error = UserError::argument(what, format!("There is no {what} `{shown}`."));
+        Err(if valid.is_empty() { error } else { error.with_valid(valid) })
+    };
+    if let Some(given) = &wish.server {
+        let servers = background.servers();
+        let named = |view: &&ServerView| view.server.name == *given || view.server.id.to_string() == *given;
+        return match servers.iter().find(named) {
+            Some(view) => Ok(Placement::Server(view.server.id)),
+            None => unknown("server", given, servers.into_iter().map(|view| view.server.name).collect()),
+        };
+    }
+    let Some(given) = &wish.group else { return Ok(Placement::Anywhere) };
+    let groups: Vec<String> = background.servers().into_iter().filter_map(|view| view.server.group).collect();
+    if groups.contains(given) { Ok(Placement::Group(given.clone())) } else { unknown("group", given, groups) }
 }
 
 fn check_bounds(ctx: &Context, background: &Background, caller: &Caller) -> Result<(), UserError> {
@@ -148,19 +175,25 @@ fn check_bounds(ctx: &Context, background: &Background, caller: &Caller) -> Resu
         }
         (own, ctx.config.queue_max_per_caller, "Your share of the queue is")
     };
-    // The time until a tenth of what waits is done.
-    let servers = ctx.catalogue.catalogue().enabled_servers.max(1);
-    let advice = (length / 10 * RUN_GUESS_S / servers).clamp(RUN_GUESS_S, RETRY_ADVICE_MAX_S);
-    let advice = u32::try_from(advice).unwrap_or(u32::MAX);
+    let advice = retry_advice(background.relief(), length, ctx.catalogue.catalogue().enabled_servers);
     Err(UserError::new(ErrorCode::QueueFull, format!("{whose} full: {length} jobs wait, {limit} may."))
         .with_hint("Wait for jobs to end, or cancel some.")
         .with_retry_after_s(advice))
 }
 
+/// When to try again, in seconds: once a tenth of what waits has begun, as far as run times are known.
+fn retry_advice(relief: Option<f64>, waiting: usize, servers: usize) -> u32 {
+    let guess = (waiting / 10) as f64 * RUN_GUESS_S / servers.max(1) as f64;
+    let advice = relief.unwrap_or_else(|| guess.max(RUN_GUESS_S)).ceil().clamp(1.0, RETRY_ADVICE_MAX_S);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
+    let advice = advice as u32;
+    advice
+}
+
 // ---- repeats ----
 
 /// What was asked, in 64 hexadecimal digits: equal requests, and only those, have equal digests.
-async fn digest(request: &JobRequest) -> Result<String, UserError> {
+async fn digest(request: &JobRequest, placement: &Placement) -> Result<String, UserError> {
     let holds_picture = matches!(request, JobRequest::Image(ImageRequest { input: Some(ImageRef::Data(_)), .. }))
         || matches!(request, JobRequest::Describe(describe) if matches!(describe.image, ImageRef::Data(_)));
     let failed = |error: &dyn std::fmt::Display| {
@@ -168,17 +201,22 @@ async fn digest(request: &JobRequest) -> Result<String, UserError> {
         UserError::new(ErrorCode::Internal, "The hub could not read the request.")
     };
     if !holds_picture {
-        return digest_of(request).map_err(|error| failed(&error));
+        return digest_of(request, placement).map_err(|error| failed(&error));
     }
-    let request = request.clone();
-    tokio::task::spawn_blocking(move || digest_of(&request))
+    let (request, placement) = (request.clone(), placement.clone());
+    tokio::task::spawn_blocking(move || digest_of(&request, &placement))
         .await
         .map_err(|error| failed(&error))?
         .map_err(|error| failed(&error))
 }
 
-fn digest_of(request: &JobRequest) -> serde_json::Result<String> {
-    Ok(hex(&Sha256::digest(serde_json::to_vec(request)?)))
+fn digest_of(request: &JobRequest, placement: &Placement) -> serde_json::Result<String> {
+    let mut asked = serde_json::to_vec(request)?;
+    // The same picture from another server is another wish.
+    if *placement != Placement::Anywhere {
+        asked.extend(serde_json::to_vec(placement)?);
+    }
+    Ok(hex(&Sha256::digest(asked)))
 }
 
 /// Lower-case hexadecimal digits.
@@ -358,13 +396,24 @@ mod tests {
     }
 
     #[test]
+    fn the_advice_follows_what_is_known_within_its_bounds() {
+        assert_eq!(retry_advice(Some(0.2), 1000, 4), 1);
+        assert_eq!(retry_advice(Some(41.3), 1000, 4), 42);
+        assert_eq!(retry_advice(Some(1e9), 1000, 4), 600);
+        assert_eq!(retry_advice(None, 1, 0), 10);
+        assert_eq!(retry_advice(None, 1000, 10), 100);
+    }
+
+    #[test]
     fn digests_tell_requests_apart() {
         let fox = JobRequest::Image(ImageRequest::generate("a fox"));
         let mut seeded = ImageRequest::generate("a fox");
         seeded.seed = Some(1);
-        let first = digest_of(&fox).expect("digests");
-        assert_eq!(first, digest_of(&fox.clone()).expect("digests"));
-        assert_ne!(first, digest_of(&JobRequest::Image(seeded)).expect("digests"));
+        let digest_of = |request: &JobRequest, placement| digest_of(request, &placement).expect("digests");
+        let first = digest_of(&fox, Placement::Anywhere);
+        assert_eq!(first, digest_of(&fox.clone(), Placement::Anywhere));
+        assert_ne!(first, digest_of(&JobRequest::Image(seeded), Placement::Anywhere));
+        assert_ne!(first, digest_of(&fox, Placement::Group("big".to_owned())));
         assert_eq!(first.len(), 64);
     }
 

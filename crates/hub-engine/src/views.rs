@@ -2,6 +2,7 @@
 
 mod reconciler;
 mod server;
+mod waiting;
 
 use std::sync::Arc;
 
@@ -18,6 +19,8 @@ pub use server::{
     Alert, AlertKind, BreakerView, DeviceView, ForeignQueue, InventoryState, InventoryView, Lack, RenderTypeOnServer,
     ServerInfo, ServerLive, ServerTest, ServerView, StageName, StageOutcome, TestStage, WorkflowOnServer,
 };
+
+pub use waiting::{ServerWhy, WaitReason, WhyWaiting};
 
 /// Answer of a submit.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,7 +52,7 @@ pub struct JobProgress {
     pub node: Option<Arc<str>>,
     /// Picture of the unfinished work.
     pub preview: Option<LivePreview>,
-    /// While it waits and no server can take it: why, in words, server by server.
+    /// While it waits and no server takes such jobs: why, in words, server by server.
     pub why_waiting: Option<Arc<str>>,
 }
 

@@ -36,6 +36,7 @@ pub(crate) fn job(state: JobState) -> Job {
         attempts: 1,
         excluded: Vec::new(),
         priority: 0,
+        placement: hub_core::placement::Placement::Anywhere,
         idempotency_key: None,
         server: None,
         times: JobTimes {

@@ -16,7 +16,7 @@ pub(crate) const JOBS_MAX: usize = 8;
 /// Steps of one search.
 const STEPS_MAX: u32 = 3000;
 /// Share of the end within which plans count as ending together.
-const TOGETHER: f64 = 0.01;
+const TOGETHER: f64 = 0.04;
 
 /// One server as far as the search goes.
 #[derive(Debug)]

@@ -20,7 +20,7 @@ const NEWEST: f64 = 0.25;
 const STEADY: u32 = 3;
 const OUTLIER: f64 = 4.0;
 /// Part of a first cold run that counts as the load until a warm one tells.
-const COLD_SHARE: f64 = 0.5;
+const COLD_SHARE: f64 = 0.75;
 /// Classes and model sets that are kept; beyond it new ones are not learned.
 const KEPT_MAX: usize = 4096;
 

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use hub_core::{caller::Caller, ids::ServerId};
 
-use crate::{Assignment, ModelSet, Observation, Prompt, Seconds, WorkClass};
+use crate::{Assignment, Learned, ModelSet, Observation, Prompt, Seconds, WorkClass};
 
 /// One prompt's place on a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -22,7 +22,7 @@ pub struct Flight {
     pub class: Option<WorkClass>,
     /// What it needs.
     pub models: ModelSet,
-    /// Expected load and run.
+    /// Expected load and run, as of when it was assigned.
     pub expected: Seconds,
     /// Charged to the caller when it was assigned.
     pub charged: Seconds,
@@ -57,14 +57,21 @@ pub struct Landing {
 #[derive(Debug)]
 struct Entry {
     id: FlightId,
+    /// The server's life that it went to.
+    epoch: u64,
     flight: Flight,
     began: Option<Seconds>,
+    /// The beginning was told when it happened, and not found later.
+    heard: bool,
 }
 
 #[derive(Debug, Default)]
 struct Berth {
     flights: Vec<Entry>,
+    /// What will be loaded after all flights.
     resident: Option<(u64, ModelSet)>,
+    /// What the newest flight that began has loaded.
+    loaded: Option<(u64, ModelSet)>,
     last_turn: u64,
 }
 
@@ -86,15 +93,22 @@ impl Ledger {
             berth.resident = Some((epoch, flight.models));
         }
         berth.last_turn = turn.unwrap_or(berth.last_turn);
-        berth.flights.push(Entry { id, flight, began: None });
+        berth.flights.push(Entry { id, epoch, flight, began: None, heard: false });
         self.servers.insert(id, server);
         id
     }
 
-    /// The server began it.
-    pub fn began(&mut self, id: FlightId, now: Seconds) {
-        if let Some(entry) = self.entry(id) {
-            entry.began.get_or_insert(now);
+    /// The server began it; `heard`: just now, and not some time before. Prompts that were sent at once begin in
+    /// any order: which of them loads the models shows now.
+    pub fn began(&mut self, id: FlightId, now: Seconds, heard: bool) {
+        let Some(berth) = self.servers.get(&id).and_then(|server| self.berths.get_mut(server)) else { return };
+        let unbegun = berth.flights.iter_mut().find(|entry| entry.id == id && entry.began.is_none());
+        let Some(Entry { epoch, flight, began, heard: by_event, .. }) = unbegun else { return };
+        (*began, *by_event) = (Some(now), heard);
+        if !flight.models.is_none() {
+            let loads = Some((*epoch, flight.models));
+            flight.cold = berth.loaded != loads;
+            berth.loaded = loads;
         }
     }
 
@@ -103,10 +117,14 @@ impl Ledger {
         let server = self.servers.remove(&id)?;
         let berth = self.berths.get_mut(&server)?;
         let at = berth.flights.iter().position(|entry| entry.id == id)?;
-        let Entry { flight, began, .. } = berth.flights.remove(at);
-        if !done && !flight.models.is_none() {
-            // It may or may not have loaded its models.
-            berth.resident = None;
+        let Entry { epoch, flight, began, heard, .. } = berth.flights.remove(at);
+        if !flight.models.is_none() {
+            if !done {
+                // It may or may not have loaded its models.
+                (berth.resident, berth.loaded) = (None, None);
+            } else if began.is_none() {
+                berth.loaded = Some((epoch, flight.models));
+            }
         }
         let ran = began.map(|began| (now - began).max(0.0));
         let cost = match (ran, done) {
@@ -115,7 +133,7 @@ impl Ledger {
             (None, false) => 0.0,
         };
         let seen = match (flight.class, ran) {
-            (Some(class), Some(seconds)) if done => {
+            (Some(class), Some(seconds)) if done && heard => {
                 Some(Observation { class, models: flight.models, server, cold: flight.cold, seconds })
             }
             _ => None,
@@ -123,17 +141,18 @@ impl Ledger {
         Some(Landing { caller: flight.caller, charged: flight.charged, cost, seen })
     }
 
-    /// Prompts of ours on a server, the oldest first.
-    pub fn prompts(&self, server: ServerId) -> Vec<Prompt> {
+    /// Prompts of ours on a server, the oldest first, as they are expected by what is known now.
+    pub fn prompts(&self, server: ServerId, learned: &Learned) -> Vec<Prompt> {
         let entries = self.berths.get(&server).map(|berth| berth.flights.as_slice()).unwrap_or_default();
-        entries
-            .iter()
-            .map(|Entry { flight, began, .. }| Prompt {
-                expected: flight.expected,
-                began: *began,
-                guessed: flight.guessed,
-            })
-            .collect()
+        let prompt = |Entry { flight, began, .. }: &Entry| {
+            let Some(class) = flight.class else {
+                return Prompt { expected: flight.expected, began: *began, guessed: flight.guessed };
+            };
+            let (run, guessed) = learned.run(class, server);
+            let load = if flight.cold { learned.load(flight.models, server) } else { 0.0 };
+            Prompt { expected: load + run, began: *began, guessed }
+        };
+        entries.iter().map(prompt).collect()
     }
 
     /// How many prompts of ours are on a server.
@@ -150,11 +169,6 @@ impl Ledger {
     /// Turn in which a server last got a job.
     pub fn last_turn(&self, server: ServerId) -> u64 {
         self.berths.get(&server).map_or(0, |berth| berth.last_turn)
-    }
-
-    fn entry(&mut self, id: FlightId) -> Option<&mut Entry> {
-        let server = self.servers.get(&id)?;
-        self.berths.get_mut(server)?.flights.iter_mut().find(|entry| entry.id == id)
     }
 }
 
@@ -183,13 +197,41 @@ mod tests {
         assert_eq!((ledger.in_flight(server), ledger.last_turn(server)), (1, 4));
         assert_eq!(ledger.resident(server, 1), Some(models));
         assert_eq!(ledger.resident(server, 2), None, "a restarted server has nothing loaded");
-        ledger.began(id, 10.0);
-        ledger.began(id, 11.0);
+        ledger.began(id, 10.0, true);
+        ledger.began(id, 11.0, true);
         let landing = ledger.over(id, 12.0, true).unwrap();
         let seen = landing.seen.unwrap();
         assert!((landing.cost - 2.0).abs() < 1e-9 && (seen.seconds - 2.0).abs() < 1e-9 && seen.cold);
         assert_eq!(ledger.over(id, 13.0, true), None);
         assert_eq!(ledger.resident(server, 1), Some(models));
+    }
+
+    #[test]
+    fn which_of_two_prompts_loads_the_models_shows_when_they_begin() {
+        let (mut ledger, server, models) = (Ledger::default(), ServerId::new(), ModelSet::from_digest([7; 16]));
+        let first = ledger.enter(server, 1, flight(models), None);
+        let second = ledger.enter(server, 1, Flight { cold: false, ..flight(models) }, None);
+        // They overtook each other on the way.
+        ledger.began(second, 0.0, true);
+        let landing = ledger.over(second, 5.0, true).unwrap();
+        assert!(landing.seen.unwrap().cold);
+        ledger.began(first, 5.0, true);
+        assert!(!ledger.over(first, 6.0, true).unwrap().seen.unwrap().cold);
+        let restarted = ledger.enter(server, 2, Flight { cold: false, ..flight(models) }, None);
+        ledger.began(restarted, 7.0, true);
+        assert!(ledger.over(restarted, 12.0, true).unwrap().seen.unwrap().cold);
+    }
+
+    #[test]
+    fn a_prompt_is_expected_by_what_is_known_now() {
+        let (mut ledger, mut learned, server) = (Ledger::default(), Learned::default(), ServerId::new());
+        let flight = Flight { guessed: true, cold: false, ..flight(ModelSet::NONE) };
+        let class = flight.class.unwrap();
+        ledger.enter(server, 1, flight, None);
+        assert!(ledger.prompts(server, &learned)[0].guessed);
+        learned.observe(Observation { class, models: ModelSet::NONE, server, cold: false, seconds: 0.2 });
+        let prompt = ledger.prompts(server, &learned)[0];
+        assert!((prompt.expected - 0.2).abs() < 1e-9 && !prompt.guessed);
     }
 
     #[test]

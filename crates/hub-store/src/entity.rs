@@ -6,6 +6,7 @@
 pub(crate) mod artifact;
 pub(crate) mod attempt;
 pub(crate) mod job;
+pub(crate) mod learned_time;
 pub(crate) mod llm_assignment;
 pub(crate) mod llm_server;
 pub(crate) mod render_type;

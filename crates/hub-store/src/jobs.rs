@@ -7,6 +7,7 @@ use hub_core::{
     caller::Caller,
     ids::JobId,
     job::{Job, JobState, JobStateKind, JobTimes},
+    placement::Placement,
     recipe::Recipe,
     request::JobRequest,
 };
@@ -45,6 +46,8 @@ pub struct NewJob {
     pub warnings: Vec<String>,
     /// Higher goes first within one caller; default 0.
     pub priority: i32,
+    /// The servers it is pinned to.
+    pub placement: Placement,
     /// The caller's key for replays.
     pub idempotency_key: Option<String>,
 }
@@ -298,6 +301,7 @@ fn accepted(new: &NewJob, now: DateTime<Utc>) -> Job {
         attempts: 0,
         excluded: Vec::new(),
         priority: new.priority,
+        placement: new.placement.clone(),
         idempotency_key: new.idempotency_key.clone(),
         server: None,
         times: JobTimes {
@@ -336,6 +340,14 @@ fn row_of(job: &Job, new: &NewJob) -> Result<job::ActiveModel> {
         queued_at: Set(job.times.queued_at.map(ms)),
         started_at: Set(None),
         finished_at: Set(None),
+        pinned_server_id: Set(match &job.placement {
+            Placement::Server(server) => Some(server.as_uuid()),
+            Placement::Anywhere | Placement::Group(_) => None,
+        }),
+        pinned_group: Set(match &job.placement {
+            Placement::Group(name) => Some(name.clone()),
+            Placement::Anywhere | Placement::Server(_) => None,
+        }),
     })
 }
 

@@ -109,7 +109,7 @@ impl<'s> Hub<'s> {
     fn places(&self) -> Vec<Place> {
         let place = |id: ServerId| Place {
             max_in_flight: self.scene.max_in_flight,
-            prompts: self.ledger.prompts(id),
+            prompts: self.ledger.prompts(id, &self.learned),
             resident: self.ledger.resident(id, 0),
             last_turn: self.ledger.last_turn(id),
             ..Place::idle(id)
@@ -128,7 +128,7 @@ impl Policy for Hub<'_> {
     }
 
     fn began(&mut self, job: usize, now: f64) {
-        self.ledger.began(self.flights[&job], now);
+        self.ledger.began(self.flights[&job], now, true);
     }
 
     fn done(&mut self, job: usize, now: f64) {

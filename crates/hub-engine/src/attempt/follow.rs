@@ -20,6 +20,7 @@ use hub_core::{
     job::{JobState, JobStateKind},
     server::{Server, ServerState},
 };
+use hub_schedule::FlightId;
 use tokio::{sync::watch, time::Instant};
 
 pub(super) use patience::Patience;
@@ -30,7 +31,9 @@ use super::{Attempt, registry::Entry};
 use crate::{
     CrashPoint, LivePreview,
     background::Inner,
-    crash, persist,
+    crash,
+    dispatch::Slot,
+    persist,
     pool::{Inbox, Link, Session},
 };
 
@@ -56,6 +59,8 @@ pub(super) struct Follower<'g> {
     server: Arc<Server>,
     link: watch::Receiver<Link>,
     job: JobId,
+    /// Its place on the server, until its beginning was told there.
+    unbegun: Option<FlightId>,
     attempt: u32,
     prompt_id: String,
     fold: Follow,
@@ -90,6 +95,7 @@ impl<'g> Follower<'g> {
             session: attempt.session.clone(),
             link,
             job: attempt.waiting.job.id,
+            unbegun: attempt.slot.as_ref().map(Slot::flight),
             attempt: attempt.at.number,
             prompt_id: attempt.prompt_id.clone(),
             fold,
@@ -362,6 +368,9 @@ impl<'g> Follower<'g> {
 
     /// Puts the progress on the board.
     fn show(&mut self) {
+        if let Some(flight) = self.unbegun.take() {
+            self.inner.dispatch.began(flight, self.hears());
+        }
         let progress = self.fold.progress();
         match &progress.node {
             Some(id) if self.node.as_ref().is_none_or(|(known, _)| known != id) => {

@@ -16,6 +16,7 @@ mod losing;
 mod orphans;
 mod rendering;
 mod restarting;
+mod scheduling;
 mod submit;
 mod testing;
 mod watchdogs;

@@ -291,7 +291,7 @@ fn fly(play: &Play) -> Flown {
             .map(|at| Place {
                 max_in_flight: play.servers[at].0,
                 takes_work: play.servers[at].2,
-                prompts: ledger.prompts(server(at)),
+                prompts: ledger.prompts(server(at), &learned),
                 resident: ledger.resident(server(at), 0),
                 last_turn: ledger.last_turn(server(at)),
                 ..Place::idle(server(at))
@@ -318,7 +318,7 @@ fn fly(play: &Play) -> Flown {
                 if of != 0 {
                     loaded[at] = of;
                 }
-                ledger.began(*id, now);
+                ledger.began(*id, now, true);
                 ends[at] = Some(now + (1.0 + load) / play.servers[at].1);
             }
         }

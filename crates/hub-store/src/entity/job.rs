@@ -6,6 +6,7 @@ use hub_core::{
     caller::Caller,
     ids::{JobId, PromptId, ServerId},
     job::{Attempt, Job, JobState, JobStateKind, JobTimes},
+    placement::Placement,
     request::{DescribeRequest, ImageRequest, JobRequest},
 };
 use sea_orm::entity::prelude::*;
@@ -45,6 +46,8 @@ pub(crate) struct Model {
     pub(crate) queued_at: Option<i64>,
     pub(crate) started_at: Option<i64>,
     pub(crate) finished_at: Option<i64>,
+    pub(crate) pinned_server_id: Option<Uuid>,
+    pub(crate) pinned_group: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -66,6 +69,7 @@ impl TryFrom<Model> for Job {
             attempts: at.number("attempts", row.attempts)?,
             excluded: at.json("excluded", &row.excluded)?,
             priority: row.priority,
+            placement: placement(row.pinned_server_id, row.pinned_group.clone()),
             server: row.server_id.map(ServerId::from_uuid),
             times: JobTimes {
                 created_at: at.time("created_at", row.created_at)?,
@@ -105,6 +109,14 @@ pub(crate) fn request(request: &JobRequest) -> Result<String> {
         JobRequest::Describe(request) => StoredRequest::Describe(Cow::Borrowed(request)),
     };
     json("request", &stored)
+}
+
+fn placement(server: Option<Uuid>, group: Option<String>) -> Placement {
+    match (server, group) {
+        (Some(server), _) => Placement::Server(ServerId::from_uuid(server)),
+        (None, Some(group)) => Placement::Group(group),
+        (None, None) => Placement::Anywhere,
+    }
 }
 
 fn state(at: &Row, row: &Model) -> Result<JobState> {

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, HashSet};
 use chrono::TimeDelta;
 use hub_core::{
     caller::Caller,
-    ids::JobId,
+    ids::{JobId, ServerId},
     job::{JobState, JobStateKind},
+    placement::Placement,
     request::{DescribeRequest, DescriptionKind, ImageRef, JobRequest, ToolCall},
 };
 use hub_store::{Inserted, JobFilter, NewJob, PageCursor, StoreError, StoreErrorKind};
@@ -43,6 +44,12 @@ async fn a_job_is_read_as_it_was_answered(bed: &Bed) {
     assert_eq!(job.recipe.as_ref().unwrap().seed, u64::MAX);
     assert_eq!(job.times.queued_at, Some(job.times.created_at));
     assert_eq!(bed.store.job_get(job.id).await.unwrap(), Some(job));
+
+    for placement in [Placement::Server(ServerId::new()), Placement::Group("big 🦊".to_owned())] {
+        let pinned = insert(&bed.store, &NewJob { placement: placement.clone(), ..queued("a bird") }).await;
+        assert_eq!(pinned.placement, placement);
+        assert_eq!(bed.store.job_get(pinned.id).await.unwrap(), Some(pinned));
+    }
 
     let waiting = insert(&bed.store, &planning("a dog")).await;
     assert_eq!(waiting.state, JobState::Planning);

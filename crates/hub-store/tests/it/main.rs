@@ -11,6 +11,7 @@ mod bed;
 mod artifacts;
 mod catalogue;
 mod jobs;
+mod learned_times;
 mod machine;
 mod opening;
 mod races;

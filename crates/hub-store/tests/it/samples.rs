@@ -51,6 +51,7 @@ pub(crate) fn planning(prompt: &str) -> NewJob {
         recipe: None,
         warnings: Vec::new(),
         priority: 0,
+        placement: hub_core::placement::Placement::Anywhere,
         idempotency_key: None,
     }
 }

@@ -19,10 +19,11 @@ use hub_core::{
     error::UserError,
     ids::JobId,
     job::{JobState, JobStateKind},
+    placement::{Placement, Wish},
     recipe::Recipe,
     request::{ToolCall, parse_idempotency_key},
 };
-use hub_engine::{JobProgress, JobView, Submitted};
+use hub_engine::{JobProgress, JobView, Submitted, WhyWaiting};
 use hub_store::{JobFilter, PageCursor};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -71,6 +72,14 @@ pub(crate) struct JobRecord {
     progress: Option<ProgressRecord>,
     #[serde(skip_serializing_if = "Option::is_none")]
     recipe: Option<Recipe>,
+    /// Higher goes first among the caller's own jobs.
+    priority: i32,
+    /// The server or group that it is pinned to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pinned_to: Option<Placement>,
+    /// Why it waits for a server, when a single job is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waiting: Option<WhyWaiting>,
 }
 
 /// How far a job is.
@@ -133,6 +142,9 @@ impl JobRecord {
             error,
             progress: progress.filter(|_| !state.is_terminal()).as_ref().map(ProgressRecord::of),
             recipe: job.recipe,
+            priority: job.priority,
+            pinned_to: Some(job.placement).filter(|placement| *placement != Placement::Anywhere),
+            waiting: None,
         }
     }
 }
@@ -151,6 +163,16 @@ pub(crate) struct SubmitBody {
     /// The same key finds the same job, during and after its run. Goes before the header of that name.
     #[serde(default)]
     idempotency_key: Option<String>,
+    /// Higher goes first among the caller's own jobs: -100 to 100, default 0.
+    #[serde(default)]
+    #[schema(minimum = -100, maximum = 100)]
+    priority: Option<i64>,
+    /// Pins the job to a server, by name or id.
+    #[serde(default)]
+    server: Option<String>,
+    /// Pins the job to a group of servers, by name.
+    #[serde(default)]
+    group: Option<String>,
 }
 
 /// What became of a request for a job.
@@ -188,6 +210,7 @@ pub(crate) async fn submit(
     if let Some(key) = key {
         call.options.idempotency_key = Some(parse_idempotency_key(&key)?);
     }
+    call.options.wish = Wish::parse(body.priority, body.server, body.group)?;
     let submitted = app.engine.submit(&caller, call).await?;
     Ok(accepted(submitted))
 }
@@ -220,8 +243,12 @@ pub(crate) async fn show(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Json<JobRecord>, WebError> {
-    let view = app.engine.view(parse_id(&id)?).await?;
-    Ok(Json(JobRecord::of(view, &links::base_url(&app, &headers))))
+    let id = parse_id(&id)?;
+    let mut record = JobRecord::of(app.engine.view(id).await?, &links::base_url(&app, &headers));
+    if record.state == JobStateKind::Queued {
+        record.waiting = app.engine.why_waiting(id).await;
+    }
+    Ok(Json(record))
 }
 
 /// Cancels a job; one that has ended is answered as it is.

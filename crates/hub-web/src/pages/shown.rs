@@ -310,6 +310,7 @@ pub(crate) mod sample {
             attempts: 1,
             excluded: vec![],
             priority: 0,
+            placement: hub_core::placement::Placement::Anywhere,
             idempotency_key: None,
             server: None,
             times: JobTimes {

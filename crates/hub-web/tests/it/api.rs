@@ -224,3 +224,43 @@ async fn a_body_over_the_limit_and_one_that_is_no_picture_are_refused() {
     let answer = hub.send(text).await;
     assert_eq!((answer.status, &answer.json()["code"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("input_image")));
 }
+
+#[tokio::test]
+async fn a_job_is_pinned_and_says_why_it_waits() {
+    let hub = Hub::with_server(2000).await;
+    let body = |wish: Value| {
+        let mut body = fox();
+        body["arguments"]["seed"] = Value::Null;
+        body.as_object_mut().expect("an object").extend(wish.as_object().expect("an object").clone());
+        body
+    };
+    for (wish, argument, valid) in [
+        (json!({"priority": 101}), "priority", None),
+        (json!({"server": "other"}), "server", Some("sim")),
+        (json!({"group": "big"}), "group", None),
+        (json!({"server": "sim", "group": "big"}), "group", None),
+    ] {
+        let refused = hub.json("POST", "/api/v1/jobs", &body(wish)).await;
+        assert!(refused.status.is_client_error(), "{}", refused.text());
+        let problem = refused.json();
+        assert_eq!(problem["argument"], argument, "{problem}");
+        if let Some(valid) = valid {
+            assert_eq!(problem["valid_values"], json!([valid]), "{problem}");
+        }
+    }
+    let mut ids = Vec::new();
+    for priority in 0..4 {
+        let accepted = hub.json("POST", "/api/v1/jobs", &body(json!({"server": "sim", "priority": priority}))).await;
+        assert_eq!(accepted.status, StatusCode::ACCEPTED, "{}", accepted.text());
+        ids.push(accepted.json()["id"].as_str().expect("an id").to_owned());
+    }
+    // Two are on the server; of the others the more urgent one is next.
+    let job = hub.get(&format!("/api/v1/jobs/{}", ids[2])).await.json();
+    assert_eq!(job["state"], "queued", "{job}");
+    assert!(job["pinned_to"]["server"].is_string() && job["priority"] == 2, "{job}");
+    let why = &job["waiting"]["servers"][0];
+    assert_eq!((&why["name"], &why["reason"]), (&json!("sim"), &json!("busy")), "{job}");
+    for id in &ids {
+        hub.send(request("DELETE", &format!("/api/v1/jobs/{id}")).body(Body::empty()).expect("a request")).await;
+    }
+}

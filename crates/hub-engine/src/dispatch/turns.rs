@@ -1,0 +1,240 @@
+//! The dispatcher's task: obeys orders, decides, and tells those who wait where they stand.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use hub_core::{ids::JobId, job::Job};
+use hub_schedule::{Assignment, Flight, Forecast, Kind, Learned, Place, Queue, Seconds, decide, forecast};
+use tokio::time::Instant;
+
+use super::{DispatchHandle, Order, Orders, hopeless, why};
+use crate::{JobProgress, attempt, background::Inner, events::Board, schedule::Waiting};
+
+/// Pause between two updates of the queue positions that watchers see.
+const POSITIONS_EVERY: Duration = Duration::from_millis(200);
+/// The same while more than [`LONG_QUEUE`] jobs wait.
+const POSITIONS_EVERY_LONG: Duration = Duration::from_secs(1);
+const LONG_QUEUE: usize = 1000;
+/// Jobs, from the front of the queue, whose positions are announced to everybody; their own watchers see
+/// all positions.
+const POSITIONS_ANNOUNCED: u32 = 50;
+/// Breakers close with time alone, so a queue that is not empty is looked at this often.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Decisions in a row before orders are looked at again.
+const DECISIONS_MAX: usize = 8;
+
+/// Serves the channel until the hub lets go.
+pub(crate) async fn run(inner: Arc<Inner>, mut orders: Orders, learned: Learned) {
+    let mut dispatcher = Dispatcher {
+        queue: Queue::default(),
+        jobs: HashMap::new(),
+        learned,
+        wake_at: None,
+        forecast: HashMap::new(),
+        inner: inner.clone(),
+    };
+    let mut positions_due: Option<Instant> = None;
+    let far = Duration::from_hours(1);
+    loop {
+        let look = dispatcher.look_in(far);
+        let due = positions_due.unwrap_or_else(|| Instant::now() + far);
+        tokio::select! {
+            biased;
+            () = inner.ctx.kill.cancelled() => return,
+            order = orders.0.recv() => {
+                let Some(order) = order else { return };
+                dispatcher.obey(order);
+                // A burst is decided on as a whole.
+                while let Ok(order) = orders.0.try_recv() {
+                    dispatcher.obey(order);
+                }
+                dispatcher.place();
+            }
+            () = inner.dispatch.shared.nudge.notified() => dispatcher.place(),
+            () = tokio::time::sleep_until(due) => {
+                positions_due = None;
+                dispatcher.publish_positions();
+                continue;
+            }
+            () = tokio::time::sleep(look) => dispatcher.place(),
+        }
+        if !dispatcher.queue.is_empty() && positions_due.is_none() {
+            let pause = if dispatcher.queue.len() > LONG_QUEUE { POSITIONS_EVERY_LONG } else { POSITIONS_EVERY };
+            positions_due = Some(Instant::now() + pause);
+        }
+    }
+}
+
+struct Dispatcher {
+    inner: Arc<Inner>,
+    queue: Queue,
+    jobs: HashMap<JobId, Waiting>,
+    learned: Learned,
+    /// When to decide again although nothing happens.
+    wake_at: Option<Seconds>,
+    /// Position and start, as of the newest update.
+    forecast: HashMap<JobId, (u32, Option<Seconds>)>,
+}
+
+impl Dispatcher {
+    fn obey(&mut self, order: Order) {
+        match order {
+            Order::Enqueue(waiting) => self.enqueue(*waiting),
+            Order::Forget(job) => drop(self.leave(job)),
+            Order::Expired { before, answer } => {
+                let queued_at = |job: &Job| job.times.queued_at.unwrap_or(job.times.created_at);
+                let mut old: Vec<JobId> = self
+                    .jobs
+                    .values()
+                    .map(|waiting| &waiting.job)
+                    .filter(|job| queued_at(job) < before)
+                    .map(|job| job.id)
+                    .collect();
+                old.sort_unstable();
+                // The asker may have gone; then nobody expires anything.
+                let _ = answer.send(old);
+            }
+            Order::Why { job, answer } => {
+                // As above.
+                let _ = answer.send(self.why(job));
+            }
+            Order::Learned { answer } => {
+                self.land();
+                // Facts that nobody takes are learned again.
+                let _ = answer.send(self.learned.take_changes());
+            }
+        }
+    }
+
+    fn enqueue(&mut self, waiting: Waiting) {
+        let (job, caller) = (waiting.job.id, waiting.job.caller.clone());
+        // A cancel that overtook the job took it off the board already.
+        let known = self.inner.board.knows(job);
+        if !known || self.jobs.contains_key(&job) {
+            self.inner.dispatch.left(&caller);
+        }
+        if known {
+            let snapshot = self.inner.ctx.catalogue.snapshot();
+            let ticket = waiting.ticket(|workflow| snapshot.models(workflow));
+            self.queue.push(ticket, self.inner.dispatch.now());
+            self.jobs.insert(job, waiting);
+        }
+    }
+
+    /// Takes a job out of the queue.
+    fn leave(&mut self, job: JobId) -> Option<Waiting> {
+        self.queue.remove(job);
+        let waiting = self.jobs.remove(&job)?;
+        self.forecast.remove(&job);
+        self.inner.dispatch.left(&waiting.job.caller);
+        Some(waiting)
+    }
+
+    /// Learns from what is over.
+    fn land(&mut self) {
+        let landings = std::mem::take(&mut self.inner.dispatch.counts().landings);
+        for landing in landings {
+            self.queue.settle(&landing.caller, landing.charged, landing.cost);
+            if let Some(seen) = landing.seen {
+                self.learned.observe(seen);
+            }
+        }
+    }
+
+    /// Assigns what can be assigned, and ends what no server may take.
+    fn place(&mut self) {
+        self.land();
+        self.wake_at = None;
+        if self.queue.is_empty() || self.inner.ctx.stop.is_cancelled() {
+            return;
+        }
+        let mut places = self.places();
+        for job in self.queue.hopeless(&places) {
+            if let Some(waiting) = self.leave(job) {
+                self.inner.ctx.tasks.spawn(hopeless::end(self.inner.clone(), waiting.job));
+            }
+        }
+        for _ in 0..DECISIONS_MAX {
+            let now = self.inner.dispatch.now();
+            let decision = decide(&mut self.queue, &places, &self.learned, now);
+            self.wake_at = decision.wake_at;
+            for assignment in &decision.assigned {
+                self.launch(assignment);
+            }
+            if decision.assigned.is_empty() || decision.wake_at.is_none_or(|at| at > now) {
+                return;
+            }
+            places = self.places();
+        }
+    }
+
+    fn launch(&mut self, assignment: &Assignment) {
+        let Some(waiting) = self.leave(assignment.job) else { return };
+        let caller = waiting.job.caller.clone();
+        let Some(session) = self.inner.pool.session(assignment.server) else {
+            self.queue.settle(&caller, assignment.charge(), 0.0);
+            self.inner.dispatch.enqueue(waiting);
+            return;
+        };
+        let snapshot = self.inner.ctx.catalogue.snapshot();
+        let Kind { class, models, .. } = waiting.kind(|workflow| snapshot.models(workflow));
+        let flight = Flight::of(assignment, caller, class, models);
+        let slot = self.inner.dispatch.slot(assignment.server, session.epoch(), flight, Some(assignment.turn));
+        attempt::launch(&self.inner, session, waiting, slot);
+    }
+
+    fn places(&self) -> Vec<Place> {
+        let counts = self.inner.dispatch.counts();
+        self.inner.pool.places(|server, epoch| DispatchHandle::known(&counts, &self.learned, server, epoch))
+    }
+
+    /// Time until the next look at the queue.
+    fn look_in(&self, far: Duration) -> Duration {
+        if self.queue.is_empty() {
+            return far;
+        }
+        let now = self.inner.dispatch.now();
+        let wake = self.wake_at.map(|at| Duration::from_secs_f64((at - now).clamp(0.001, LOOK_EVERY.as_secs_f64())));
+        wake.unwrap_or(LOOK_EVERY)
+    }
+
+    fn why(&self, job: JobId) -> Option<crate::WhyWaiting> {
+        let kind = self.queue.kind(job)?;
+        let now = self.inner.dispatch.now();
+        let (position, starts_in) = self.forecast.get(&job).copied().unzip();
+        let conditions = self.inner.pool.conditions();
+        let servers = why::servers(kind, &self.places(), &conditions, &self.learned, now);
+        Some(crate::WhyWaiting { position, estimated_start_s: starts_in.flatten(), servers })
+    }
+
+    fn publish_positions(&mut self) {
+        let now = self.inner.dispatch.now();
+        let places = self.places();
+        let conditions = self.inner.pool.conditions();
+        let forecasts = forecast(&self.queue, &places, &self.learned, now);
+        let relief = forecasts.get(forecasts.len() / 10).and_then(|forecast| forecast.starts_in);
+        self.inner.dispatch.counts().relief = relief;
+        self.forecast.clear();
+        let mut whys: HashMap<&Kind, Option<Arc<str>>> = HashMap::new();
+        for (position, Forecast { job, starts_in }) in (0_u32..).zip(forecasts) {
+            self.forecast.insert(job, (position, starts_in));
+            let Some(kind) = self.queue.kind(job) else { continue };
+            // Where some server takes such jobs, the position says all there is.
+            let why = whys.entry(kind).or_insert_with(|| {
+                let nowhere = starts_in.is_none();
+                nowhere.then(|| {
+                    let servers = why::servers(kind, &places, &conditions, &self.learned, now);
+                    Arc::from(why::sentence(&servers, &kind.placement))
+                })
+            });
+            let announced = if position < POSITIONS_ANNOUNCED { Board::update } else { Board::update_quietly };
+            announced(&self.inner.board, job, |progress: &mut JobProgress| {
+                let changed = progress.queue_position != Some(position) || progress.why_waiting != *why;
+                if changed {
+                    progress.queue_position = Some(position);
+                    progress.why_waiting.clone_from(why);
+                }
+                changed
+            });
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! Who goes where, seen from outside: models, fair shares, pins, priorities, and what those who wait are told.
+
+use hub_core::{
+    caller::Caller,
+    catalogue::{Mode, RenderType},
+    error::{ErrorCode, UserError},
+    ids::JobId,
+    placement::{Placement, Wish},
+    request::ToolCall,
+    server::LlmRole,
+};
+use hub_engine::{EngineConfig, WaitReason};
+use hub_sim::ollama::{OllamaConfig, OllamaFault};
+use serde_json::json;
+
+use crate::{
+    fixture::{PATIENCE, TestEngine, servers, start_engine},
+    hub::Hub,
+};
+
+/// Shipped workflows with three different sets of model files.
+const MODELS: [(&str, &str); 3] = [
+    ("sd15", include_str!("../../../../workflows/txt2img-sd15.json")),
+    ("sdxl", include_str!("../../../../workflows/txt2img-sdxl.json")),
+    ("sd35", include_str!("../../../../workflows/txt2img-sd35.json")),
+];
+
+async fn with_models(test: &TestEngine) {
+    for (name, graph) in MODELS {
+        test.engine.workflow_import(name, graph.as_bytes(), "").await.unwrap();
+        test.engine.render_type_save(RenderType::new(name, name, Mode::Generate)).await.unwrap();
+    }
+}
+
+/// Submits a small picture.
+async fn ask(test: &TestEngine, caller: &str, render_type: &str, wish: Wish) -> Result<JobId, UserError> {
+    let arguments = json!({ "prompt": "a fox", "render_type": render_type, "width": 64, "height": 64 });
+    let mut call = ToolCall::parse("generate_image", arguments.as_object().unwrap()).unwrap();
+    call.options.wish = wish;
+    Ok(test.engine.submit(&Caller::named(caller), call).await?.job.id)
+}
+
+/// Takes all servers in or out of work.
+async fn drain(test: &TestEngine, draining: bool) {
+    for at in 0..test.sims.len() {
+        test.change_server(at, |server| server.draining = draining).await;
+    }
+}
+
+/// The order in which jobs began on the servers.
+async fn in_order_of_start(test: &TestEngine, jobs: &[JobId]) -> Vec<JobId> {
+    let mut ended = Vec::new();
+    for job in jobs {
+        let view = test.success(*job).await;
+        ended.push((view.job.times.finished_at, *job));
+    }
+    ended.sort();
+    ended.into_iter().map(|(_, job)| job).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_models_on_three_servers_are_loaded_three_times() {
+    // A load that no noise of the machine makes look cheap; the exact figures are tested in virtual time.
+    let mut setup = servers(3).run_ms(100);
+    for at in 0..3 {
+        setup = setup.server(at, |sim| sim.load_ms = 2500);
+    }
+    let test = setup.start().await;
+    with_models(&test).await;
+    // Everything waits when the servers begin, so that the order of arrival is what is tested.
+    drain(&test, true).await;
+    let mut jobs = Vec::new();
+    for at in [0, 0, 1, 2, 1, 0, 2, 2, 1, 0, 0, 1, 2, 1, 2, 0, 1, 2] {
+        jobs.push(ask(&test, "a", MODELS[at].0, Wish::default()).await.unwrap());
+    }
+    drain(&test, false).await;
+    for job in jobs {
+        test.success(job).await;
+    }
+    let loads: Vec<u64> = test.sims.iter().map(|sim| sim.stats().model_loads).collect();
+    assert_eq!(loads, [1, 1, 1]);
+    assert_eq!(test.successes(), [6, 6, 6]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_caller_with_three_jobs_does_not_wait_for_one_with_thirty_two() {
+    let test = servers(1).run_ms(50).start().await;
+    drain(&test, true).await;
+    let mut jobs = Vec::new();
+    for (caller, count) in [("a", 32), ("b", 3), ("c", 3)] {
+        for _ in 0..count {
+            jobs.push(ask(&test, caller, "plain", Wish::default()).await.unwrap());
+        }
+    }
+    let few: Vec<JobId> = jobs[32..].to_vec();
+    drain(&test, false).await;
+    let order = in_order_of_start(&test, &jobs).await;
+    let last = order.iter().rposition(|job| few.contains(job)).unwrap();
+    // Three rounds of three callers; half as much again is fair.
+    assert!(last < 13, "the last of the six was number {last}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pins_are_kept_and_unknown_ones_refused_with_what_there_is() {
+    let test = servers(3).start().await;
+    test.change_server(2, |server| server.group = Some("big".to_owned())).await;
+    let server = |name: &str| Wish { server: Some(name.to_owned()), ..Wish::default() };
+    let group = |name: &str| Wish { group: Some(name.to_owned()), ..Wish::default() };
+    let mut jobs = Vec::new();
+    for _ in 0..4 {
+        jobs.push((ask(&test, "a", "plain", server("gpu-2")).await.unwrap(), "gpu-2"));
+        jobs.push((ask(&test, "a", "plain", group("big")).await.unwrap(), "gpu-3"));
+    }
+    let by_id = server(&test.server_id(0).to_string());
+    jobs.push((ask(&test, "a", "plain", by_id).await.unwrap(), "gpu-1"));
+    for (job, expected) in jobs {
+        assert_eq!(test.success(job).await.server.as_deref(), Some(expected));
+    }
+    let error = ask(&test, "a", "plain", server("gpu-9")).await.unwrap_err();
+    assert_eq!((error.code, error.argument.as_deref()), (ErrorCode::BadArgument, Some("server")));
+    assert_eq!(error.valid_values, ["gpu-1", "gpu-2", "gpu-3"]);
+    let error = ask(&test, "a", "plain", group("small")).await.unwrap_err();
+    assert_eq!((error.argument.as_deref(), error.valid_values), (Some("group"), vec!["big".to_owned()]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pins_and_priorities_survive_a_restart() {
+    let test = servers(2).start().await;
+    drain(&test, true).await;
+    let pinned = Wish { server: Some("gpu-2".to_owned()), ..Wish::default() };
+    let job = ask(&test, "a", "plain", pinned).await.unwrap();
+    let urgent = ask(&test, "a", "plain", Wish { priority: 7, ..Wish::default() }).await.unwrap();
+    test.engine.shutdown(std::time::Duration::ZERO).await;
+    let engine = start_engine(&test.dir, test.config.clone()).await;
+    let stored = engine.view(job).await.unwrap().job;
+    assert_eq!(stored.placement, Placement::Server(test.server_id(1)));
+    assert_eq!(engine.view(urgent).await.unwrap().job.priority, 7);
+    for mut view in engine.servers() {
+        view.server.draining = false;
+        engine.server_update(view.server).await.unwrap();
+    }
+    let view = engine.wait(job, PATIENCE).await.unwrap();
+    assert_eq!(view.server.as_deref(), Some("gpu-2"));
+    engine.wait(urgent, PATIENCE).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn priority_goes_first_within_a_caller() {
+    let test = servers(1).start().await;
+    drain(&test, true).await;
+    let mut jobs = Vec::new();
+    for priority in [0, -5, 9] {
+        jobs.push(ask(&test, "a", "plain", Wish { priority, ..Wish::default() }).await.unwrap());
+    }
+    drain(&test, false).await;
+    assert_eq!(in_order_of_start(&test, &jobs).await, [jobs[2], jobs[0], jobs[1]]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_that_waits_says_why_server_by_server() {
+    let test = servers(3).run_ms(400).start().await;
+    test.change_server(0, |server| server.draining = true).await;
+    test.change_server(1, |server| server.max_in_flight = 1).await;
+    let pinned = Wish { server: Some("gpu-2".to_owned()), ..Wish::default() };
+    let running = ask(&test, "a", "plain", pinned.clone()).await.unwrap();
+    test.until_running(running).await;
+    let waiting = ask(&test, "a", "plain", pinned).await.unwrap();
+    let drained = Wish { server: Some("gpu-1".to_owned()), ..Wish::default() };
+    let stuck = ask(&test, "a", "plain", drained).await.unwrap();
+
+    let why = test.engine.why_waiting(waiting).await.unwrap();
+    let reasons: Vec<(&str, WaitReason)> = why.servers.iter().map(|why| (why.name.as_str(), why.reason)).collect();
+    let expected = [("gpu-1", WaitReason::NotPinned), ("gpu-2", WaitReason::Busy), ("gpu-3", WaitReason::NotPinned)];
+    assert_eq!(reasons, expected);
+    assert!(why.servers[1].ends_in_s.is_some_and(|seconds| seconds > 0.0));
+
+    let why = test.engine.why_waiting(stuck).await.unwrap();
+    assert_eq!(why.servers[0].reason, WaitReason::NotReady);
+    assert!(why.servers[0].detail.contains("draining"), "{}", why.servers[0].detail);
+    let mut watch = test.engine.watch(stuck).await.unwrap();
+    while watch.now().why_waiting.is_none() {
+        watch.next().await.unwrap();
+    }
+    let told = watch.now();
+    assert!(told.why_waiting.is_some_and(|why| why.contains("gpu-1 is draining") && !why.contains("gpu-2")));
+    assert_eq!(test.engine.why_waiting(running).await, None, "it does not wait");
+    test.engine.cancel(stuck).await.unwrap();
+    test.success(running).await;
+    test.success(waiting).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_learned_is_kept() {
+    let test = servers(1).run_ms(300).start().await;
+    for prompt in ["a", "b"] {
+        test.success(test.generate_sampled(prompt).await).await;
+    }
+    test.engine.shutdown(PATIENCE).await;
+    let rows = test.engine.store().learned_times(chrono::DateTime::UNIX_EPOCH).await.unwrap();
+    let run = rows.iter().find(|row| row.what == "run").expect("the run's time is kept");
+    assert!((0.2..3.0).contains(&run.value), "{run:?}");
+    assert_eq!(run.server, test.server_id(0));
+}
+
+#[tokio::test]
+async fn jobs_that_are_planned_count_as_waiting() {
+    let config = EngineConfig { queue_max_per_caller: 2, ..EngineConfig::default() };
+    let hub = Hub::start(config).await;
+    let (sim, _) = hub.llm(OllamaConfig::default(), &[LlmRole::Enhance]).await;
+    sim.inject(OllamaFault::Stall, 10);
+    let mut planned = Vec::new();
+    for prompt in ["a", "b"] {
+        planned.push(hub.call("generate_image", json!({ "prompt": prompt })).await.unwrap().job.id);
+    }
+    let error = hub.call("generate_image", json!({ "prompt": "c" })).await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::QueueFull);
+    hub.engine.cancel(planned[0]).await.unwrap();
+    // The planner lets go a moment after the job's end is told.
+    let room = async {
+        loop {
+            let again = hub.call("generate_image", json!({ "prompt": "d", "enhance": false })).await;
+            if again.is_ok() {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, room).await.expect("there is room again");
+}
