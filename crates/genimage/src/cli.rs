@@ -31,6 +31,8 @@ pub enum Command {
     Sim(SimArgs),
     /// Check configuration, database, servers and workflows, and say what to fix
     Doctor,
+    /// Export or import the configuration: servers, LLM servers, catalogue, settings
+    Config(ConfigCommandArgs),
     /// Ask the hub at the configured address whether it is alive; for container health checks
     Health,
 }
@@ -87,6 +89,74 @@ pub struct GenerateArgs {
     /// Longest time to wait, in seconds
     #[arg(long, value_name = "S", default_value_t = 1800)]
     pub timeout_s: u64,
+}
+
+/// See [`Command::Config`].
+#[derive(Debug, clap::Args)]
+pub struct ConfigCommandArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub action: ConfigAction,
+}
+
+/// What to do with the configuration.
+#[derive(Debug, Subcommand)]
+pub enum ConfigAction {
+    /// Write the configuration as a file
+    Export(ExportArgs),
+    /// Read such a file, or the older system's comfyui-servers or comfyui-settings
+    Import(ImportArgs),
+}
+
+/// See [`ConfigAction::Export`].
+#[derive(Debug, clap::Args)]
+pub struct ExportArgs {
+    /// File to write [default: standard output]
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Export secrets as well, encrypted with a passphrase
+    #[arg(long)]
+    pub with_secrets: bool,
+    /// Leave out the workflows
+    #[arg(long)]
+    pub without_workflows: bool,
+    /// Where the passphrase comes from
+    #[command(flatten)]
+    pub passphrase: PassphraseArgs,
+    /// Ask the hub at this address [default: the one that uses the data folder, if any]
+    #[arg(long, value_name = "URL")]
+    pub hub: Option<String>,
+}
+
+/// See [`ConfigAction::Import`].
+#[derive(Debug, clap::Args)]
+pub struct ImportArgs {
+    /// File to read; - is standard input
+    pub file: PathBuf,
+    /// Leave what the file does not name (the default)
+    #[arg(long, conflicts_with = "replace")]
+    pub merge: bool,
+    /// Remove what the file does not name, within the sections that it has
+    #[arg(long)]
+    pub replace: bool,
+    /// Only tell what would change
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Where the passphrase comes from
+    #[command(flatten)]
+    pub passphrase: PassphraseArgs,
+    /// Have the hub at this address do it [default: the one that uses the data folder, if any]
+    #[arg(long, value_name = "URL")]
+    pub hub: Option<String>,
+}
+
+/// Where a passphrase comes from: a file, the variable `GENIMAGE_PASSPHRASE`, or the terminal. Never an
+/// argument, which every user of the machine could read.
+#[derive(Debug, clap::Args)]
+pub struct PassphraseArgs {
+    /// File whose first line is the passphrase [default: the variable GENIMAGE_PASSPHRASE, else asked for]
+    #[arg(long, value_name = "FILE")]
+    pub passphrase_file: Option<PathBuf>,
 }
 
 /// See [`Command::Mcp`].

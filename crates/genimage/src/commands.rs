@@ -1,5 +1,6 @@
 //! The commands: one file each. Here: start-up that all share, and the exit code.
 
+mod configuration;
 mod doctor;
 mod generate;
 mod health;
@@ -36,7 +37,7 @@ fn try_run(cli: Cli) -> anyhow::Result<ExitCode> {
         config.server.listen = listen;
     }
     // Commands whose output a person reads keep their log to what went wrong.
-    if matches!(cli.command, Command::Generate(_) | Command::Doctor | Command::Health)
+    if matches!(cli.command, Command::Generate(_) | Command::Config(_) | Command::Doctor | Command::Health)
         && config.logging.level.starts_with("info,")
     {
         "warn".clone_into(&mut config.logging.level);
@@ -53,6 +54,7 @@ fn try_run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Generate(args) => Box::pin(generate::run(config, args)).await,
             Command::Mcp(args) => mcp::run(&config, &args).await,
             Command::Sim(args) => sim::run(args.kind).await,
+            Command::Config(args) => Box::pin(configuration::run(&config, args.action)).await,
             Command::Doctor => doctor::run(&config).await,
             Command::Health => health::run(&config).await,
         }

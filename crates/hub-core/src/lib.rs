@@ -9,6 +9,7 @@ pub mod caller;
 pub mod catalogue;
 pub mod clock;
 pub mod error;
+pub mod faults;
 pub mod ids;
 pub mod job;
 pub mod limits;

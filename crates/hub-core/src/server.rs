@@ -34,8 +34,7 @@ impl FromStr for BaseUrl {
     type Err = InvalidBaseUrl;
 
     fn from_str(text: &str) -> Result<Self, InvalidBaseUrl> {
-        let invalid =
-            |reason: &str| InvalidBaseUrl { given: text.chars().take(200).collect(), reason: reason.to_owned() };
+        let invalid = |reason: &str| InvalidBaseUrl { given: without_credentials(text), reason: reason.to_owned() };
         let trimmed = text.trim();
         let spelled = if trimmed.contains("://") { trimmed.to_owned() } else { format!("http://{trimmed}") };
         let mut url = Url::parse(&spelled).map_err(|error| invalid(&error.to_string()))?;
@@ -58,6 +57,17 @@ impl FromStr for BaseUrl {
         url.set_path(&path);
         Ok(Self(url))
     }
+}
+
+/// The start of a refused text, for a message: what stands before an `@` may be a password.
+fn without_credentials(text: &str) -> String {
+    let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
+    let shown = match rest.rsplit_once('@') {
+        Some((_, host)) if scheme.is_empty() => format!("***@{host}"),
+        Some((_, host)) => format!("{scheme}://***@{host}"),
+        None => text.to_owned(),
+    };
+    shown.chars().take(200).collect()
 }
 
 impl TryFrom<String> for BaseUrl {
@@ -397,11 +407,12 @@ pub enum LlmDialect {
     /// Ollama's own API.
     Ollama,
     /// `/v1` as OpenAI defined it.
+    #[serde(alias = "openai")]
     OpenAi,
 }
 
 /// What the hub asks an LLM server for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LlmRole {
     /// Rewrites prompts.
@@ -472,6 +483,14 @@ mod tests {
         assert_eq!("file:/etc/ca.pem".parse(), Ok(CaSource::File("/etc/ca.pem".to_owned())));
         for bad in ["", "file:", "/etc/ca.pem", "-----BEGIN PRIVATE KEY-----"] {
             assert_eq!(bad.parse::<CaSource>(), Err(InvalidCa), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_refused_address_is_quoted_without_its_password() {
+        for given in ["http://user:hunter2@host", "user:hunter2@host:8188", "ftp://user:p@hunter2@host"] {
+            let told = given.parse::<BaseUrl>().expect_err(given).to_string();
+            assert!(!told.contains("hunter2") && told.contains("***@host"), "{told}");
         }
     }
 

@@ -2,7 +2,8 @@
 //! the modules below.
 
 mod admin;
-mod checks;
+pub(crate) mod checks;
+mod configuration;
 mod edits;
 mod files;
 mod servers;

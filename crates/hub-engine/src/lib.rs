@@ -11,6 +11,7 @@ mod catalogue;
 mod checkup;
 mod collect;
 mod config;
+pub mod configuration;
 mod context;
 mod crash;
 mod describe;
@@ -33,6 +34,7 @@ mod submit;
 mod views;
 
 pub use config::{AlertPolicy, EngineConfig, InputPolicy};
+pub use configuration::{ExportOptions, ImportAction, ImportChange, ImportMode, ImportOptions, ImportReport};
 pub use crash::CrashPoint;
 pub use describe::DescribeTemplates;
 pub use engine::Engine;

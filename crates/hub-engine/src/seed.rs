@@ -22,7 +22,7 @@ use serde_json::Value;
 use crate::{import, refusal::storage};
 
 /// Setting that remembers the seeding.
-const SEEDED_SETTING: &str = "catalogue_seeded";
+pub(crate) const SEEDED_SETTING: &str = "catalogue_seeded";
 
 /// A shipped workflow's description. Unknown keys are for people.
 #[derive(Deserialize)]

@@ -11,6 +11,7 @@
 
 mod artifacts;
 mod attempts;
+mod configuration;
 mod cursor;
 mod decode;
 mod entity;
@@ -31,6 +32,7 @@ mod workflows;
 
 pub use artifacts::{ArtifactPage, NewArtifact};
 pub use attempts::AttemptRow;
+pub use configuration::{ConfigChange, Edits};
 pub use cursor::{InvalidCursor, PageCursor};
 pub use error::{StoreError, StoreErrorKind};
 pub use jobs::{AskedCall, Inserted, JobFilter, JobPage, NewJob};

@@ -39,13 +39,7 @@ impl Store {
             api_key: api_key.cloned(),
             enabled: true,
         };
-        let mut row = row_of(&server)?;
-        row.id = Set(server.id.as_uuid());
-        row.created_at = Set(self.now_ms());
-        llm_server::Entity::insert(row)
-            .exec_without_returning(self.writer())
-            .await
-            .map_err(|error| StoreError::from(error).naming(name))?;
+        insert(self.writer(), &server, self.now_ms()).await?;
         Ok(server)
     }
 
@@ -102,33 +96,45 @@ impl Store {
     /// # Errors
     /// [`StoreError::Gone`] when the server does not exist.
     pub async fn llm_assign(&self, role: LlmRole, to: Option<&LlmAssignment>) -> Result<()> {
-        let role = name("role", &role)?;
-        let Some(to) = to else {
-            let delete = Query::delete()
-                .from_table(llm_assignment::Entity)
-                .and_where(Expr::col(llm_assignment::Column::Role).eq(role))
-                .take();
-            self.writer().execute(&delete).await?;
-            return Ok(());
-        };
-        let row = llm_assignment::ActiveModel {
-            role: Set(role),
-            server_id: Set(to.server.as_uuid()),
-            llm: Set(to.model.clone()),
-        };
-        let replace = OnConflict::column(llm_assignment::Column::Role)
-            .update_columns([llm_assignment::Column::ServerId, llm_assignment::Column::Llm])
-            .to_owned();
-        let inserted =
-            llm_assignment::Entity::insert(row).on_conflict(replace).exec_without_returning(self.writer()).await;
-        match inserted {
-            Ok(_) => Ok(()),
-            Err(error) if matches!(error.sql_err(), Some(SqlErr::ForeignKeyConstraintViolation(_))) => {
-                Err(StoreError::Gone { what: "the LLM server" })
-            }
-            Err(error) => Err(error.into()),
-        }
+        assign(self.writer(), role, to).await
     }
+}
+
+/// Gives a role to an LLM server and model, or to none.
+pub(crate) async fn assign(db: &impl ConnectionTrait, role: LlmRole, to: Option<&LlmAssignment>) -> Result<()> {
+    let role = name("role", &role)?;
+    let Some(to) = to else {
+        let delete = Query::delete()
+            .from_table(llm_assignment::Entity)
+            .and_where(Expr::col(llm_assignment::Column::Role).eq(role))
+            .take();
+        db.execute(&delete).await?;
+        return Ok(());
+    };
+    let row = llm_assignment::ActiveModel {
+        role: Set(role),
+        server_id: Set(to.server.as_uuid()),
+        llm: Set(to.model.clone()),
+    };
+    let replace = OnConflict::column(llm_assignment::Column::Role)
+        .update_columns([llm_assignment::Column::ServerId, llm_assignment::Column::Llm])
+        .to_owned();
+    match llm_assignment::Entity::insert(row).on_conflict(replace).exec_without_returning(db).await {
+        Ok(_) => Ok(()),
+        Err(error) if matches!(error.sql_err(), Some(SqlErr::ForeignKeyConstraintViolation(_))) => {
+            Err(StoreError::Gone { what: "the LLM server" })
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Writes a new row.
+pub(crate) async fn insert(db: &impl ConnectionTrait, server: &LlmServer, now_ms: i64) -> Result<()> {
+    let mut row = row_of(server)?;
+    row.id = Set(server.id.as_uuid());
+    row.created_at = Set(now_ms);
+    let inserted = llm_server::Entity::insert(row).exec_without_returning(db).await;
+    inserted.map(drop).map_err(|error| StoreError::from(error).naming(&server.name))
 }
 
 /// Writes a row as it is now; answers whether it exists.

@@ -19,6 +19,7 @@ use crate::{
     entity::server,
     error::{Result, StoreError},
     pool::Store,
+    server_overrides,
     swap::{Swapped, swapped},
 };
 
@@ -62,18 +63,9 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn server_delete(&self, id: ServerId) -> Result<bool> {
-        // Secrets and addresses have no use in history.
-        let update = Query::update()
-            .table(server::Entity)
-            .value(server::Column::DeletedAt, self.now_ms())
-            .value(server::Column::Auth, r#"{"kind":"none"}"#)
-            .value(server::Column::Ca, None::<String>)
-            .and_where(Expr::col(server::Column::Id).eq(id.as_uuid()))
-            .and_where(Expr::col(server::Column::DeletedAt).is_null())
-            .take();
-        let deleted = self.writer().execute(&update).await?.rows_affected() > 0;
+        let deleted = delete(self.writer(), id, self.now_ms()).await?;
         // Left behind by a crash in between, they speak of nothing that exists.
-        self.server_overrides_clear(id).await?;
+        server_overrides::clear(self.writer(), id).await?;
         Ok(deleted)
     }
 
@@ -150,6 +142,20 @@ pub(crate) async fn update(db: &impl ConnectionTrait, server: &Server) -> Result
         .await
         .map_err(|error| taken(error.into(), server))?;
     Ok(updated.rows_affected > 0)
+}
+
+/// Marks a row as deleted; answers whether it existed.
+pub(crate) async fn delete(db: &impl ConnectionTrait, id: ServerId, now_ms: i64) -> Result<bool> {
+    // Secrets and addresses have no use in history.
+    let update = Query::update()
+        .table(server::Entity)
+        .value(server::Column::DeletedAt, now_ms)
+        .value(server::Column::Auth, r#"{"kind":"none"}"#)
+        .value(server::Column::Ca, None::<String>)
+        .and_where(Expr::col(server::Column::Id).eq(id.as_uuid()))
+        .and_where(Expr::col(server::Column::DeletedAt).is_null())
+        .take();
+    Ok(db.execute(&update).await?.rows_affected() > 0)
 }
 
 fn taken(error: StoreError, server: &Server) -> StoreError {

@@ -2,8 +2,8 @@
 
 use hub_core::{catalogue::Workflow, ids::WorkflowId, job::JobStateKind};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, DatabaseTransaction, EntityTrait, ExprTrait, PaginatorTrait, QueryFilter,
-    QueryOrder, QuerySelect, QueryTrait, sea_query::Expr,
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, ExprTrait, PaginatorTrait,
+    QueryFilter, QueryOrder, QuerySelect, QueryTrait, sea_query::Expr,
 };
 use serde_json::Value;
 
@@ -64,16 +64,7 @@ impl Store {
     async fn insert_next(&self, new: &mut Workflow) -> Result<()> {
         let tx = self.begin().await?;
         new.version = latest_version(&tx, &new.name).await? + 1;
-        let row = workflow::ActiveModel {
-            id: Set(new.id.as_uuid()),
-            name: Set(new.name.clone()),
-            version: Set(new.version.into()),
-            graph: Set(json("graph", &new.graph)?),
-            slots: Set(json("slots", &new.slots)?),
-            description: Set(new.description.clone()),
-            created_at: Set(self.now_ms()),
-        };
-        workflow::Entity::insert(row).exec_without_returning(&tx).await?;
+        insert(&tx, new, self.now_ms()).await?;
         Ok(tx.commit().await?)
     }
 
@@ -182,6 +173,21 @@ impl Store {
         workflows.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(workflows)
     }
+}
+
+/// Writes a new version.
+pub(crate) async fn insert(db: &impl ConnectionTrait, new: &Workflow, now_ms: i64) -> Result<()> {
+    let row = workflow::ActiveModel {
+        id: Set(new.id.as_uuid()),
+        name: Set(new.name.clone()),
+        version: Set(new.version.into()),
+        graph: Set(json("graph", &new.graph)?),
+        slots: Set(json("slots", &new.slots)?),
+        description: Set(new.description.clone()),
+        created_at: Set(now_ms),
+    };
+    workflow::Entity::insert(row).exec_without_returning(db).await?;
+    Ok(())
 }
 
 /// The newest version's number; 0 when the name is new.

@@ -7,6 +7,7 @@
 mod answers;
 mod body;
 mod catalogue;
+mod config;
 mod document;
 mod etag;
 mod images;
@@ -14,6 +15,7 @@ mod jobs;
 mod llm_roles;
 mod llm_servers;
 mod render_types;
+mod server_tests;
 mod servers;
 mod styles;
 mod workflows;
@@ -37,6 +39,11 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(catalogue::show))
         .routes(routes!(servers::list, servers::add))
         .routes(routes!(servers::show, servers::replace, servers::change, servers::remove))
+        .routes(routes!(server_tests::several))
+        .routes(routes!(server_tests::one))
+        .routes(routes!(server_tests::refresh))
+        .routes(routes!(server_tests::say))
+        .routes(routes!(server_tests::alerts))
         .routes(routes!(workflows::list, workflows::import))
         .routes(routes!(workflows::show, workflows::remove))
         .routes(routes!(workflows::versions))
@@ -51,6 +58,8 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(llm_servers::models))
         .routes(routes!(llm_roles::list))
         .routes(routes!(llm_roles::show, llm_roles::assign, llm_roles::unassign))
+        .routes(routes!(config::export))
+        .routes(routes!(config::import))
         .routes(routes!(document::show))
 }
 

@@ -5,6 +5,7 @@ mod bad_input;
 mod bed;
 mod chaos;
 mod commands;
+mod configuration;
 mod crash;
 #[cfg(debug_assertions)]
 mod crash_points;

@@ -26,7 +26,7 @@ const HEADERS_MAX: usize = 16;
 const SECRET_MAX_BYTES: usize = 8192;
 
 /// A unique name, as callers will write it.
-pub(super) fn name(name: &str) -> Result<String, UserError> {
+pub(crate) fn name(name: &str) -> Result<String, UserError> {
     let trimmed = name.trim();
     let chars = trimmed.chars().count();
     let fits = (1..=limits::NAME_MAX_CHARS).contains(&chars) && !trimmed.chars().any(char::is_control);
@@ -39,7 +39,7 @@ pub(super) fn name(name: &str) -> Result<String, UserError> {
     ))
 }
 
-pub(super) fn in_flight(max_in_flight: u32) -> Result<(), UserError> {
+pub(crate) fn in_flight(max_in_flight: u32) -> Result<(), UserError> {
     if (1..=IN_FLIGHT_MAX).contains(&max_in_flight) {
         return Ok(());
     }
@@ -50,12 +50,12 @@ pub(super) fn in_flight(max_in_flight: u32) -> Result<(), UserError> {
 }
 
 /// See [`server`].
-pub(super) fn new_server(new: &NewServer) -> Result<(), UserError> {
+pub(crate) fn new_server(new: &NewServer) -> Result<(), UserError> {
     server(&new.clone().into_server(ServerId::from_uuid(uuid::Uuid::nil()), DateTime::UNIX_EPOCH))
 }
 
 /// Everything about a server but its name.
-pub(super) fn server(server: &Server) -> Result<(), UserError> {
+pub(crate) fn server(server: &Server) -> Result<(), UserError> {
     in_flight(server.max_in_flight)?;
     if !(server.weight.is_finite() && server.weight > 0.0 && server.weight <= WEIGHT_MAX) {
         return Err(UserError::argument(
@@ -134,12 +134,12 @@ fn auth(auth: &ServerAuth) -> Result<(), UserError> {
     fault("`auth` holds a secret that cannot be sent: it is too long or has control characters.")
 }
 
-pub(super) fn style(style: &Style) -> Result<(), UserError> {
+pub(crate) fn style(style: &Style) -> Result<(), UserError> {
     text("prompt_template", &style.prompt_template)?;
     text("negative_template", &style.negative_template)
 }
 
-pub(super) fn render_type(row: &RenderType) -> Result<(), UserError> {
+pub(crate) fn render_type(row: &RenderType) -> Result<(), UserError> {
     text("prompt_guide", &row.prompt_guide)?;
     let bounds = row.limits;
     let possible = limits::SIDE_MIN_PX..=limits::SIDE_MAX_PX;
@@ -176,7 +176,8 @@ pub(super) fn render_type(row: &RenderType) -> Result<(), UserError> {
     Ok(())
 }
 
-fn text(argument: &str, text: &str) -> Result<(), UserError> {
+/// A template, guide or description.
+pub(crate) fn text(argument: &str, text: &str) -> Result<(), UserError> {
     let chars = text.chars().count();
     if chars <= TEXT_MAX_CHARS {
         return Ok(());

@@ -10,6 +10,7 @@ mod bed;
 
 mod artifacts;
 mod catalogue;
+mod configuration;
 mod jobs;
 mod learned_times;
 mod machine;

@@ -5,10 +5,7 @@ use axum::{
     extract::{FromRequest, FromRequestParts, Query, Request},
     http::{HeaderMap, StatusCode, header, request::Parts},
 };
-use hub_core::{
-    error::{ErrorCode, UserError},
-    suggest,
-};
+use hub_core::{error::UserError, faults};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
@@ -42,7 +39,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
                 // `limit: invalid digit found in string`: the parameter stands before the fault.
                 let (path, fault) = told.split_once(": ").unwrap_or(("", told));
                 let (path, fault) = if path.contains(' ') { ("", told) } else { (path, fault) };
-                Err(WebError::User(field_fault(path, fault)))
+                Err(WebError::User(faults::field(path, fault)))
             }
         }
     }
@@ -73,7 +70,7 @@ pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, WebError> {
     let parsed = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();
         let error = error.into_inner();
-        if error.is_data() { WebError::User(field_fault(&path, &error.to_string())) } else { malformed(&error) }
+        if error.is_data() { WebError::User(faults::field(&path, &error.to_string())) } else { malformed(&error) }
     })?;
     deserializer.end().map_err(|error| malformed(&error))?;
     Ok(parsed)
@@ -91,7 +88,7 @@ pub(crate) fn patched<T: DeserializeOwned>(
 ) -> Result<T, UserError> {
     let mut whole = serde_json::to_value(current).unwrap_or_default();
     merge(&mut whole, &Value::Object(patch.clone()));
-    let Value::Object(mut fields) = whole else { return Err(field_fault("", "the body must be an object")) };
+    let Value::Object(mut fields) = whole else { return Err(faults::field("", "the body must be an object")) };
     fields.retain(|name, _| !read_only.contains(&name.as_str()));
     parse_fields(fields)
 }
@@ -110,7 +107,7 @@ pub(crate) fn parse_whole<T: DeserializeOwned>(
 
 fn parse_fields<T: DeserializeOwned>(fields: Map<String, Value>) -> Result<T, UserError> {
     serde_path_to_error::deserialize(Value::Object(fields))
-        .map_err(|error| field_fault(&error.path().to_string(), &error.inner().to_string()))
+        .map_err(|error| faults::field(&error.path().to_string(), &error.inner().to_string()))
 }
 
 fn merge(target: &mut Value, patch: &Value) {
@@ -133,38 +130,6 @@ fn merge(target: &mut Value, patch: &Value) {
 
 fn malformed(error: &serde_json::Error) -> WebError {
     WebError::request(StatusCode::BAD_REQUEST, format!("The body is not valid JSON: {error}."))
-}
-
-/// serde tells faults as text in which names stand between backticks: `unknown field `x`, expected
-/// one of `a`, `b` at line 1 column 3`. `path` is where the fault lies, `.` for the whole.
-pub(super) fn field_fault(path: &str, told: &str) -> UserError {
-    let told = told.rsplit_once(" at line ").map_or(told, |(sentence, _)| sentence);
-    let mut names = told.split('`').skip(1).step_by(2).map(str::to_owned);
-    let path = path.trim_matches('.').trim_end_matches(".?");
-    let mut error = UserError::new(ErrorCode::BadArgument, format!("{}.", capitalise(told)));
-    error.argument = Some(path.to_owned()).filter(|path| !path.is_empty() && path != "?");
-    if told.starts_with("unknown field") || told.starts_with("missing field") {
-        let name = names.next().unwrap_or_default();
-        // The path of an unknown field ends in it already, that of a missing one does not.
-        let parent = path.strip_suffix(name.as_str()).map_or(path, |parent| parent.trim_end_matches('.'));
-        error.argument = Some(if parent.is_empty() { name } else { format!("{parent}.{name}") });
-    } else if let Some(argument) = &error.argument {
-        error.message = format!("`{argument}`: {told}.");
-    }
-    if told.starts_with("unknown field") || told.starts_with("unknown variant") {
-        let given = told.split('`').nth(1).unwrap_or_default().to_owned();
-        let skipped = usize::from(told.starts_with("unknown variant"));
-        error.valid_values = names.skip(skipped).collect();
-        if let Some(near) = suggest::nearest(&given, error.valid_values.iter().map(String::as_str)) {
-            error.hint = Some(format!("Did you mean `{near}`?"));
-        }
-    }
-    error
-}
-
-fn capitalise(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }
 
 #[cfg(test)]

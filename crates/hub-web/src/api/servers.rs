@@ -23,8 +23,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use self::auth::{AuthBody, AuthRecord};
-pub(crate) use self::auth::{is_set, parse_auth, place};
+use self::auth::AuthRecord;
+pub(crate) use self::auth::{AuthBody, is_set, parse_auth, parse_auth_over, place};
 use super::{
     answers::{self, Changed, Conflict, Invalid, NotFound, PatchOf},
     body::{JsonBody, parse_whole, patched},
@@ -207,7 +207,7 @@ impl ServerBody {
         Ok(NewServer {
             name: parse_name(&self.name)?,
             base_url: parse_base_url(&self.base_url)?,
-            auth: self.auth.map_or_else(|| Ok(stored.clone()), |auth| auth::parse_auth_over(auth, stored))?,
+            auth: self.auth.map_or_else(|| Ok(stored.clone()), |auth| parse_auth_over(auth, stored))?,
             origin: given(self.origin),
             ca: given(self.ca)
                 .map(|ca| ca.parse().map_err(|error| UserError::argument("ca", format!("{error}."))))

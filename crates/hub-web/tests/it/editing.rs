@@ -172,3 +172,48 @@ async fn versions_of_a_workflow_are_listed_restored_and_deleted_when_nothing_run
     assert_eq!(hub.delete("/api/v1/workflows/txt2img-sd15").await.status, StatusCode::NO_CONTENT);
     assert_eq!(hub.get("/api/v1/workflows/txt2img-sd15").await.status, StatusCode::NOT_FOUND);
 }
+
+#[tokio::test]
+async fn servers_are_tested_as_stored_and_as_typed() {
+    let hub = Hub::with_server(10).await;
+    let dead = json!({"name": "dead", "base_url": "http://127.0.0.1:9", "enabled": false});
+    assert_eq!(hub.json("POST", "/api/v1/servers", &dead).await.status, StatusCode::CREATED);
+    let good = hub.json("POST", "/api/v1/servers/sim/test", &json!({})).await.json();
+    assert_eq!((&good["ok"], &good["name"]), (&json!(true), &json!("sim")), "{good}");
+    let all = hub.json("POST", "/api/v1/servers/test", &json!({})).await.json();
+    let oks: Vec<&Value> = all["tests"].as_array().expect("tests").iter().map(|test| &test["ok"]).collect();
+    assert_eq!(oks, [false, true], "{all}");
+    let url = hub.get("/api/v1/servers/sim").await.json()["base_url"].clone();
+    let typed = hub.json("POST", "/api/v1/servers/test", &json!({"base_url": url})).await.json();
+    assert_eq!((&typed["tests"][0]["ok"], &typed["tests"][0]["server"]), (&json!(true), &Value::Null));
+    for (body, argument) in [
+        (json!({"auth": {"kind": "none"}}), "base_url"),
+        (json!({"base_url": "ftp://x"}), "base_url"),
+        (json!({"base_url": url, "auth": {"kind": "bearer"}}), "auth"),
+        (json!({"base_url": url, "ca": "nonsense"}), "ca"),
+        (json!({"base_ulr": url}), "base_ulr"),
+    ] {
+        let refused = hub.json("POST", "/api/v1/servers/test", &body).await;
+        assert_eq!((refused.status, &refused.json()["argument"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!(argument)));
+    }
+    assert_eq!(hub.json("POST", "/api/v1/servers/nobody/test", &json!({})).await.status, StatusCode::NOT_FOUND);
+
+    let said = hub.json("PUT", "/api/v1/servers/sim/workflows/txt2img-sd15", &json!({"compatible": false})).await;
+    assert_eq!(said.status, StatusCode::NO_CONTENT, "{}", said.text());
+    let stranger = hub.json("PUT", "/api/v1/servers/sim/workflows/nothing", &json!({"compatible": true})).await;
+    assert_eq!(stranger.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", stranger.text());
+    assert_eq!(hub.json("POST", "/api/v1/servers/sim/refresh", &json!({})).await.status, StatusCode::ACCEPTED);
+}
+
+/// A stored secret goes to its own server only.
+#[tokio::test]
+async fn a_test_lends_no_secret_to_another_address() {
+    let hub = Hub::empty().await;
+    let server = json!({"name": "gpu", "base_url": "http://127.0.0.1:9", "enabled": false,
+        "auth": {"kind": "bearer", "token": "hunter2"}});
+    assert_eq!(hub.json("POST", "/api/v1/servers", &server).await.status, StatusCode::CREATED);
+    let own = json!({"server": "gpu", "base_url": "http://127.0.0.1:9", "auth": {"kind": "bearer"}});
+    assert_eq!(hub.json("POST", "/api/v1/servers/test", &own).await.status, StatusCode::OK);
+    let other = json!({"server": "gpu", "base_url": "http://127.0.0.1:8", "auth": {"kind": "bearer"}});
+    assert_eq!(hub.json("POST", "/api/v1/servers/test", &other).await.status, StatusCode::UNPROCESSABLE_ENTITY);
+}
