@@ -41,6 +41,7 @@ pub(crate) struct State {
     stamp: Vec<u32>,
     /// 1 / weight.
     distance: Vec<f64>,
+    farthest: f64,
     resident: Vec<SetId>,
     turn: Vec<u64>,
     sets: Vec<SetState>,
@@ -109,11 +110,13 @@ impl<'a> View<'a> {
             stamp: vec![0; places.len()],
             slots,
             distance: places.iter().map(|place| 1.0 / place.weight.max(f64::MIN_POSITIVE)).collect(),
+            farthest: 0.0,
             resident: Vec::with_capacity(places.len()),
             turn: places.iter().map(|place| place.last_turn).collect(),
             sets: Vec::new(),
             set_of: HashMap::new(),
         };
+        state.farthest = state.distance.iter().copied().fold(0.0, f64::max);
         let mut wake_at: Option<Seconds> = None;
         for (at, place) in places.iter().enumerate() {
             let work = place.remaining(now, learned.foreign_run(state.slots[at]));
@@ -241,7 +244,7 @@ impl<'a> View<'a> {
         self.state.sets.get(self.state.resident[at] as usize).is_some_and(|set| set.demand > 0)
     }
 
-    /// The best places for a kind, the best one first.
+    /// The best places for a kind, the best one first; one that lost the job before only where it is the best.
     pub(crate) fn ranked(&mut self, queue: &Queue, id: KindId, count: usize) -> Vec<usize> {
         let (fit, state) = self.both(queue, id);
         let mut keys: Vec<Key> = (0..state.work.len()).filter_map(|at| fit.key(state, at)).collect();
@@ -250,7 +253,13 @@ impl<'a> View<'a> {
             keys.truncate(count);
         }
         keys.sort_unstable();
-        keys.into_iter().map(|key| key.at as usize).collect()
+        let mut places: Vec<usize> = keys.into_iter().map(|key| key.at as usize).collect();
+        if let Some(avoid) = fit.avoid
+            && places.first() != Some(&avoid)
+        {
+            places.retain(|at| *at != avoid);
+        }
+        places
     }
 
     fn both(&mut self, queue: &Queue, id: KindId) -> (&mut Fit<'a>, &mut State) {
@@ -335,8 +344,9 @@ impl<'a> Fit<'a> {
     }
 
     fn end(&self, state: &State, at: usize) -> Seconds {
-        let end = (state.work[at] + self.load_at(state, at) + self.run(state, at)) * state.distance[at];
-        if self.avoid == Some(at) { end + AVOID_S } else { end }
+        let end = state.work[at] + self.load_at(state, at) + self.run(state, at);
+        // Whatever its weight, a server that lost the job before comes after its peers.
+        if self.avoid == Some(at) { end * state.farthest + AVOID_S } else { end * state.distance[at] }
     }
 
     fn key(&self, state: &State, at: usize) -> Option<Key> {

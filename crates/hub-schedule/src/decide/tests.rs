@@ -139,6 +139,8 @@ fn a_server_that_lost_the_job_before_is_the_last_choice() {
     assert_eq!(only(&mut avoiding(), &places), Some(server(1)));
     places[1].prompts = vec![prompt(300.0), prompt(300.0)];
     assert_eq!(only(&mut avoiding(), &places), Some(server(0)), "the other would take much longer");
+    places[1] = Place { weight: 0.01, ..Place::idle(server(1)) };
+    assert_eq!(only(&mut avoiding(), &places), Some(server(1)), "whatever the weights");
 }
 
 #[test]

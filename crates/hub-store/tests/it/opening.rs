@@ -58,8 +58,8 @@ async fn a_new_database_may_be_opened_by_two_at_once(bed: &Bed) {
     // Empty again: as two processes would find it at their first start.
     bed.store.close().await.unwrap();
     let db = Database::connect(&bed.url).await.unwrap();
-    let tables = "artifacts attempts jobs llm_assignments llm_servers render_types server_overrides servers settings \
-                  styles workflows seaql_migrations";
+    let tables = "artifacts attempts jobs learned_times llm_assignments llm_servers render_types server_overrides servers \
+                  settings styles workflows seaql_migrations";
     for table in tables.split_whitespace() {
         db.execute_unprepared(&format!("DROP TABLE {table}")).await.unwrap();
     }

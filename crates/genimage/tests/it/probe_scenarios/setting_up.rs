@@ -30,7 +30,7 @@ async fn a_base_url_with_trailing_slash_is_normalised_on_save_and_works() {
         bed.edge.wait_for(&format!("/api/v1/servers/{name}"), |server| server["state"] == "ready").await;
         let again = json!({ "name": "again", "base_url": sim.url() });
         let (status, refusal) = bed.edge.post("/api/v1/servers", &again).await;
-        assert_eq!((status, &refusal["argument"]), (422, &json!("base_url")), "one address, one server: {refusal}");
+        assert_eq!((status, &refusal["argument"]), (409, &json!("base_url")), "one address, one server: {refusal}");
 
         // Alone in the pool, so that the job is its own.
         for other in bed.edge.get("/api/v1/servers").await["servers"].as_array().unwrap() {
