@@ -90,7 +90,8 @@ impl Engine {
     /// The caller's faults by argument, with valid values; `queue_full` with the time to wait;
     /// `not_configured`; `no_server`; `storage`.
     pub async fn submit(&self, caller: &Caller, call: ToolCall) -> Result<Submitted, UserError> {
-        submit::submit(&self.inner.ctx, &self.inner.background, caller, call).await
+        // On the heap: it holds a whole request and recipe, and every edge's future would hold it again.
+        Box::pin(submit::submit(&self.inner.ctx, &self.inner.background, caller, call)).await
     }
 
     /// Follows a job; one that has ended (or is unknown to the background) answers its end at once.
