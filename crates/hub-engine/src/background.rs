@@ -240,6 +240,10 @@ impl Background {
         if tokio::time::timeout(grace, self.inner.attempts.idle()).await.is_err() {
             tracing::info!("attempts still run; they are taken up again at the next start");
         }
+        // While the dispatcher still answers: what the last runs taught is worth a moment.
+        if tokio::time::timeout(LET_GO_LIMIT, dispatch::save(&self.inner)).await.is_err() {
+            tracing::warn!("what was learned of run times was not kept in time");
+        }
         ctx.kill.cancel();
         ctx.tasks.close();
         if tokio::time::timeout(LET_GO_LIMIT, ctx.tasks.wait()).await.is_err() {

@@ -30,7 +30,7 @@ use tokio::{
 
 use crate::{WhyWaiting, schedule::Waiting};
 
-pub(crate) use memory::{keep, recall};
+pub(crate) use memory::{keep, recall, save};
 pub(crate) use turns::run;
 pub(crate) use why::Condition;
 

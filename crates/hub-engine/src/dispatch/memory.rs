@@ -29,25 +29,26 @@ pub(crate) async fn recall(ctx: &Context) -> Learned {
     learned
 }
 
-/// Writes what is new, until the hub stops.
+/// Writes what is new now and then, until the hub stops; the end of it is written by who stops it.
 pub(crate) async fn keep(inner: Arc<Inner>) {
     loop {
-        let stopped = tokio::select! {
-            () = inner.ctx.stop.cancelled() => true,
-            () = tokio::time::sleep(KEEP_EVERY) => false,
-        };
-        let (answer, answered) = oneshot::channel();
-        inner.dispatch.send(Order::Learned { answer });
-        let rows: Vec<LearnedTime> = answered.await.unwrap_or_default().iter().map(row).collect();
-        if !rows.is_empty()
-            && let Err(error) = inner.ctx.store.learned_times_keep(&rows).await
-        {
-            // The next run of each teaches it again.
-            tracing::warn!(error = %error, "what was learned of run times cannot be kept");
+        tokio::select! {
+            () = inner.ctx.stop.cancelled() => return,
+            () = tokio::time::sleep(KEEP_EVERY) => save(&inner).await,
         }
-        if stopped {
-            return;
-        }
+    }
+}
+
+/// Writes what is new. Nothing when the dispatcher has ended.
+pub(crate) async fn save(inner: &Inner) {
+    let (answer, answered) = oneshot::channel();
+    inner.dispatch.send(Order::Learned { answer });
+    let rows: Vec<LearnedTime> = answered.await.unwrap_or_default().iter().map(row).collect();
+    if !rows.is_empty()
+        && let Err(error) = inner.ctx.store.learned_times_keep(&rows).await
+    {
+        // The next run of each teaches it again.
+        tracing::warn!(error = %error, "what was learned of run times cannot be kept");
     }
 }
 
