@@ -190,7 +190,7 @@ pub enum SimKind {
         #[arg(long, value_name = "FILE")]
         script: Option<PathBuf>,
         /// What guards its door: bearer:TOKEN, basic:USER:PASSWORD, api-key:HEADER:VALUE,
-        /// login:TOKEN[:PASSWORD] (ComfyUI-Login) or guest:TOKEN[:PASSWORD] (the same in guest mode)
+        /// login:TOKEN:PASSWORD (ComfyUI-Login) or guest:TOKEN:PASSWORD (the same in guest mode); the password may be left out
         #[arg(long, value_name = "KIND:SECRET")]
         auth: Option<hub_sim::SimAuth>,
         /// Time that one picture takes, in milliseconds
