@@ -281,6 +281,8 @@ pub struct Job {
     pub placement: Placement,
     /// The caller's key for replays.
     pub idempotency_key: Option<String>,
+    /// The job that this one retries, runs again or varies; that one may be deleted by now.
+    pub parent: Option<JobId>,
     /// The server that ran or runs the newest attempt.
     pub server: Option<ServerId>,
     /// Timings.

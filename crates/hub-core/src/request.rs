@@ -20,6 +20,7 @@ use self::arguments::{Arguments, missing};
 use crate::{
     catalogue::Mode,
     error::{ErrorCode, UserError},
+    ids::JobId,
     limits,
     placement::Wish,
     suggest,
@@ -155,6 +156,8 @@ pub struct CallOptions {
     pub idempotency_key: Option<String>,
     /// Where and how soon the job is to run; not an argument of any tool.
     pub wish: Wish,
+    /// The job that this call retries, runs again or varies.
+    pub parent: Option<JobId>,
 }
 
 /// One call of a tool that makes a job.
@@ -245,6 +248,7 @@ fn parse_options(args: &mut Arguments<'_>) -> Result<CallOptions, UserError> {
         inline: args.inline()?,
         idempotency_key: args.idempotency_key()?,
         wish: Wish::default(),
+        parent: None,
     })
 }
 

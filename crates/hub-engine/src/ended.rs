@@ -77,6 +77,7 @@ mod tests {
             priority: 0,
             placement: hub_core::placement::Placement::Anywhere,
             idempotency_key: None,
+            parent: None,
             server: None,
             times: JobTimes { created_at: now, queued_at: Some(now), started_at: Some(now), finished_at: Some(now) },
         };

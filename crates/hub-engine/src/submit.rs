@@ -76,7 +76,7 @@ pub(crate) async fn submit(
     if let Some(workflow) = workflow {
         background.refuse_hopeless(workflow).await?;
     }
-    (new.priority, new.placement) = (options.wish.priority, placement);
+    (new.priority, new.placement, new.parent) = (options.wish.priority, placement, options.parent);
     store_input(ctx, &mut new).await?;
     let inserted = crash::around(CrashPoint::Insert, persist::user(ctx, || ctx.store.job_insert(&new))).await?;
     match inserted {
@@ -138,6 +138,7 @@ fn new_job(
         priority: 0,
         placement: Placement::Anywhere,
         idempotency_key,
+        parent: None,
     };
     Ok((new, workflow))
 }

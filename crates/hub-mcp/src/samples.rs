@@ -38,6 +38,7 @@ pub(crate) fn job(state: JobState) -> Job {
         priority: 0,
         placement: hub_core::placement::Placement::Anywhere,
         idempotency_key: None,
+        parent: None,
         server: None,
         times: JobTimes {
             created_at: start(),

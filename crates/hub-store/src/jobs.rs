@@ -50,6 +50,8 @@ pub struct NewJob {
     pub placement: Placement,
     /// The caller's key for replays.
     pub idempotency_key: Option<String>,
+    /// The job that it retries, runs again or varies.
+    pub parent: Option<JobId>,
 }
 
 /// What an insert found.
@@ -303,6 +305,7 @@ fn accepted(new: &NewJob, now: DateTime<Utc>) -> Job {
         priority: new.priority,
         placement: new.placement.clone(),
         idempotency_key: new.idempotency_key.clone(),
+        parent: new.parent,
         server: None,
         times: JobTimes {
             created_at: now,
@@ -348,6 +351,7 @@ fn row_of(job: &Job, new: &NewJob) -> Result<job::ActiveModel> {
             Placement::Group(name) => Some(name.clone()),
             Placement::Anywhere | Placement::Server(_) => None,
         }),
+        parent_id: Set(job.parent.map(JobId::as_uuid)),
     })
 }
 

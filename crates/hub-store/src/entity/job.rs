@@ -48,6 +48,7 @@ pub(crate) struct Model {
     pub(crate) finished_at: Option<i64>,
     pub(crate) pinned_server_id: Option<Uuid>,
     pub(crate) pinned_group: Option<String>,
+    pub(crate) parent_id: Option<Uuid>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -80,6 +81,7 @@ impl TryFrom<Model> for Job {
             caller: Caller::named(&row.caller),
             text: row.text,
             idempotency_key: row.idempotency_key,
+            parent: row.parent_id.map(JobId::from_uuid),
         })
     }
 }

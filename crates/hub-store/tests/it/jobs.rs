@@ -43,13 +43,18 @@ async fn a_job_is_read_as_it_was_answered(bed: &Bed) {
     assert_eq!(job.state, JobState::Queued);
     assert_eq!(job.recipe.as_ref().unwrap().seed, u64::MAX);
     assert_eq!(job.times.queued_at, Some(job.times.created_at));
-    assert_eq!(bed.store.job_get(job.id).await.unwrap(), Some(job));
+    let job_id = job.id;
+    assert_eq!(bed.store.job_get(job_id).await.unwrap(), Some(job));
 
     for placement in [Placement::Server(ServerId::new()), Placement::Group("big 🦊".to_owned())] {
         let pinned = insert(&bed.store, &NewJob { placement: placement.clone(), ..queued("a bird") }).await;
         assert_eq!(pinned.placement, placement);
         assert_eq!(bed.store.job_get(pinned.id).await.unwrap(), Some(pinned));
     }
+
+    let child = insert(&bed.store, &NewJob { parent: Some(job_id), ..queued("a cat") }).await;
+    assert_eq!(child.parent, Some(job_id));
+    assert_eq!(bed.store.job_get(child.id).await.unwrap(), Some(child));
 
     let waiting = insert(&bed.store, &planning("a dog")).await;
     assert_eq!(waiting.state, JobState::Planning);

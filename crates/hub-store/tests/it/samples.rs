@@ -53,6 +53,7 @@ pub(crate) fn planning(prompt: &str) -> NewJob {
         priority: 0,
         placement: hub_core::placement::Placement::Anywhere,
         idempotency_key: None,
+        parent: None,
     }
 }
 

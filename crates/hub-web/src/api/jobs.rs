@@ -72,6 +72,9 @@ pub(crate) struct JobRecord {
     progress: Option<ProgressRecord>,
     #[serde(skip_serializing_if = "Option::is_none")]
     recipe: Option<Recipe>,
+    /// The job that it retries, runs again or varies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent: Option<JobId>,
     /// Higher goes first among the caller's own jobs.
     priority: i32,
     /// The server or group that it is pinned to.
@@ -142,6 +145,7 @@ impl JobRecord {
             error,
             progress: progress.filter(|_| !state.is_terminal()).as_ref().map(ProgressRecord::of),
             recipe: job.recipe,
+            parent: job.parent,
             priority: job.priority,
             pinned_to: Some(job.placement).filter(|placement| *placement != Placement::Anywhere),
             waiting: None,

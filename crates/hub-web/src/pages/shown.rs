@@ -312,6 +312,7 @@ pub(crate) mod sample {
             priority: 0,
             placement: hub_core::placement::Placement::Anywhere,
             idempotency_key: None,
+            parent: None,
             server: None,
             times: JobTimes {
                 created_at: now() - TimeDelta::seconds(75),
