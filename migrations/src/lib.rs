@@ -19,6 +19,7 @@ use sea_orm_migration::{
 mod m20261121_000001_initial;
 mod m20261121_000002_server_reach;
 mod m20261121_000003_placement;
+mod m20261121_000004_1_job_lists;
 mod m20261121_000004_parent;
 
 struct Migrator;
@@ -31,6 +32,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000002_server_reach::ServerReach),
             Box::new(m20261121_000003_placement::Placement),
             Box::new(m20261121_000004_parent::Parent),
+            Box::new(m20261121_000004_1_job_lists::JobLists),
         ]
     }
 }

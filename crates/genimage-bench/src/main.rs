@@ -6,6 +6,7 @@
 
 mod direct;
 mod hub;
+mod lists;
 mod load;
 mod pool;
 mod report;
@@ -39,6 +40,8 @@ struct Args {
 enum Command {
     /// Simulates pools in virtual time and compares scheduling policies
     Pool(pool::PoolArgs),
+    /// Measures the pages of the jobs' list, filter by filter
+    Lists(lists::ListsArgs),
 }
 
 /// Run time on the simulated server, in milliseconds, and callers at once.
@@ -46,9 +49,15 @@ const SCENES: [(u64, usize); 6] = [(200, 1), (200, 8), (200, 64), (0, 1), (0, 8)
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
-    if let Some(Command::Pool(args)) = &args.command {
-        pool::run(args);
-        return Ok(());
+    match &args.command {
+        Some(Command::Pool(args)) => {
+            pool::run(args);
+            return Ok(());
+        }
+        Some(Command::Lists(args)) => {
+            return tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(lists::run(args));
+        }
+        None => {}
     }
     rustls::crypto::ring::default_provider()
         .install_default()

@@ -8,15 +8,16 @@ use hub_core::{
     ids::{ArtifactId, JobId},
 };
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, IntoActiveModel, QueryFilter, QueryOrder,
-    QuerySelect,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, IntoActiveModel, PaginatorTrait,
+    QueryFilter, QueryOrder, QuerySelect,
+    prelude::Uuid,
     sea_query::{Expr, Query},
 };
 
 use crate::{
     cursor::{PageCursor, after},
     decode::cut,
-    entity::artifact,
+    entity::{artifact, job},
     error::Result,
     jobs::PAGE_MAX_ROWS,
     pool::Store,
@@ -200,8 +201,31 @@ impl Store {
             .table(artifact::Entity)
             .value(artifact::Column::Favourite, favourite)
             .and_where(Expr::col(artifact::Column::Id).eq(id.as_uuid()))
+            .returning(Query::returning().column(artifact::Column::JobId))
             .take();
-        Ok(self.writer().execute(&update).await?.rows_affected() > 0)
+        let tx = self.begin().await?;
+        let Some(row) = tx.query_one(&update).await? else {
+            tx.rollback().await?;
+            return Ok(false);
+        };
+        if let Some(job) = row.try_get::<Option<Uuid>>("", "job_id")? {
+            // The job's lists tell whether it has one. Its row is locked first, so that of two who mark
+            // results of one job the later one counts what the earlier one did.
+            job::Entity::find_by_id(job).lock_exclusive().one(&tx).await?;
+            let others = artifact::Entity::find()
+                .filter(artifact::Column::JobId.eq(job))
+                .filter(artifact::Column::Favourite.eq(true))
+                .count(&tx)
+                .await?;
+            let update = Query::update()
+                .table(job::Entity)
+                .value(job::Column::Favourite, others > 0)
+                .and_where(Expr::col(job::Column::Id).eq(job))
+                .take();
+            tx.execute(&update).await?;
+        }
+        tx.commit().await?;
+        Ok(true)
     }
 }
 

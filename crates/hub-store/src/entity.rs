@@ -6,6 +6,8 @@
 pub(crate) mod artifact;
 pub(crate) mod attempt;
 pub(crate) mod job;
+pub(crate) mod job_prompt;
+pub(crate) mod job_style;
 pub(crate) mod learned_time;
 pub(crate) mod llm_assignment;
 pub(crate) mod llm_server;

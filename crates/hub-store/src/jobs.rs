@@ -1,6 +1,8 @@
-//! Jobs: taking them in and reading them. How they change is in `transitions`.
+//! Jobs: taking them in and reading single ones. Lists are in `list`; how jobs change is in `transitions`.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod list;
+
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use hub_core::{
@@ -12,22 +14,19 @@ use hub_core::{
     request::JobRequest,
 };
 use sea_orm::{
-    ActiveValue::Set,
-    ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-    QueryTrait, Select,
-    sea_query::{OnConflict, Query, UnionType},
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder,
+    QuerySelect, QueryTrait, sea_query::OnConflict,
 };
 
+pub use list::{JobFilter, JobPage};
+pub(crate) use list::{PAGE_MAX_ROWS, keep_styles};
+
 use crate::{
-    cursor::{PageCursor, after},
     decode::{Row, cut, json, ms, plain},
     entity::job,
     error::{Result, StoreError},
     pool::Store,
 };
-
-/// Most rows on one page, whatever is asked for.
-pub(crate) const PAGE_MAX_ROWS: u32 = 500;
 
 /// A job that is to be stored. With a recipe it starts `queued`, without one `planning`.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,17 +62,6 @@ pub enum Inserted {
     Existing(Job),
 }
 
-/// Which jobs to list; the default is all.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct JobFilter {
-    /// In one of these states; empty means any.
-    pub states: Vec<JobStateKind>,
-    /// Of this caller.
-    pub caller: Option<Caller>,
-    /// Of this tool, e.g. `generate_image`.
-    pub tool: Option<String>,
-}
-
 /// One request of one caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AskedCall {
@@ -85,15 +73,6 @@ pub struct AskedCall {
     pub asked_at: DateTime<Utc>,
 }
 
-/// One page of jobs.
-#[derive(Debug, Clone, PartialEq)]
-pub struct JobPage {
-    /// Newest first.
-    pub jobs: Vec<Job>,
-    /// Where the next page begins; `None` on the last one.
-    pub next: Option<PageCursor>,
-}
-
 impl Store {
     /// Stores a job, once per caller and idempotency key, however many insert at once.
     ///
@@ -101,16 +80,20 @@ impl Store {
     /// [`StoreError::IdempotencyMismatch`] when the key's job has another request digest.
     pub async fn job_insert(&self, new: &NewJob) -> Result<Inserted> {
         let job = accepted(new, self.clock().now());
-        let insert = job::Entity::insert(row_of(&job, new)?);
-        let Some(key) = &new.idempotency_key else {
-            insert.exec_without_returning(self.writer()).await?;
-            return Ok(Inserted::New(job));
-        };
-        let mut insert = insert.into_query();
-        insert.on_conflict(OnConflict::new().do_nothing().to_owned());
-        if self.writer().execute(&insert).await?.rows_affected() > 0 {
+        let mut insert = job::Entity::insert(row_of(&job, new)?).into_query();
+        if new.idempotency_key.is_some() {
+            insert.on_conflict(OnConflict::new().do_nothing().to_owned());
+        }
+        let tx = self.begin().await?;
+        if tx.execute(&insert).await?.rows_affected() > 0 {
+            list::keep(&tx, &job).await?;
+            tx.commit().await?;
             return Ok(Inserted::New(job));
         }
+        tx.rollback().await?;
+        let Some(key) = &new.idempotency_key else {
+            return Err(StoreError::Conflict(sea_orm::DbErr::RecordNotInserted));
+        };
         self.job_of_key(self.writer(), &new.caller, key, &new.request_digest)
             .await?
             .map(Inserted::Existing)
@@ -205,20 +188,6 @@ impl Store {
         job::Entity::find_by_id(id.as_uuid()).one(self.reader()).await?.map(Job::try_from).transpose()
     }
 
-    /// One page of jobs, newest first. `limit` is taken as 1–500.
-    ///
-    /// # Errors
-    /// When the database fails or a row does not decode.
-    pub async fn job_list(&self, filter: &JobFilter, cursor: Option<PageCursor>, limit: u32) -> Result<JobPage> {
-        let limit = limit.clamp(1, PAGE_MAX_ROWS);
-        let mut rows = newest(filter, cursor, u64::from(limit) + 1).all(self.reader()).await?;
-        let more = rows.len() > limit as usize;
-        rows.truncate(limit as usize);
-        let last = rows.last().map(|row| PageCursor { created_at_ms: row.created_at, id: row.id });
-        let jobs = rows.into_iter().map(Job::try_from).collect::<Result<_>>()?;
-        Ok(JobPage { jobs, next: last.filter(|_| more) })
-    }
-
     /// How many jobs are in each state; states without jobs are left out.
     ///
     /// # Errors
@@ -256,37 +225,6 @@ impl Store {
             .map(Job::try_from)
             .collect()
     }
-}
-
-/// The rows of a page and one more. With several states the newest of each are taken first: an index
-/// yields those in order, where one condition over all of them would have every such job sorted.
-fn newest(filter: &JobFilter, cursor: Option<PageCursor>, rows: u64) -> Select<job::Entity> {
-    let states: BTreeSet<JobStateKind> = filter.states.iter().copied().collect();
-    let of = |state: Option<JobStateKind>| job::Entity::find().filter(condition(filter, state, cursor));
-    if states.len() < 2 {
-        return sorted(of(states.first().copied()), rows);
-    }
-    let mut each = states.into_iter().map(|state| {
-        let newest = sorted(of(Some(state)), rows).select_only().column(job::Column::Id).into_query();
-        Query::select().column(job::Column::Id).from_subquery(newest, state.as_str()).take()
-    });
-    let mut ids = each.next().unwrap_or_default();
-    for other in each {
-        ids.union(UnionType::All, other);
-    }
-    sorted(job::Entity::find().filter(job::Column::Id.in_subquery(ids)), rows)
-}
-
-fn sorted(query: Select<job::Entity>, rows: u64) -> Select<job::Entity> {
-    query.order_by_desc(job::Column::CreatedAt).order_by_desc(job::Column::Id).limit(rows)
-}
-
-fn condition(filter: &JobFilter, state: Option<JobStateKind>, cursor: Option<PageCursor>) -> Condition {
-    Condition::all()
-        .add_option(state.map(|state| job::Column::State.eq(state.as_str())))
-        .add_option(filter.caller.as_ref().map(|caller| job::Column::Caller.eq(caller.as_str())))
-        .add_option(filter.tool.as_ref().map(|tool| job::Column::Tool.eq(tool.as_str())))
-        .add_option(cursor.map(|cursor| after(cursor, job::Column::CreatedAt, job::Column::Id)))
 }
 
 /// The job as it will be read again.
@@ -352,6 +290,8 @@ fn row_of(job: &Job, new: &NewJob) -> Result<job::ActiveModel> {
             Placement::Anywhere | Placement::Server(_) => None,
         }),
         parent_id: Set(job.parent.map(JobId::as_uuid)),
+        has_images: Set(false),
+        favourite: Set(false),
     })
 }
 

@@ -8,7 +8,7 @@
 
 use chrono::{DateTime, Utc};
 use hub_core::{
-    artifact::{Artifact, ArtifactRole},
+    artifact::{Artifact, ArtifactRole, MediaKind},
     error::UserError,
     ids::{JobId, ServerId},
     job::{Attempt, JobStateKind},
@@ -28,6 +28,7 @@ use crate::{
     decode::{Row, json, plain},
     entity::{attempt, job},
     error::Result,
+    jobs::keep_styles,
     pool::Store,
 };
 
@@ -67,8 +68,16 @@ impl Store {
             .value(job::Column::Recipe, json("recipe", recipe)?)
             .value(job::Column::RenderType, recipe.render_type.as_str())
             .value(job::Column::WorkflowId, recipe.workflow_id.as_uuid())
-            .value(job::Column::QueuedAt, self.now_ms());
-        self.change_and_extend(id, update, job::Column::Warnings, warnings).await
+            .value(job::Column::QueuedAt, self.now_ms())
+            .returning(Query::returning().columns([job::Column::CreatedAt]));
+        let tx = self.begin().await?;
+        let Some(row) = tx.query_one(&update).await? else { return lost(tx, false).await };
+        keep_styles(&tx, id, row.try_get("", "created_at")?, &recipe.styles).await?;
+        if !warnings.is_empty() {
+            extend(&tx, id, job::Column::Warnings, "warnings", warnings).await?;
+        }
+        tx.commit().await?;
+        Ok(true)
     }
 
     /// `queued` → `assigned`, and the attempt's row. The number must be higher than that of any
@@ -139,6 +148,7 @@ impl Store {
         update
             .value(job::Column::FinishedAt, now)
             .value(job::Column::StartedAt, started_or(now))
+            .value(job::Column::HasImages, artifacts.iter().any(|new| new.kind == MediaKind::Image))
             .returning(Query::returning().columns([job::Column::StartedAt, job::Column::FinishedAt]));
         fence(&mut update, attempt);
         let stored_at = self.clock().now();
@@ -244,6 +254,21 @@ impl Store {
         let from = [JobStateKind::Planning, JobStateKind::Queued];
         let mut update = change(id, &from, JobStateKind::Expired);
         update.value(job::Column::FinishedAt, self.now_ms());
+        won(self.writer(), &update).await
+    }
+
+    /// Gives a job that waits, for its plan or for a server, another priority. Answers whether it waits.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn job_set_priority(&self, id: JobId, priority: i32) -> Result<bool> {
+        let waiting = [JobStateKind::Planning, JobStateKind::Queued];
+        let update = Query::update()
+            .table(job::Entity)
+            .value(job::Column::Priority, priority)
+            .and_where(Expr::col(job::Column::Id).eq(id.as_uuid()))
+            .and_where(Expr::col(job::Column::State).is_in(waiting.map(JobStateKind::as_str)))
+            .take();
         won(self.writer(), &update).await
     }
 

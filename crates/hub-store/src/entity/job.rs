@@ -49,6 +49,8 @@ pub(crate) struct Model {
     pub(crate) pinned_server_id: Option<Uuid>,
     pub(crate) pinned_group: Option<String>,
     pub(crate) parent_id: Option<Uuid>,
+    pub(crate) has_images: bool,
+    pub(crate) favourite: bool,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -13,6 +13,7 @@ mod catalogue;
 mod configuration;
 mod jobs;
 mod learned_times;
+mod lists;
 mod machine;
 mod opening;
 mod races;

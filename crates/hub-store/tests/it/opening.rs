@@ -58,10 +58,16 @@ async fn a_new_database_may_be_opened_by_two_at_once(bed: &Bed) {
     // Empty again: as two processes would find it at their first start.
     bed.store.close().await.unwrap();
     let db = Database::connect(&bed.url).await.unwrap();
-    let tables = "artifacts attempts jobs learned_times llm_assignments llm_servers render_types server_overrides servers \
-                  settings styles workflows seaql_migrations";
-    for table in tables.split_whitespace() {
-        db.execute_unprepared(&format!("DROP TABLE {table}")).await.unwrap();
+    if bed.url.starts_with("sqlite:") {
+        let named = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'";
+        let tables = db.query_all_raw(Statement::from_string(db.get_database_backend(), named)).await.unwrap();
+        db.execute_unprepared("PRAGMA foreign_keys = OFF").await.unwrap();
+        for table in tables {
+            let table: String = table.try_get("", "name").unwrap();
+            db.execute_unprepared(&format!("DROP TABLE {table}")).await.unwrap();
+        }
+    } else {
+        db.execute_unprepared("DROP SCHEMA public CASCADE; CREATE SCHEMA public").await.unwrap();
     }
     db.close().await.unwrap();
     let (one, two) = tokio::join!(bed.try_open_again(), bed.try_open_again());

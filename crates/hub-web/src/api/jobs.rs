@@ -308,8 +308,8 @@ pub(crate) async fn list(
 ) -> Result<Json<JobList>, WebError> {
     let filter = JobFilter {
         states: parse_states(query.state.as_deref().unwrap_or(""))?,
-        caller: None,
         tool: query.tool.filter(|tool| !tool.is_empty()),
+        ..JobFilter::default()
     };
     let cursor = query.cursor.as_deref().filter(|text| !text.is_empty()).map(parse_cursor).transpose()?;
     let limit = query.limit.unwrap_or(LIMIT_DEFAULT);

@@ -89,7 +89,7 @@ async fn load(app: &App) -> Result<Dashboard, WebError> {
     let counts = store.job_counts().await?;
     let count = |kinds: &[JobStateKind]| kinds.iter().filter_map(|kind| counts.get(kind)).sum();
     let states = JobStateKind::ALL.into_iter().filter(|kind| !kind.is_terminal()).collect();
-    let filter = JobFilter { states, caller: None, tool: None };
+    let filter = JobFilter { states, ..JobFilter::default() };
     let active = store.job_list(&filter, None, ACTIVE).await?;
     let active = app.engine.views(active.jobs).await?;
     let files = store.artifact_list(FILES_READ, None).await?.artifacts;

@@ -130,7 +130,7 @@ pub(crate) async fn live(
 
 async fn load(app: &App, query: &ListQuery) -> Result<Listing, WebError> {
     let (name, states) = query.filter();
-    let filter = JobFilter { states: states.to_vec(), caller: None, tool: None };
+    let filter = JobFilter { states: states.to_vec(), ..JobFilter::default() };
     let cursor = if query.cursor.is_empty() { None } else { Some(api::parse_cursor(&query.cursor)?) };
     let page = app.engine.store().job_list(&filter, cursor, PAGE_JOBS).await?;
     let now = app.engine.store().clock().now();
