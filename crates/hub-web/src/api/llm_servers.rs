@@ -19,7 +19,7 @@ use super::{
     answers::{self, Changed, Conflict, Invalid, NotFound, PatchOf},
     body::{JsonBody, parse_whole, patched},
     etag::Expected,
-    servers::{is_set, parse_base_url, parse_name, place},
+    servers::{is_set, moved_away, parse_base_url, parse_name, place, same_place},
 };
 use crate::{error::WebError, router::App};
 
@@ -134,14 +134,22 @@ impl LlmServerBody {
         }
     }
 
-    fn into_server(self, id: LlmServerId, stored: Option<&SecretSource>) -> Result<LlmServer, UserError> {
+    /// `stored`: the server that this changes; it lends its key, as long as that goes to the same place.
+    fn into_server(self, id: LlmServerId, stored: Option<&LlmServer>) -> Result<LlmServer, UserError> {
+        let base_url = parse_base_url(&self.base_url)?;
+        let kept = stored.filter(|stored| self.api_key.is_none() && stored.api_key.is_some());
+        if let Some(stored) = kept.filter(|stored| !same_place(&stored.base_url, &base_url)) {
+            return Err(
+                moved_away("api_key", &stored.base_url, &base_url).with_hint("Give `api_key` again, or null for none.")
+            );
+        }
         Ok(LlmServer {
             id,
             name: parse_name(&self.name)?,
-            base_url: parse_base_url(&self.base_url)?,
+            base_url,
             dialect: self.dialect.map_or(LlmDialect::Ollama, LlmDialect::from),
             api_key: match self.api_key {
-                None => stored.cloned(),
+                None => kept.and_then(|stored| stored.api_key.clone()),
                 Some(key) => Some(key).filter(|key| !key.is_empty()).map(SecretSource::from),
             },
             enabled: self.enabled.unwrap_or(true),
@@ -259,7 +267,7 @@ async fn edit(
     let id = find(app, id).await?.id;
     let changed = app.engine.llm_server_edit(id, |server| {
         expected.check(&app.versions.of(server))?;
-        body(server)?.into_server(server.id, server.api_key.as_ref())
+        body(server)?.into_server(server.id, Some(server))
     });
     Ok(told(app, &changed.await?))
 }

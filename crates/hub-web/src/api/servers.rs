@@ -202,12 +202,15 @@ impl ServerBody {
         }
     }
 
-    fn parse(self, stored: &ServerAuth) -> Result<NewServer, UserError> {
+    /// `stored`: the server that this changes; it lends the secrets that are left out.
+    fn parse(self, stored: Option<&Server>) -> Result<NewServer, UserError> {
+        let base_url = parse_base_url(&self.base_url)?;
+        let auth = auth_of(self.auth, &base_url, stored)?;
         let given = |text: Option<String>| text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
         Ok(NewServer {
             name: parse_name(&self.name)?,
-            base_url: parse_base_url(&self.base_url)?,
-            auth: self.auth.map_or_else(|| Ok(stored.clone()), |auth| parse_auth_over(auth, stored))?,
+            base_url,
+            auth,
             origin: given(self.origin),
             ca: given(self.ca)
                 .map(|ca| ca.parse().map_err(|error| UserError::argument("ca", format!("{error}."))))
@@ -221,6 +224,43 @@ impl ServerBody {
             draining: self.draining.unwrap_or(false),
         })
     }
+}
+
+/// The proof of identity of a server that will be at `base_url`. A secret that was stored for one place is not
+/// sent to another: whoever may change an address could otherwise have it sent to himself.
+fn auth_of(
+    given: Option<Map<String, Value>>,
+    base_url: &BaseUrl,
+    stored: Option<&Server>,
+) -> Result<ServerAuth, UserError> {
+    let Some(stored) = stored else { return given.map_or(Ok(ServerAuth::None), parse_auth) };
+    let Some(given) = given else {
+        return if stored.auth == ServerAuth::None || same_place(&stored.base_url, base_url) {
+            Ok(stored.auth.clone())
+        } else {
+            Err(moved_away("auth", &stored.base_url, base_url).with_hint(AUTH_AGAIN))
+        };
+    };
+    let completed = parse_auth_over(given.clone(), &stored.auth)?;
+    if same_place(&stored.base_url, base_url) {
+        return Ok(completed);
+    }
+    parse_auth(given).map_err(|_| moved_away("auth", &stored.base_url, base_url).with_hint(AUTH_AGAIN))
+}
+
+/// What to do about a secret that stays behind.
+const AUTH_AGAIN: &str = "Give `auth` whole, with its secret, or {\"kind\": \"none\"}.";
+
+/// Whether what was meant for one address may be sent to another.
+pub(super) fn same_place(one: &BaseUrl, other: &BaseUrl) -> bool {
+    one.as_url().origin() == other.as_url().origin()
+}
+
+/// The refusal to send a stored secret to another place.
+pub(super) fn moved_away(argument: &str, from: &BaseUrl, to: &BaseUrl) -> UserError {
+    let origin = |url: &BaseUrl| url.as_url().origin().ascii_serialization();
+    let (from, to) = (origin(from), origin(to));
+    UserError::argument(argument, format!("The stored secret is for {from} and is not sent to {to}."))
 }
 
 /// A name of something: 1 to 120 characters, none of them a control character.
@@ -263,7 +303,7 @@ pub(crate) async fn show(State(app): State<App>, Path(id): Path<String>) -> Resu
     responses((status = 201, body = ServerRecord, headers(("Location" = String), ("ETag" = String))),
         Conflict, Invalid))]
 pub(crate) async fn add(State(app): State<App>, JsonBody(body): JsonBody<ServerBody>) -> Result<Response, WebError> {
-    let server = app.engine.server_add(body.parse(&ServerAuth::None)?).await?;
+    let server = app.engine.server_add(body.parse(None)?).await?;
     let record = ServerRecord::of(view_of(&app, server)?, &app);
     Ok(answers::created(&format!("/api/v1/servers/{}", record.id), Some(&record.etag), &record))
 }
@@ -324,7 +364,7 @@ async fn edit(
     let id = find(app, id)?.id();
     let changed = app.engine.server_edit(id, |server| {
         expected.check(&app.versions.of(server))?;
-        Ok(body(server)?.parse(&server.auth)?.into_server(server.id, server.created_at))
+        Ok(body(server)?.parse(Some(server))?.into_server(server.id, server.created_at))
     });
     let server = changed.await?;
     Ok(told(app, view_of(app, server)?))

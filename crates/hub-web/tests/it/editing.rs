@@ -47,6 +47,68 @@ async fn a_server_is_changed_in_part_and_keeps_its_secret() {
 }
 
 #[tokio::test]
+async fn a_stored_secret_does_not_follow_its_server_to_another_place() {
+    let hub = Hub::empty().await;
+    let server = json!({"name": "gpu", "base_url": "http://127.0.0.1:9/a",
+        "auth": {"kind": "api_key", "header": "X-Key", "key": "hunter2"}});
+    assert_eq!(hub.json("POST", "/api/v1/servers", &server).await.status, StatusCode::CREATED);
+    let llm = json!({"name": "ollama", "base_url": "http://127.0.0.1:9/a", "api_key": "hunter2"});
+    assert_eq!(hub.json("POST", "/api/v1/llm-servers", &llm).await.status, StatusCode::CREATED);
+    let stored = async || {
+        let server = hub.engine.store().server_by_name("gpu").await.expect("read").expect("there");
+        let llm = hub.engine.store().llm_server_list().await.expect("read").remove(0);
+        (serde_json::to_string(&server).expect("serialises"), serde_json::to_string(&llm).expect("serialises"))
+    };
+
+    let read = hub.get("/api/v1/servers/gpu").await.json();
+    for elsewhere in ["http://127.0.0.1:10/a", "https://127.0.0.1:9/a", "http://192.0.2.1:9/a"] {
+        let half = json!({"base_url": elsewhere, "auth": {"kind": "api_key", "header": "X-Key"}});
+        let mut sent_back = read.clone();
+        sent_back["base_url"] = json!(elsewhere);
+        for (method, path, body, argument) in [
+            ("PATCH", "servers/gpu", json!({"base_url": elsewhere}), "auth"),
+            ("PATCH", "servers/gpu", half, "auth"),
+            ("PUT", "servers/gpu", json!({"name": "gpu", "base_url": elsewhere}), "auth"),
+            ("PUT", "servers/gpu", sent_back, "auth"),
+            ("PATCH", "llm-servers/ollama", json!({"base_url": elsewhere}), "api_key"),
+            ("PUT", "llm-servers/ollama", json!({"name": "ollama", "base_url": elsewhere}), "api_key"),
+        ] {
+            let refused = hub.json(method, &format!("/api/v1/{path}"), &body).await;
+            let problem = refused.json();
+            assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{method} {path} {elsewhere}: {problem}");
+            assert_eq!(problem["argument"], argument, "{problem}");
+            assert!(problem["hint"].is_string() && !problem.to_string().contains("hunter2"), "{problem}");
+        }
+    }
+    let (server, llm) = stored().await;
+    assert!(server.contains("127.0.0.1:9/a") && llm.contains("127.0.0.1:9/a"), "nothing was written");
+
+    // Another path is the same place.
+    for path in ["servers/gpu", "llm-servers/ollama"] {
+        let moved = hub.json("PATCH", &format!("/api/v1/{path}"), &json!({"base_url": "http://127.0.0.1:9/b"})).await;
+        assert_eq!(moved.status, StatusCode::OK, "{}", moved.text());
+    }
+    let (server, llm) = stored().await;
+    assert!(server.contains("hunter2") && llm.contains("hunter2"));
+
+    // With a secret of its own, or without any, it may go wherever it shall.
+    let auth = json!({"kind": "api_key", "header": "X-Key", "key": "swordfish"});
+    for (path, body) in [
+        ("servers/gpu", json!({"base_url": "http://127.0.0.1:11", "auth": auth})),
+        ("servers/gpu", json!({"base_url": "http://127.0.0.1:12", "auth": {"kind": "none"}})),
+        ("servers/gpu", json!({"base_url": "http://127.0.0.1:13"})),
+        ("llm-servers/ollama", json!({"base_url": "http://127.0.0.1:11", "api_key": "swordfish"})),
+        ("llm-servers/ollama", json!({"base_url": "http://127.0.0.1:12", "api_key": null})),
+        ("llm-servers/ollama", json!({"base_url": "http://127.0.0.1:13"})),
+    ] {
+        let moved = hub.json("PATCH", &format!("/api/v1/{path}"), &body).await;
+        assert_eq!(moved.status, StatusCode::OK, "{path} {body}: {}", moved.text());
+    }
+    let (server, llm) = stored().await;
+    assert!(server.contains(":13") && llm.contains(":13"));
+}
+
+#[tokio::test]
 async fn of_two_editors_the_second_is_told() {
     let hub = Hub::with_server(10).await;
     let paths = ["servers/sim", "styles/anime", "render-types/sd15", "llm-servers/ollama"];
