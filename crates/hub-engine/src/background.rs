@@ -60,10 +60,10 @@ impl Background {
     /// When the store cannot be read.
     pub(crate) async fn start(ctx: Arc<Context>) -> Result<Self, UserError> {
         let (dispatch, orders) = dispatch::channel();
-        let alerts = Arc::new(Alerts::new(ctx.clock.clone(), ctx.config.alerts.quiet));
+        let alerts = Arc::new(Alerts::new(ctx.clock.clone(), ctx.config.alerts.quiet, ctx.feed.clone()));
         let pool = Pool::new(dispatch.clone(), alerts);
         let inner = Arc::new(Inner {
-            board: Board::new(),
+            board: Board::new(ctx.feed.clone()),
             dispatch,
             pool,
             attempts: Registry::default(),
@@ -80,6 +80,7 @@ impl Background {
         // Adopted before the dispatcher runs, so that what is on a server counts there from the first decision.
         let planning = reconcile::restart::adopt_all(&inner).await?;
         ctx.tasks.spawn(inner.board.flusher(ctx.kill.clone()));
+        ctx.tasks.spawn(inner.board.pulse(ctx.kill.clone()));
         ctx.tasks.spawn(dispatch::run(inner.clone(), orders, learned));
         ctx.tasks.spawn(dispatch::keep(inner.clone()));
         ctx.tasks.spawn(follow_catalogue(inner.clone()));
@@ -142,15 +143,15 @@ impl Background {
     }
 
     /// Cancels a job: in the store first, then on the server that has it. A job that has ended stays as
-    /// it is.
+    /// it is. Answers whether this ended it.
     ///
     /// # Errors
     /// When the store cannot be written; the job then goes on.
-    pub(crate) async fn cancel(&self, job: JobId) -> Result<(), UserError> {
+    pub(crate) async fn cancel(&self, job: JobId) -> Result<bool, UserError> {
         let inner = &self.inner;
         let cancelled = persist::user(&inner.ctx, || inner.ctx.store.job_cancel(job));
         let Some(attempt) = crash::around(CrashPoint::Cancel, cancelled).await? else {
-            return Ok(());
+            return Ok(false);
         };
         inner.board.end(job, JobStateKind::Cancelled);
         inner.dispatch.forget(job);
@@ -162,7 +163,7 @@ impl Background {
             let prompt = attempt.prompt_id.to_string();
             inner.ctx.tasks.spawn(async move { session.withdraw(&prompt).await });
         }
-        Ok(())
+        Ok(true)
     }
 
     /// All servers, enabled or not, with their live state.
@@ -200,6 +201,16 @@ impl Background {
     /// Why a job waits for a server; `None` when it does not.
     pub(crate) async fn why_waiting(&self, job: JobId) -> Option<WhyWaiting> {
         self.inner.dispatch.why(job).await
+    }
+
+    /// Least and highest priority among a caller's jobs in the queue, `except` this one.
+    pub(crate) async fn priorities(&self, caller: &Caller, except: JobId) -> Option<(i32, i32)> {
+        self.inner.dispatch.priorities(caller, except).await
+    }
+
+    /// Gives a job that waits another priority, which is stored already; done when this returns.
+    pub(crate) async fn prioritise(&self, job: JobId, priority: i32) {
+        self.inner.dispatch.prioritise(job, priority).await;
     }
 
     /// Counts a job among those that wait while it is planned.

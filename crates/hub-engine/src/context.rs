@@ -15,6 +15,7 @@ use crate::{
     EngineConfig,
     artifacts::{Fetcher, Vault},
     catalogue::CatalogueHolder,
+    feed::Feed,
     llm::Llm,
     pool,
     submit::RecentCalls,
@@ -30,6 +31,7 @@ pub(crate) struct Context {
     pub(crate) llm: Llm,
     pub(crate) fetcher: Fetcher,
     pub(crate) recent_calls: RecentCalls,
+    pub(crate) feed: Feed,
     /// Turns at fetching a server's list of nodes.
     pub(crate) inventory_turns: Semaphore,
     pub(crate) tasks: TaskTracker,
@@ -42,7 +44,9 @@ pub(crate) struct Context {
 impl Context {
     /// Handles over a store and an object store. Nothing is read or started yet.
     pub(crate) fn new(config: EngineConfig, store: Store, objects: Arc<dyn ObjectStore>, clock: SharedClock) -> Self {
+        let stop = CancellationToken::new();
         Self {
+            feed: Feed::new(clock.now(), stop.clone()),
             vault: Vault::new(objects, store.clone()),
             catalogue: CatalogueHolder::default(),
             llm: Llm::default(),
@@ -50,7 +54,7 @@ impl Context {
             recent_calls: RecentCalls::default(),
             inventory_turns: Semaphore::new(pool::INVENTORIES_AT_ONCE),
             tasks: TaskTracker::new(),
-            stop: CancellationToken::new(),
+            stop,
             kill: CancellationToken::new(),
             config,
             store,

@@ -40,6 +40,8 @@ enum Order {
     Forget(JobId),
     Expired { before: DateTime<Utc>, answer: oneshot::Sender<Vec<JobId>> },
     Why { job: JobId, answer: oneshot::Sender<Option<WhyWaiting>> },
+    Priorities { caller: Caller, except: JobId, answer: oneshot::Sender<Option<(i32, i32)>> },
+    Prioritise { job: JobId, priority: i32, answer: oneshot::Sender<()> },
     Learned { answer: oneshot::Sender<Vec<hub_schedule::Fact>> },
 }
 
@@ -146,6 +148,22 @@ impl DispatchHandle {
         let (answer, answered) = oneshot::channel();
         self.send(Order::Expired { before, answer });
         answered.await.unwrap_or_default()
+    }
+
+    /// Least and highest priority among a caller's jobs in the queue, `except` this one; `None` when there are
+    /// no others.
+    pub(crate) async fn priorities(&self, caller: &Caller, except: JobId) -> Option<(i32, i32)> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Order::Priorities { caller: caller.clone(), except, answer });
+        answered.await.ok().flatten()
+    }
+
+    /// Gives a job another priority, if it is in the queue; done when this returns.
+    pub(crate) async fn prioritise(&self, job: JobId, priority: i32) {
+        let (answer, answered) = oneshot::channel();
+        self.send(Order::Prioritise { job, priority, answer });
+        // Without a dispatcher the hub stops; the next start reads the priority from the store.
+        let _ = answered.await;
     }
 
     /// Why a job waits; `None` when it is not in the queue.

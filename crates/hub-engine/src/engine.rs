@@ -6,6 +6,7 @@ pub(crate) mod checks;
 mod configuration;
 mod edits;
 mod files;
+mod jobs;
 mod servers;
 
 use std::{sync::Arc, time::Duration};
@@ -24,9 +25,11 @@ use object_store::ObjectStore;
 use tokio::sync::{broadcast, watch};
 
 use crate::{
-    EngineConfig, JobView, JobWatch, ReconcilerView, Submitted, WhyWaiting, background::Background, context::Context,
-    refusal::storage, submit,
+    EngineConfig, FeedId, FeedReader, JobView, JobWatch, QueueSizes, ReconcilerView, Submitted, WhyWaiting,
+    background::Background, context::Context, refusal::storage, submit,
 };
+
+pub use jobs::CancelledJobs;
 
 /// Handle on the engine; cheap to clone.
 #[derive(Clone)]
@@ -180,6 +183,16 @@ impl Engine {
     /// Ids of jobs whose state or progress changed (states always; progress at most 4/s per job).
     pub fn changes(&self) -> broadcast::Receiver<JobId> {
         self.inner.background.changes()
+    }
+
+    /// Follows everything that happens: from now on, or from after `last`.
+    pub fn follow(&self, last: Option<FeedId>) -> FeedReader {
+        self.ctx().feed.follow(last)
+    }
+
+    /// Jobs that have not ended, by state.
+    pub fn queue_sizes(&self) -> QueueSizes {
+        self.inner.background.inner().board.sizes()
     }
 
     /// Cancels; a job that has ended already is answered as it is.

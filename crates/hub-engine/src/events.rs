@@ -14,12 +14,17 @@ use hub_core::{ids::JobId, job::JobStateKind};
 use tokio::sync::{Notify, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::{JobProgress, JobWatch};
+use crate::{
+    JobProgress, JobWatch, QueueSizes,
+    feed::{Feed, FeedEvent},
+};
 
 /// Changes that a slow subscriber of [`Board::changes`] may be behind before it is told that it lags.
 const CHANGES_KEPT: usize = 1024;
 /// Pause between two announcements of one job's progress. States are announced at once.
 const ANNOUNCE_EVERY: Duration = Duration::from_millis(250);
+/// Pause between two looks at the sizes of the queue.
+const SIZES_EVERY: Duration = Duration::from_secs(1);
 
 /// The board; cheap to clone.
 #[derive(Clone)]
@@ -30,16 +35,19 @@ pub(crate) struct Board {
 struct Shared {
     entries: Mutex<HashMap<JobId, watch::Sender<JobProgress>>>,
     changes: broadcast::Sender<JobId>,
+    feed: Feed,
     /// Jobs whose progress moved since the last announcement.
     moved: Mutex<HashSet<JobId>>,
     woken: Notify,
 }
 
 impl Board {
-    pub(crate) fn new() -> Self {
+    /// An empty board, whose changes go to `feed` too.
+    pub(crate) fn new(feed: Feed) -> Self {
         let shared = Shared {
             entries: Mutex::default(),
             changes: broadcast::Sender::new(CHANGES_KEPT),
+            feed,
             moved: Mutex::default(),
             woken: Notify::new(),
         };
@@ -50,6 +58,7 @@ impl Board {
     pub(crate) fn open(&self, progress: JobProgress) {
         let job = progress.job;
         let mut entries = self.entries();
+        self.tell(&progress);
         match entries.get(&job) {
             Some(known) => known.send_modify(|old| {
                 let sequence = old.sequence + 1;
@@ -81,19 +90,23 @@ impl Board {
             let changed = change(progress);
             progress.sequence += u64::from(changed);
             state_changed = progress.state != before;
+            if state_changed {
+                self.tell(progress);
+            }
             changed
         });
         drop(entries);
         if state_changed {
             self.announce(job);
-        } else if changed && announced && self.shared.changes.receiver_count() > 0 && self.moved().insert(job) {
+        } else if changed && announced && self.is_followed() && self.moved().insert(job) {
             self.shared.woken.notify_one();
         }
     }
 
     /// Publishes a job's end and takes it off the board; false when it had ended before.
     pub(crate) fn end(&self, job: JobId, state: JobStateKind) -> bool {
-        let Some(entry) = self.entries().remove(&job) else { return false };
+        let mut entries = self.entries();
+        let Some(entry) = entries.remove(&job) else { return false };
         entry.send_modify(|progress| {
             progress.sequence += 1;
             progress.state = state;
@@ -103,7 +116,9 @@ impl Board {
             progress.node = None;
             progress.preview = None;
             progress.why_waiting = None;
+            self.tell(progress);
         });
+        drop(entries);
         self.announce(job);
         true
     }
@@ -157,6 +172,9 @@ impl Board {
                 let moved = std::mem::take(&mut *board.moved());
                 for job in moved {
                     board.announce(job);
+                    if let Some(progress) = board.progress(job).filter(|_| board.shared.feed.is_followed()) {
+                        board.shared.feed.tell_in_passing(FeedEvent::Job(unpictured(&progress)));
+                    }
                 }
                 tokio::select! {
                     () = stop.cancelled() => return,
@@ -164,6 +182,43 @@ impl Board {
                 }
             }
         }
+    }
+
+    /// Tells the sizes of the queue whenever they have changed, at its pace, until `stop`.
+    pub(crate) fn pulse(&self, stop: CancellationToken) -> impl Future<Output = ()> + Send + use<> {
+        let board = self.clone();
+        async move {
+            let mut told = None;
+            loop {
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = tokio::time::sleep(SIZES_EVERY) => {}
+                }
+                if board.shared.feed.is_followed() {
+                    let sizes = board.sizes();
+                    if told != Some(sizes) {
+                        board.shared.feed.tell_in_passing(FeedEvent::Queue(sizes));
+                        told = Some(sizes);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Jobs on the board, by state.
+    pub(crate) fn sizes(&self) -> QueueSizes {
+        let mut sizes = QueueSizes::default();
+        self.entries().values().for_each(|entry| sizes.count(entry.borrow().state));
+        sizes
+    }
+
+    fn is_followed(&self) -> bool {
+        self.shared.changes.receiver_count() > 0 || self.shared.feed.is_followed()
+    }
+
+    /// Tells a change of state, in the order in which the board saw them: call it while the board is held.
+    fn tell(&self, progress: &JobProgress) {
+        self.shared.feed.tell(FeedEvent::Job(unpictured(progress)));
     }
 
     fn announce(&self, job: JobId) {
@@ -180,9 +235,18 @@ impl Board {
     }
 }
 
+/// Progress without its picture, which would keep whole pictures in memory.
+fn unpictured(progress: &JobProgress) -> JobProgress {
+    JobProgress { preview: None, ..progress.clone() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn board() -> Board {
+        Board::new(Feed::new(chrono::DateTime::UNIX_EPOCH, CancellationToken::new()))
+    }
 
     fn progress(job: JobId) -> JobProgress {
         JobProgress {
@@ -208,7 +272,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_slow_watcher_misses_steps_but_never_the_end() {
-        let (board, job) = (Board::new(), JobId::new());
+        let (board, job) = (board(), JobId::new());
         board.open(progress(job));
         let mut watch = board.watch(job).unwrap();
         for step in 1_u8..=100 {
@@ -222,7 +286,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_end_is_published_once() {
-        let (board, job) = (Board::new(), JobId::new());
+        let (board, job) = (board(), JobId::new());
         let mut changes = board.changes();
         board.open(progress(job));
         assert!(board.end(job, JobStateKind::Cancelled));
@@ -236,7 +300,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn progress_is_announced_at_most_four_times_a_second() {
-        let (board, job) = (Board::new(), JobId::new());
+        let (board, job) = (board(), JobId::new());
         board.open(progress(job));
         let stop = CancellationToken::new();
         let flusher = tokio::spawn(board.flusher(stop.clone()));

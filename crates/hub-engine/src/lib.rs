@@ -19,6 +19,7 @@ mod dispatch;
 mod ended;
 mod engine;
 mod events;
+mod feed;
 mod import;
 mod llm;
 mod persist;
@@ -37,12 +38,14 @@ pub use config::{AlertPolicy, EngineConfig, InputPolicy};
 pub use configuration::{ExportOptions, ImportAction, ImportChange, ImportMode, ImportOptions, ImportReport};
 pub use crash::CrashPoint;
 pub use describe::DescribeTemplates;
-pub use engine::Engine;
+pub use engine::{CancelledJobs, Engine};
+pub use feed::{Anew, FeedEvent, FeedId, FeedNews, FeedReader, InvalidFeedId, QueueSizes, ServerChange};
 pub use plan::enhance::EnhanceTemplates;
 pub use reconcile::Status as ReconcilerStatus;
 pub use views::{
-    Alert, AlertKind, BreakerView, Conversion, DeviceView, ForeignQueue, ImportedWorkflow, InventoryState,
-    InventoryView, JobProgress, JobView, JobWatch, Lack, LivePreview, Preview, PreviewBudget, ReconcilerRun,
-    ReconcilerView, RenderTypeOnServer, ServerInfo, ServerLive, ServerTest, ServerView, ServerWhy, SlotView, StageName,
-    StageOutcome, Submitted, TestStage, WaitReason, WhyWaiting, WorkflowOnServer,
+    Alert, AlertKind, AttemptView, BreakerView, Conversion, DeviceView, ForeignQueue, ImportedWorkflow, InventoryState,
+    InventoryView, JobHistory, JobProgress, JobView, JobWatch, Lack, LivePreview, Precedence, Preview, PreviewBudget,
+    ReconcilerRun, ReconcilerView, RenderTypeOnServer, ServerInfo, ServerLive, ServerTest, ServerView, ServerWhy,
+    SlotView, StageName, StageOutcome, Submitted, TestStage, TimelinePoint, TimelineStep, WaitReason, WhyWaiting,
+    WorkflowOnServer,
 };

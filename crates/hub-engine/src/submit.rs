@@ -60,7 +60,7 @@ pub(crate) async fn submit(
         return Err(UserError::new(ErrorCode::ShuttingDown, "The hub is shutting down.").with_retry_after_s(10));
     }
     let ToolCall { request, options } = call;
-    let digest = digest(&request, &options.wish).await?;
+    let digest = digest(&request, &options.wish, options.parent).await?;
     // Before anything is refused or stored: a repeated call finds its job whatever changed since.
     let earlier = match &options.idempotency_key {
         Some(key) => ctx.store.job_find_key(caller, key, &digest).await.map_err(storage)?,
@@ -194,7 +194,7 @@ fn retry_advice(relief: Option<f64>, waiting: usize, servers: usize) -> u32 {
 // ---- repeats ----
 
 /// What was asked, in 64 hexadecimal digits: equal requests, and only those, have equal digests.
-async fn digest(request: &JobRequest, wish: &Wish) -> Result<String, UserError> {
+async fn digest(request: &JobRequest, wish: &Wish, parent: Option<JobId>) -> Result<String, UserError> {
     let holds_picture = matches!(request, JobRequest::Image(ImageRequest { input: Some(ImageRef::Data(_)), .. }))
         || matches!(request, JobRequest::Describe(describe) if matches!(describe.image, ImageRef::Data(_)));
     let failed = |error: &dyn std::fmt::Display| {
@@ -202,20 +202,24 @@ async fn digest(request: &JobRequest, wish: &Wish) -> Result<String, UserError> 
         UserError::new(ErrorCode::Internal, "The hub could not read the request.")
     };
     if !holds_picture {
-        return digest_of(request, wish).map_err(|error| failed(&error));
+        return digest_of(request, wish, parent).map_err(|error| failed(&error));
     }
     let (request, wish) = (request.clone(), wish.clone());
-    tokio::task::spawn_blocking(move || digest_of(&request, &wish))
+    tokio::task::spawn_blocking(move || digest_of(&request, &wish, parent))
         .await
         .map_err(|error| failed(&error))?
         .map_err(|error| failed(&error))
 }
 
-fn digest_of(request: &JobRequest, wish: &Wish) -> serde_json::Result<String> {
+fn digest_of(request: &JobRequest, wish: &Wish, parent: Option<JobId>) -> serde_json::Result<String> {
     let mut asked = serde_json::to_vec(request)?;
     // The same picture from another server is another wish.
     if wish.server.is_some() || wish.group.is_some() {
         asked.extend(serde_json::to_vec(&(&wish.server, &wish.group))?);
+    }
+    // A job that is done once more is no repeat of itself, but asking for that twice is.
+    if let Some(parent) = parent {
+        asked.extend(serde_json::to_vec(&parent)?);
     }
     Ok(hex(&Sha256::digest(asked)))
 }
@@ -410,13 +414,14 @@ mod tests {
         let fox = JobRequest::Image(ImageRequest::generate("a fox"));
         let mut seeded = ImageRequest::generate("a fox");
         seeded.seed = Some(1);
-        let digest_of = |request: &JobRequest, wish: &Wish| digest_of(request, wish).expect("digests");
+        let digest_of = |request: &JobRequest, wish: &Wish| digest_of(request, wish, None).expect("digests");
         let (anywhere, urgent) = (Wish::default(), Wish { priority: 9, ..Wish::default() });
         let first = digest_of(&fox, &anywhere);
         assert_eq!(first, digest_of(&fox.clone(), &urgent));
         assert_ne!(first, digest_of(&JobRequest::Image(seeded), &anywhere));
         assert_ne!(first, digest_of(&fox, &Wish { group: Some("big".to_owned()), ..Wish::default() }));
-        assert_eq!(first.len(), 64);
+        let once_more = super::digest_of(&fox, &anywhere, Some(JobId::new())).expect("digests");
+        assert!(first.len() == 64 && once_more != first);
     }
 
     #[test]

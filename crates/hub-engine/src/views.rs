@@ -1,5 +1,6 @@
 //! What the engine shows to the edges.
 
+mod history;
 mod reconciler;
 mod server;
 mod waiting;
@@ -14,6 +15,7 @@ use hub_core::{
 };
 use tokio::sync::watch;
 
+pub use history::{AttemptView, JobHistory, Precedence, TimelinePoint, TimelineStep};
 pub use reconciler::{ReconcilerRun, ReconcilerView};
 pub use server::{
     Alert, AlertKind, BreakerView, DeviceView, ForeignQueue, InventoryState, InventoryView, Lack, RenderTypeOnServer,

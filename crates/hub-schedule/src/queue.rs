@@ -160,6 +160,16 @@ impl Queue {
         self.last_arrival = now;
     }
 
+    /// Moves a job among those of its caller; its age stays. Answers whether it waits.
+    pub fn set_priority(&mut self, job: JobId, priority: i32) -> bool {
+        let Some(entry) = self.entries.get_mut(&job) else { return false };
+        let was = std::mem::replace(&mut entry.rank, (Reverse(priority), job));
+        let lane = &mut self.lanes[entry.lane as usize];
+        lane.jobs.remove(&was);
+        lane.jobs.insert(entry.rank, entry.kind);
+        true
+    }
+
     /// Takes a job out for any other reason than being served. Answers whether it waited.
     pub fn remove(&mut self, job: JobId) -> bool {
         let Some(entry) = self.entries.remove(&job) else { return false };

@@ -10,6 +10,7 @@ mod catalogue;
 mod config;
 mod document;
 mod etag;
+mod events;
 mod images;
 mod jobs;
 mod llm_roles;
@@ -23,7 +24,7 @@ mod workflows;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub(crate) use etag::Versions;
-pub(crate) use jobs::{parse_cursor, parse_id};
+pub(crate) use jobs::{list::parse_cursor, parse_id};
 pub(crate) use servers::{parse_auth, parse_base_url, parse_name};
 
 use crate::router::App;
@@ -31,9 +32,14 @@ use crate::router::App;
 /// Routes of the API, and the document that describes them.
 pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(document::frame())
-        .routes(routes!(jobs::list, jobs::submit))
-        .routes(routes!(jobs::show, jobs::cancel))
+        .routes(routes!(jobs::list::list, jobs::submit))
+        .routes(routes!(jobs::acts::cancel_many))
+        .routes(routes!(jobs::story::show, jobs::cancel))
+        .routes(routes!(jobs::acts::retry))
+        .routes(routes!(jobs::acts::prioritise))
         .routes(routes!(jobs::events))
+        .routes(routes!(events::follow))
+        .routes(routes!(events::stats))
         .routes(routes!(images::upload))
         .routes(routes!(images::show))
         .routes(routes!(catalogue::show))

@@ -97,6 +97,25 @@ impl Dispatcher {
                 // As above.
                 let _ = answer.send(self.why(job));
             }
+            Order::Priorities { caller, except, answer } => {
+                let others = self.jobs.values().map(|waiting| &waiting.job);
+                let others = others.filter(|job| job.caller == caller && job.id != except).map(|job| job.priority);
+                let span = others.fold(None, |span: Option<(i32, i32)>, priority| {
+                    let (least, most) = span.unwrap_or((priority, priority));
+                    Some((least.min(priority), most.max(priority)))
+                });
+                // As above.
+                let _ = answer.send(span);
+            }
+            Order::Prioritise { job, priority, answer } => {
+                if let Some(waiting) = self.jobs.get_mut(&job) {
+                    waiting.job.priority = priority;
+                    self.queue.set_priority(job, priority);
+                    self.publish_positions();
+                }
+                // As above.
+                let _ = answer.send(());
+            }
             Order::Learned { answer } => {
                 self.land();
                 // Facts that nobody takes are learned again.

@@ -15,7 +15,10 @@ use tokio::{
     time::Instant,
 };
 
-use crate::{Alert, AlertKind};
+use crate::{
+    Alert, AlertKind,
+    feed::{Feed, FeedEvent, ServerChange},
+};
 
 /// Alerts kept for late readers.
 const RECENT_MAX: usize = 200;
@@ -29,6 +32,7 @@ pub(crate) struct Alerts {
     state: Mutex<State>,
     told: broadcast::Sender<Alert>,
     held: Notify,
+    feed: Feed,
 }
 
 #[derive(Default)]
@@ -57,8 +61,9 @@ pub(crate) struct News {
 }
 
 impl Alerts {
-    pub(crate) fn new(clock: SharedClock, quiet: Duration) -> Self {
-        Self { clock, quiet, state: Mutex::default(), told: broadcast::Sender::new(BEHIND_MAX), held: Notify::new() }
+    pub(crate) fn new(clock: SharedClock, quiet: Duration, feed: Feed) -> Self {
+        let told = broadcast::Sender::new(BEHIND_MAX);
+        Self { clock, quiet, state: Mutex::default(), told, held: Notify::new(), feed }
     }
 
     /// Alerts from now on.
@@ -82,6 +87,13 @@ impl Alerts {
             }
             _ => self.publish(&mut state, server, news, now),
         }
+    }
+
+    /// A server changed its state, whether that is news to anybody or not.
+    pub(crate) fn state_changed(&self, server: ServerId, name: &str, state: ServerState, reason: &str) {
+        let reason = Some(reason.to_owned()).filter(|reason| !reason.is_empty());
+        let change = ServerChange { at: self.clock.now(), server, name: name.to_owned(), state, reason };
+        self.feed.tell(FeedEvent::Server(change));
     }
 
     /// The server left the pool: nothing is told of it any more.
@@ -145,6 +157,7 @@ impl Alerts {
             state.recent.pop_front();
         }
         state.recent.push_back(alert.clone());
+        self.feed.tell(FeedEvent::Alert(alert.clone()));
         // Nobody may listen.
         let _ = self.told.send(alert);
     }
@@ -176,7 +189,8 @@ mod tests {
     const QUIET: Duration = Duration::from_secs(30);
 
     fn alerts() -> Alerts {
-        Alerts::new(Arc::new(SystemClock), QUIET)
+        let feed = Feed::new(chrono::DateTime::UNIX_EPOCH, tokio_util::sync::CancellationToken::new());
+        Alerts::new(Arc::new(SystemClock), QUIET, feed)
     }
 
     fn news(kind: AlertKind) -> News {

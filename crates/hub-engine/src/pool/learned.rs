@@ -100,6 +100,8 @@ impl Session {
     }
 
     pub(super) fn alert_state(&self, state: ServerState, reason: &str) {
+        let server = self.server();
+        self.alerts.state_changed(server.id, &server.name, state, reason);
         let Some(kind) = kind_of(self.ailing.load(Ordering::Relaxed), state) else { return };
         self.ailing.store(kind != AlertKind::ServerBack, Ordering::Relaxed);
         let message = match kind {

@@ -20,6 +20,7 @@ on_both!(
     a_failure_closes_the_attempt,
     a_cancel_answers_the_attempt_it_ended,
     only_what_waits_expires,
+    only_what_waits_is_moved,
     a_number_is_used_once,
     warnings_add_up_once_each,
     jobs_that_do_not_exist_lose_every_race,
@@ -213,4 +214,18 @@ async fn jobs_that_do_not_exist_lose_every_race(bed: &Bed) {
     assert!(!store.job_fail(id, None, &failure()).await.unwrap());
     assert_eq!(store.job_cancel(id).await.unwrap(), None);
     assert!(!store.job_expire(id).await.unwrap());
+}
+
+async fn only_what_waits_is_moved(bed: &Bed) {
+    for new in [planning("x"), queued("x")] {
+        let id = insert(&bed.store, &new).await.id;
+        assert!(bed.store.job_set_priority(id, 7).await.unwrap());
+        assert_eq!(job(bed, id).await.priority, 7);
+        bed.store.job_cancel(id).await.unwrap();
+        assert!(!bed.store.job_set_priority(id, 8).await.unwrap());
+        assert_eq!(job(bed, id).await.priority, 7);
+    }
+    let (id, _) = assigned(&bed.store).await;
+    assert!(!bed.store.job_set_priority(id, 8).await.unwrap());
+    assert!(!bed.store.job_set_priority(JobId::new(), 8).await.unwrap());
 }

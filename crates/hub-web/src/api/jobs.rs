@@ -1,4 +1,8 @@
-//! Jobs: submit, follow, list, cancel.
+//! Jobs: submit, tell, follow, cancel. Lists and what operators do to jobs are in the modules below.
+
+pub(super) mod acts;
+pub(super) mod list;
+pub(super) mod story;
 
 use std::{convert::Infallible, time::Duration};
 
@@ -24,22 +28,17 @@ use hub_core::{
     request::{ToolCall, parse_idempotency_key},
 };
 use hub_engine::{JobProgress, JobView, Submitted, WhyWaiting};
-use hub_store::{JobFilter, PageCursor};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::{
     answers::{Conflict, Invalid, NotFound},
-    body::{JsonBody, Params},
+    body::JsonBody,
     images::ImageRecord,
 };
 use crate::{asker::Asker, error::WebError, links, live, router::App};
 
-/// Jobs per page when none is named.
-const LIMIT_DEFAULT: u32 = 50;
-/// Most jobs per page.
-const LIMIT_MAX: u32 = 200;
 /// How often an idle stream says that it lives.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
@@ -88,7 +87,7 @@ pub(crate) struct JobRecord {
 /// How far a job is.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Progress)]
-struct ProgressRecord {
+pub(crate) struct ProgressRecord {
     state: JobStateKind,
     /// 0–1.
     fraction: f32,
@@ -103,7 +102,8 @@ struct ProgressRecord {
 }
 
 impl ProgressRecord {
-    fn of(progress: &JobProgress) -> Self {
+    /// The record of `progress`.
+    pub(crate) fn of(progress: &JobProgress) -> Self {
         Self {
             state: progress.state,
             fraction: progress.fraction,
@@ -206,17 +206,18 @@ pub(crate) async fn submit(
     JsonBody(body): JsonBody<SubmitBody>,
 ) -> Result<Response, WebError> {
     let mut call = ToolCall::parse(&body.tool, &body.arguments.unwrap_or_default())?;
-    let key = match (body.idempotency_key, headers.get("idempotency-key")) {
-        (Some(key), _) => Some(key),
-        (None, Some(value)) => Some(value.to_str().unwrap_or("").to_owned()),
-        (None, None) => None,
-    };
-    if let Some(key) = key {
-        call.options.idempotency_key = Some(parse_idempotency_key(&key)?);
+    if let Some(key) = idempotency_key(body.idempotency_key, &headers)? {
+        call.options.idempotency_key = Some(key);
     }
     call.options.wish = Wish::parse(body.priority, body.server, body.group)?;
     let submitted = app.engine.submit(&caller, call).await?;
     Ok(accepted(submitted))
+}
+
+/// The key of the body, else that of the header.
+fn idempotency_key(given: Option<String>, headers: &HeaderMap) -> Result<Option<String>, UserError> {
+    let header = || headers.get("idempotency-key").map(|value| value.to_str().unwrap_or("").to_owned());
+    given.or_else(header).map(|key| parse_idempotency_key(&key)).transpose()
 }
 
 /// 202 with where the job can be followed.
@@ -238,23 +239,6 @@ fn accepted(submitted: Submitted) -> Response {
     response
 }
 
-/// Tells one job.
-#[utoipa::path(get, path = "/api/v1/jobs/{id}", tag = "jobs", operation_id = "get_job",
-    params(("id" = JobId, Path)),
-    responses((status = 200, body = JobRecord), NotFound))]
-pub(crate) async fn show(
-    State(app): State<App>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-) -> Result<Json<JobRecord>, WebError> {
-    let id = parse_id(&id)?;
-    let mut record = JobRecord::of(app.engine.view(id).await?, &links::base_url(&app, &headers));
-    if record.state == JobStateKind::Queued {
-        record.waiting = app.engine.why_waiting(id).await;
-    }
-    Ok(Json(record))
-}
-
 /// Cancels a job; one that has ended is answered as it is.
 #[utoipa::path(delete, path = "/api/v1/jobs/{id}", tag = "jobs", operation_id = "cancel_job",
     params(("id" = JobId, Path)),
@@ -266,63 +250,6 @@ pub(crate) async fn cancel(
 ) -> Result<Json<JobRecord>, WebError> {
     let view = app.engine.cancel(parse_id(&id)?).await?;
     Ok(Json(JobRecord::of(view, &links::base_url(&app, &headers))))
-}
-
-/// Which jobs to list.
-#[derive(Deserialize, utoipa::IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct ListQuery {
-    /// States by name, separated by commas; `active` and `ended` stand for several.
-    #[serde(default)]
-    state: Option<String>,
-    /// Of this tool.
-    #[serde(default)]
-    tool: Option<String>,
-    /// The `next` of the page before.
-    #[serde(default)]
-    cursor: Option<String>,
-    /// Jobs per page, 1 to 200. Default 50.
-    #[serde(default)]
-    #[param(minimum = 1, maximum = 200)]
-    limit: Option<u32>,
-}
-
-/// A page of jobs.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct JobList {
-    /// Newest first.
-    jobs: Vec<JobRecord>,
-    /// Cursor of the next page; null on the last one.
-    next: Option<String>,
-}
-
-/// Lists jobs, newest first.
-#[utoipa::path(get, path = "/api/v1/jobs", tag = "jobs", operation_id = "list_jobs",
-    params(ListQuery),
-    responses((status = 200, body = JobList), Invalid))]
-pub(crate) async fn list(
-    State(app): State<App>,
-    Params(query): Params<ListQuery>,
-    headers: HeaderMap,
-) -> Result<Json<JobList>, WebError> {
-    let filter = JobFilter {
-        states: parse_states(query.state.as_deref().unwrap_or(""))?,
-        tool: query.tool.filter(|tool| !tool.is_empty()),
-        ..JobFilter::default()
-    };
-    let cursor = query.cursor.as_deref().filter(|text| !text.is_empty()).map(parse_cursor).transpose()?;
-    let limit = query.limit.unwrap_or(LIMIT_DEFAULT);
-    if !(1..=LIMIT_MAX).contains(&limit) {
-        return Err(
-            UserError::argument("limit", format!("`limit` is {limit}, but must be from 1 to {LIMIT_MAX}.")).into()
-        );
-    }
-    let page = app.engine.store().job_list(&filter, cursor, limit).await?;
-    let views = app.engine.views(page.jobs).await?;
-    let base_url = links::base_url(&app, &headers);
-    let jobs = views.into_iter().map(|view| JobRecord::of(view, &base_url)).collect();
-    Ok(Json(JobList { jobs, next: page.next.map(|cursor| cursor.to_string()) }))
 }
 
 /// Follows a job by server-sent events: `progress` (Progress), the newest first, then one `end` (Job), then
@@ -367,40 +294,9 @@ pub(crate) fn parse_id(text: &str) -> Result<JobId, WebError> {
     text.parse().map_err(|_| WebError::missing("job", text))
 }
 
-/// Parses a page cursor.
-pub(crate) fn parse_cursor(text: &str) -> Result<PageCursor, WebError> {
-    text.parse().map_err(|error| UserError::argument("cursor", format!("`cursor` is wrong: {error}.")).into())
-}
-
-/// States separated by commas; `active` and `ended` stand for several. Empty = all.
-fn parse_states(text: &str) -> Result<Vec<JobStateKind>, WebError> {
-    let mut states = Vec::new();
-    for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
-        match name {
-            "active" => states.extend(JobStateKind::ALL.into_iter().filter(|kind| !kind.is_terminal())),
-            "ended" => states.extend(JobStateKind::ALL.into_iter().filter(|kind| kind.is_terminal())),
-            name => states.push(name.parse().map_err(|error| {
-                let names = JobStateKind::ALL.iter().map(|kind| kind.as_str()).chain(["active", "ended"]);
-                UserError::argument("state", format!("{error}.")).with_valid(names)
-            })?),
-        }
-    }
-    Ok(states)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn states_are_listed_by_name_and_by_group() {
-        assert_eq!(parse_states("").expect("valid"), []);
-        assert_eq!(parse_states("failed, running").expect("valid"), [JobStateKind::Failed, JobStateKind::Running]);
-        assert_eq!(parse_states("active").expect("valid").len(), 5);
-        let WebError::User(error) = parse_states("done").expect_err("unknown") else { panic!("an argument") };
-        assert_eq!(error.argument.as_deref(), Some("state"));
-        assert!(error.valid_values.contains(&"succeeded".to_owned()));
-    }
 
     /// Others rely on these names.
     #[test]

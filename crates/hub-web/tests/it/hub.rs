@@ -76,6 +76,57 @@ pub(crate) struct Answer {
     pub(crate) body: Bytes,
 }
 
+/// A stream of server-sent events, read one by one.
+pub(crate) struct Events {
+    body: Body,
+    read: String,
+}
+
+/// One of them.
+#[derive(Debug)]
+pub(crate) struct Event {
+    pub(crate) id: Option<String>,
+    pub(crate) name: String,
+    pub(crate) data: Value,
+}
+
+impl Events {
+    /// The next event; `None` at the end of the stream.
+    pub(crate) async fn next(&mut self) -> Option<Event> {
+        loop {
+            while let Some(end) = self.read.find("\n\n") {
+                let event: String = self.read.drain(..end + 2).collect();
+                let field = |name: &str| {
+                    let lines = event.lines().filter_map(|line| line.split_once(": "));
+                    lines.filter(|(field, _)| *field == name).map(|(_, value)| value.to_owned()).next()
+                };
+                let event = field("event").map(|name| Event {
+                    id: field("id"),
+                    data: serde_json::from_str(&field("data").expect("data")).expect("JSON"),
+                    name,
+                });
+                // Comments keep the connection alive.
+                if event.is_some() {
+                    return event;
+                }
+            }
+            let frame = tokio::time::timeout(PATIENCE, self.body.frame()).await.expect("goes on in time")?;
+            let data = frame.expect("is whole").into_data().expect("no trailers");
+            self.read.push_str(std::str::from_utf8(&data).expect("text"));
+        }
+    }
+
+    /// The first event that is like that, past all others.
+    pub(crate) async fn until(&mut self, like: impl Fn(&Event) -> bool) -> Event {
+        loop {
+            let event = self.next().await.expect("the stream goes on");
+            if like(&event) {
+                return event;
+            }
+        }
+    }
+}
+
 impl Answer {
     pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
@@ -118,11 +169,22 @@ impl Hub {
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        let all_events = request.uri().path() == "/api/v1/events";
         let response = tokio::time::timeout(PATIENCE, self.router.clone().oneshot(request)).await;
         let response = response.expect("answers in time").expect("the router never fails");
         let (parts, body) = response.into_parts();
+        // Of what never ends, the head is the answer.
+        let endless = all_events && parts.status == StatusCode::OK;
+        let body = if endless { Body::empty() } else { body };
         let body = tokio::time::timeout(PATIENCE, body.collect()).await.expect("ends in time").expect("is whole");
         Answer { status: parts.status, headers: parts.headers, body: body.to_bytes() }
+    }
+
+    /// Opens a stream of server-sent events.
+    pub(crate) async fn follow(&self, request: Request<Body>) -> Events {
+        let response = self.router.clone().oneshot(request).await.expect("the router never fails");
+        assert_eq!(response.status(), StatusCode::OK);
+        Events { body: response.into_body(), read: String::new() }
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {

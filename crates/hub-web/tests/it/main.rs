@@ -4,5 +4,7 @@ mod api;
 mod config;
 mod document;
 mod editing;
+mod events;
 mod hub;
+mod jobs;
 mod pages;
