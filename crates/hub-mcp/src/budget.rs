@@ -11,8 +11,8 @@ use hub_engine::{Engine, Preview, PreviewBudget};
 
 use crate::config::PreviewLimits;
 
-/// Most pictures inside one answer; the others are linked.
-const PICTURES_MAX: usize = 8;
+/// Most pictures inside one answer; the others are linked. At 16, each has some 44 kB.
+const PICTURES_MAX: usize = 16;
 /// Sum of all pictures of one answer when the caller asks for full ones, in bytes before base64.
 const FULL_TOTAL_BYTES: usize = 5_000_000;
 /// Longest side ever inlined: above 2000 px, some clients' models refuse the whole conversation.
@@ -31,6 +31,8 @@ pub(crate) struct InlinePicture {
 #[derive(Debug, Default)]
 pub(crate) struct Pictures {
     pub(crate) shown: Vec<InlinePicture>,
+    /// Pictures for which there was no room.
+    pub(crate) left_out: usize,
     pub(crate) problems: Vec<UserError>,
 }
 
@@ -71,8 +73,9 @@ pub(crate) async fn pictures(
         Inline::Preview => (limits.total_bytes, limits.max_side_px.min(SIDE_LIMIT_PX)),
         Inline::Full => (FULL_TOTAL_BYTES.max(limits.total_bytes), SIDE_LIMIT_PX),
     };
-    let images: Vec<&Artifact> =
-        artifacts.iter().filter(|artifact| artifact.kind == MediaKind::Image).take(PICTURES_MAX).collect();
+    let mut images: Vec<&Artifact> = artifacts.iter().filter(|artifact| artifact.kind == MediaKind::Image).collect();
+    let all = images.len();
+    images.truncate(PICTURES_MAX);
     let mut purse = Purse::new(total_bytes, images.len());
     let mut pictures = Pictures::default();
     for artifact in images {
@@ -92,12 +95,65 @@ pub(crate) async fn pictures(
             }
         }
     }
+    pictures.left_out = all - pictures.shown.len() - pictures.problems.len();
     pictures
 }
 
 #[cfg(test)]
 mod tests {
+    use std::{io::Cursor, sync::Arc};
+
+    use hub_core::clock::SystemClock;
+    use hub_engine::EngineConfig;
+    use image::{DynamicImage, ImageFormat, RgbImage};
+
     use super::*;
+
+    /// A grainy picture of 1600 × 1200, some 3 MB.
+    fn grain() -> Bytes {
+        let mut state = 7_u32;
+        let picture = RgbImage::from_fn(1600, 1200, |x, _| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let [grain, ..] = state.to_be_bytes();
+            let shade = u8::try_from(x / 8).unwrap_or(u8::MAX);
+            image::Rgb([shade ^ (grain & 15), shade ^ (grain >> 4), shade])
+        });
+        let mut png = Cursor::new(Vec::new());
+        DynamicImage::ImageRgb8(picture).write_to(&mut png, ImageFormat::Png).expect("a PNG");
+        Bytes::from(png.into_inner())
+    }
+
+    fn longest_side(picture: &InlinePicture) -> u32 {
+        let decoded = image::load_from_memory(&picture.bytes).expect("a picture");
+        decoded.width().max(decoded.height())
+    }
+
+    #[tokio::test]
+    async fn the_sum_of_all_pictures_keeps_the_budget_whatever_their_number() {
+        let clock = Arc::new(SystemClock);
+        let store = hub_store::Store::open("sqlite::memory:", clock.clone()).await.expect("a store");
+        let objects = Arc::new(object_store::memory::InMemory::new());
+        let engine = Engine::start(EngineConfig::default(), store, objects, clock).await.expect("an engine");
+        let artifact = engine.store_input(grain()).await.expect("stored");
+        assert!(artifact.size_bytes > 1_000_000, "{}", artifact.size_bytes);
+        let limits = PreviewLimits::default();
+        for count in [2, 17] {
+            let pictures = pictures(&engine, &vec![artifact.clone(); count], Inline::Preview, limits).await;
+            assert_eq!((pictures.shown.len(), pictures.left_out), (count.min(16), count.saturating_sub(16)));
+            assert!(pictures.problems.is_empty(), "{:?}", pictures.problems);
+            let sum: usize = pictures.shown.iter().map(|picture| picture.bytes.len()).sum();
+            assert!(sum <= 700_000, "{count}: {sum}");
+            assert!(pictures.shown.iter().all(|picture| longest_side(picture) <= 1024), "{count}");
+        }
+        let full = pictures(&engine, std::slice::from_ref(&artifact), Inline::Full, limits).await;
+        assert_eq!(full.shown[0].bytes.len() as u64, artifact.size_bytes, "one fits as it is");
+        let full = pictures(&engine, &vec![artifact.clone(); 4], Inline::Full, limits).await;
+        let sum: usize = full.shown.iter().map(|picture| picture.bytes.len()).sum();
+        assert!(full.shown.len() == 4 && sum <= FULL_TOTAL_BYTES, "{sum}");
+        assert!(full.shown.iter().all(|picture| longest_side(picture) < 2000));
+        let none = pictures(&engine, &vec![artifact; 2], Inline::None, limits).await;
+        assert_eq!((none.shown.len(), none.left_out), (0, 0), "nobody asked for them");
+    }
 
     #[test]
     fn what_small_pictures_leave_is_shared_by_later_ones() {

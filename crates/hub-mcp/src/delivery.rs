@@ -1,11 +1,33 @@
 //! How answers are to be delivered on one connection: set by the URL's query, never guessed from who
 //! the client says it is.
+//!
+//! Read once per request, before anything else looks at it; whoever answers finds it among the
+//! request's extensions.
 
-use http::{HeaderMap, Uri, header};
-use hub_core::{artifact::Artifact, caller::Caller, request::Inline};
+use std::sync::Arc;
+
+use axum::{
+    extract::{Request, State},
+    http::HeaderValue,
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use http::{Extensions, HeaderMap, Uri, header};
+use hub_core::{artifact::Artifact, caller::Caller, error::UserError, request::Inline};
+use serde_json::Value;
 use url::{Url, form_urlencoded};
 
-use crate::config::McpConfig;
+use crate::{
+    config::McpConfig,
+    hub::Hub,
+    jsonrpc::message::{Code, RpcError},
+    result,
+};
+
+/// Values of `inline`, in the query as in the tools' arguments.
+const INLINE: [(&str, Inline); 3] = [("none", Inline::None), ("preview", Inline::Preview), ("full", Inline::Full)];
+/// Values of `links` and `structured`.
+const SWITCH: [(&str, bool); 2] = [("0", false), ("1", true)];
 
 /// What one connection wants, and who is at its other end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +47,15 @@ pub(crate) struct Delivery {
 impl Delivery {
     /// Reads a request's parts: `?inline=none|preview|full&links=0|1&structured=0|1`, `Host`, and the
     /// caller that an outer layer found.
-    pub(crate) fn of_request(config: &McpConfig, uri: &Uri, headers: &HeaderMap, caller: Option<&Caller>) -> Self {
+    ///
+    /// # Errors
+    /// `bad_argument` for a value that is none of those. Other keys are not ours and pass.
+    fn of_request(
+        config: &McpConfig,
+        uri: &Uri,
+        headers: &HeaderMap,
+        caller: Option<&Caller>,
+    ) -> Result<Self, UserError> {
         let host = headers.get(header::HOST).and_then(|value| value.to_str().ok());
         let host = host.or_else(|| uri.authority().map(http::uri::Authority::as_str));
         let base = match (&config.public_url, host) {
@@ -35,19 +65,20 @@ impl Delivery {
         };
         let mut delivery = Self::plain(base, caller.cloned().unwrap_or_else(Caller::local));
         for (key, value) in form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
-            match (key.as_ref(), value.as_ref()) {
-                ("inline", "none") => delivery.inline = Inline::None,
-                ("inline", "preview") => delivery.inline = Inline::Preview,
-                ("inline", "full") => delivery.inline = Inline::Full,
-                ("links", "0") => delivery.links = false,
-                ("links", "1") => delivery.links = true,
-                ("structured", "0") => delivery.structured = false,
-                ("structured", "1") => delivery.structured = true,
+            match key.as_ref() {
+                "inline" => delivery.inline = choose(&key, &value, &INLINE)?,
+                "links" => delivery.links = choose(&key, &value, &SWITCH)?,
+                "structured" => delivery.structured = choose(&key, &value, &SWITCH)?,
                 // The query may hold what belongs to others, such as a proxy's token.
-                (other, _) => tracing::trace!(key = other, "a part of the query means nothing here"),
+                other => tracing::trace!(key = other, "a part of the query means nothing here"),
             }
         }
-        delivery
+        Ok(delivery)
+    }
+
+    /// What [`deliver`] put among a request's extensions.
+    pub(crate) fn of_extensions(extensions: &Extensions, config: &McpConfig) -> Self {
+        extensions.get::<Self>().cloned().unwrap_or_else(|| Self::of_stdio(config))
     }
 
     /// Where there is no HTTP request: stdio.
@@ -74,6 +105,30 @@ impl Delivery {
     }
 }
 
+/// Reads the query of every request that comes by HTTP, or refuses it with 400 and a JSON-RPC error.
+pub(crate) async fn deliver(State(hub): State<Arc<Hub>>, mut request: Request, next: Next) -> Response {
+    let caller = request.extensions().get::<Caller>();
+    match Delivery::of_request(&hub.config, request.uri(), request.headers(), caller) {
+        Ok(delivery) => {
+            request.extensions_mut().insert(delivery);
+            next.run(request).await
+        }
+        Err(error) => {
+            let refusal = RpcError::new(Code::InvalidParams, error.explain()).with_data(result::error_record(&error));
+            let json = (header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            (http::StatusCode::BAD_REQUEST, [json], refusal.message(&Value::Null).to_string()).into_response()
+        }
+    }
+}
+
+fn choose<T: Copy>(key: &str, value: &str, choices: &[(&str, T)]) -> Result<T, UserError> {
+    choices.iter().find(|(name, _)| *name == value).map(|(_, choice)| *choice).ok_or_else(|| {
+        let shown: String = value.chars().filter(|c| !c.is_control()).take(60).collect();
+        UserError::argument(key, format!("`{key}={shown}` in the URL is none of its values."))
+            .with_valid(choices.iter().map(|(name, _)| *name))
+    })
+}
+
 fn without_slash(url: &Url) -> String {
     url.as_str().trim_end_matches('/').to_owned()
 }
@@ -87,7 +142,7 @@ mod tests {
         if let Some(host) = host {
             headers.insert(header::HOST, host.parse().expect("a header value"));
         }
-        Delivery::of_request(config, &uri.parse().expect("a URI"), &headers, None)
+        Delivery::of_request(config, &uri.parse().expect("a URI"), &headers, None).expect("a good query")
     }
 
     #[test]
@@ -97,6 +152,22 @@ mod tests {
         assert_eq!((plain.inline, plain.links, plain.structured), (Inline::Preview, true, false));
         let set = delivery(&config, "/mcp?inline=none&links=0&structured=1&token=x", Some("hub:8001"));
         assert_eq!((set.inline, set.links, set.structured), (Inline::None, false, true));
+    }
+
+    #[test]
+    fn a_value_that_means_nothing_is_refused_by_name_with_what_is_valid() {
+        for (query, key, valid) in [
+            ("inline=all", "inline", &["none", "preview", "full"][..]),
+            ("inline=", "inline", &["none", "preview", "full"]),
+            ("token=x&links=no", "links", &["0", "1"]),
+            ("structured=true", "structured", &["0", "1"]),
+        ] {
+            let uri: Uri = format!("/mcp?{query}").parse().expect("a URI");
+            let refused = Delivery::of_request(&McpConfig::default(), &uri, &HeaderMap::new(), None);
+            let error = refused.expect_err(query);
+            assert_eq!(error.argument.as_deref(), Some(key), "{query}");
+            assert_eq!(error.valid_values, valid, "{query}");
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{any, post},
 };
-use hub_core::{caller::Caller, error::UserError, ids::JobId, limits};
+use hub_core::{error::UserError, ids::JobId, limits};
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -43,7 +43,7 @@ pub(crate) fn router(hub: Arc<Hub>) -> Router {
 async fn answer(State(state): State<stream::DialectState>, request: Request) -> Response {
     let hub = &*state.hub;
     let (parts, body) = request.into_parts();
-    let delivery = Delivery::of_request(&hub.config, &parts.uri, &parts.headers, parts.extensions.get::<Caller>());
+    let delivery = Delivery::of_extensions(&parts.extensions, &hub.config);
     let key = parts.headers.get(IDEMPOTENCY_HEADER).and_then(|value| value.to_str().ok());
     let (message, id) = match jsonrpc::read(body).await {
         Ok(Incoming::Request(message, id)) => (message, id),

@@ -7,7 +7,7 @@ use hub_engine::Engine;
 
 use crate::{
     config::McpConfig,
-    dialect,
+    delivery, dialect,
     handler::HubHandler,
     hub::Hub,
     jsonrpc,
@@ -35,7 +35,8 @@ impl McpEdge {
         let hub = self.hub.clone();
         let mcp = mcp_service(move || HubHandler::new(hub.clone()), &transport)
             .layer(middleware::from_fn_with_state(self.hub.clone(), jsonrpc::answer_plain));
-        guarded(mcp.merge(dialect::router(self.hub.clone())), &guard)
+        let all = mcp.merge(dialect::router(self.hub.clone()));
+        guarded(all.layer(middleware::from_fn_with_state(self.hub.clone(), delivery::deliver)), &guard)
     }
 
     /// Ends open streams and waits; to be called first when the hub shuts down. Jobs go on.

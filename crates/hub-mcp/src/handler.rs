@@ -1,11 +1,11 @@
 //! The MCP handler: every request of both eras ends here.
 
 mod calls_in_flight;
+mod listening;
 
 use std::sync::Arc;
 
 use http::request::Parts;
-use hub_core::caller::Caller;
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
@@ -13,24 +13,30 @@ use rmcp::{
         CancelledNotificationParam, CompleteRequestParams, CompleteResult, CreateTaskResult, DiscoverResult,
         GetPromptRequestParams, GetPromptResponse, GetTaskParams, GetTaskResult, ListPromptsResult,
         ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams, ProtocolVersion,
-        ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig, SubscriptionFilter,
-        UpdateTaskParams,
+        ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig, SubscribeRequestParams,
+        SubscriptionFilter, UnsubscribeRequestParams, UpdateTaskParams,
     },
     service::{NotificationContext, RequestContext, SubscriptionContext},
 };
 use serde_json::{Map, Value, json};
-use tokio_util::sync::{CancellationToken, DropGuard};
 
-use self::calls_in_flight::CallsInFlight;
+use self::{
+    calls_in_flight::CallsInFlight,
+    listening::{Listening, SUBSCRIPTIONS_MAX},
+};
 use crate::{
+    apps,
     calls::{self, Begun},
+    completion,
     delivery::Delivery,
     follow::{Followed, follow},
     hub::{Hub, log_failure},
     listing::{implementation, server_info_meta},
     names::{IDEMPOTENCY_HEADER, IDEMPOTENCY_META_KEY, INSTRUCTIONS},
     progress::ProgressTeller,
-    prompts, resources, result, tasks,
+    prompts,
+    resources::{self, Address},
+    result, tasks,
     tools::{HubTool, cancel_job, list_options},
 };
 
@@ -45,10 +51,10 @@ pub(crate) struct HubHandler {
 }
 
 /// What lives as long as a session does.
+#[derive(Default)]
 struct Session {
     calls: CallsInFlight,
-    ended: CancellationToken,
-    _end_on_drop: DropGuard,
+    listening: Listening,
 }
 
 /// What a handler needs to know of one request.
@@ -64,19 +70,13 @@ struct Scene {
 
 impl HubHandler {
     pub(crate) fn new(hub: Arc<Hub>) -> Self {
-        let ended = CancellationToken::new();
-        let end_on_drop = ended.clone().drop_guard();
-        let session = Session { calls: CallsInFlight::default(), ended, _end_on_drop: end_on_drop };
-        Self { hub, session: Arc::new(session) }
+        Self { hub, session: Arc::default() }
     }
 
     fn scene(&self, context: &RequestContext<RoleServer>) -> Scene {
         let parts = context.extensions.get::<Parts>();
         let delivery = match parts {
-            Some(parts) => {
-                let caller = parts.extensions.get::<Caller>();
-                Delivery::of_request(&self.hub.config, &parts.uri, &parts.headers, caller)
-            }
+            Some(parts) => Delivery::of_extensions(&parts.extensions, &self.hub.config),
             None => Delivery::of_stdio(&self.hub.config),
         };
         let current_era = is_current_era(context);
@@ -107,7 +107,9 @@ impl HubHandler {
         let wait = if scene.takes_tasks { wait.min(tasks::GRACE) } else { wait };
         match follow(&hub.engine, job, wait, teller(context), &context.ct).await? {
             Followed::Ended(view) => Ok(calls::ended(hub, &view, options.inline, &scene.delivery).await.into()),
-            Followed::Running(view) if scene.takes_tasks => Ok(CreateTaskResult::new(tasks::task_of(&view)).into()),
+            Followed::Running(view) if scene.takes_tasks => {
+                Ok(CreateTaskResult::new(tasks::task_of(hub, &view)).into())
+            }
             Followed::Running(view) => Ok(calls::running(hub, &view, &scene.delivery).into()),
             Followed::Left if hub.closing.is_cancelled() => {
                 let view = hub.engine.view(job).await?;
@@ -157,9 +159,12 @@ fn stamp(scene: &Scene, response: CallToolResponse) -> CallToolResponse {
 impl ServerHandler for HubHandler {
     fn get_info(&self) -> ServerConfig {
         let capabilities = ServerCapabilities::builder()
+            .enable_extensions_with(apps::capability())
             .enable_tools()
             .enable_tool_list_changed()
             .enable_resources()
+            .enable_resources_list_changed()
+            .enable_resources_subscribe()
             .enable_prompts()
             .enable_completions()
             .enable_tasks()
@@ -180,8 +185,8 @@ impl ServerHandler for HubHandler {
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
         refuse_cursor(page)?;
-        let listing = self.hub.listing();
-        Ok(if is_current_era(&context) { listing.current.clone() } else { listing.older.clone() })
+        let shows_views = context.client_capabilities().is_some_and(|declared| apps::shown_by(&declared));
+        Ok(self.hub.listing().answer(is_current_era(&context), shows_views))
     }
 
     async fn call_tool(
@@ -218,49 +223,43 @@ impl ServerHandler for HubHandler {
     }
 
     async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
-        // The list is small and changes seldom, so each session is told by a task of its own.
-        let mut versions = self.hub.engine.catalogue_changes();
-        let (ended, closing) = (self.session.ended.clone(), self.hub.closing.clone());
-        versions.mark_unchanged();
-        tokio::spawn(async move {
-            loop {
-                let changed = tokio::select! {
-                    () = ended.cancelled() => return,
-                    () = closing.cancelled() => return,
-                    changed = versions.changed() => changed,
-                };
-                if changed.is_err() {
-                    return;
-                }
-                if let Err(error) = context.peer.notify_tool_list_changed().await {
-                    tracing::debug!(%error, "a session could not be told that tools changed");
-                    return;
-                }
-            }
-        });
+        // What comes of it is sent by the session's own task.
+        self.session.listening.begin(&self.hub, &context.peer);
+    }
+
+    async fn subscribe(
+        &self,
+        request: SubscribeRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        let address = Address::parse(&request.uri).ok_or_else(|| resources::not_found(&request.uri))?;
+        if !resources::exists(&self.hub, &address).await {
+            return Err(resources::not_found(&request.uri));
+        }
+        self.session.listening.add(&self.hub, &context.peer, request.uri, address).await
+    }
+
+    async fn unsubscribe(
+        &self,
+        request: UnsubscribeRequestParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.session.listening.remove(request.uri).await;
+        Ok(())
     }
 
     fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
-        Some(requested.supported_by(&self.get_info().capabilities))
+        let mut accepted = requested.supported_by(&self.get_info().capabilities);
+        if let Some(uris) = &mut accepted.resource_subscriptions {
+            uris.retain(|uri| Address::parse(uri).is_some());
+            uris.truncate(SUBSCRIPTIONS_MAX);
+        }
+        Some(accepted)
     }
 
     async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
-        let mut versions = self.hub.engine.catalogue_changes();
-        versions.mark_unchanged();
-        loop {
-            tokio::select! {
-                () = context.cancelled() => return Ok(()),
-                () = self.hub.closing.cancelled() => return Ok(()),
-                changed = versions.changed() => {
-                    if changed.is_err() {
-                        return Ok(());
-                    }
-                    if let Err(error) = context.sink().notify_tool_list_changed().await {
-                        tracing::debug!(%error, "a listener was not told that tools changed");
-                    }
-                }
-            }
-        }
+        listening::serve(&self.hub, &context).await;
+        Ok(())
     }
 
     async fn list_resources(
@@ -268,8 +267,8 @@ impl ServerHandler for HubHandler {
         page: Option<PaginatedRequestParams>,
         _context: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
-        refuse_cursor(page)?;
-        resources::list(&self.hub).await
+        let cursor = page.and_then(|page| page.cursor);
+        resources::list(&self.hub, cursor.as_deref()).await
     }
 
     async fn list_resource_templates(
@@ -311,7 +310,7 @@ impl ServerHandler for HubHandler {
         request: CompleteRequestParams,
         _context: RequestContext<RoleServer>,
     ) -> Result<CompleteResult, ErrorData> {
-        prompts::complete(&self.hub.catalogue(), &request)
+        completion::complete(&self.hub, &request).await
     }
 
     async fn get_task(

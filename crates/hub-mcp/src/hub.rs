@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config::McpConfig,
     listing::{Listing, ListingCache},
+    resources::NewPictures,
 };
 
 /// The engine, the settings, the cached list of tools. One per edge, behind an [`Arc`].
@@ -17,12 +18,19 @@ pub(crate) struct Hub {
     pub(crate) config: McpConfig,
     /// Cancelled when the hub shuts down. Calls that end for this reason leave their jobs alone.
     pub(crate) closing: CancellationToken,
+    pub(crate) new_pictures: NewPictures,
     listing: ListingCache,
 }
 
 impl Hub {
     pub(crate) fn new(engine: Engine, config: McpConfig) -> Self {
-        Self { engine, config, closing: CancellationToken::new(), listing: ListingCache::default() }
+        Self {
+            engine,
+            config,
+            closing: CancellationToken::new(),
+            new_pictures: NewPictures::default(),
+            listing: ListingCache::default(),
+        }
     }
 
     /// The tools that can work now.

@@ -15,8 +15,9 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use hub_core::{caller::Caller, limits};
-use rmcp::model::ProtocolVersion;
+use hub_core::limits;
+use rmcp::model::{CallToolResult, ProtocolVersion};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use self::message::{Code, Incoming, RpcError};
@@ -37,7 +38,7 @@ pub(crate) async fn answer_plain(State(hub): State<Arc<Hub>>, request: Request, 
         return next.run(request).await;
     }
     let (parts, body) = request.into_parts();
-    let delivery = Delivery::of_request(&hub.config, &parts.uri, &parts.headers, parts.extensions.get::<Caller>());
+    let delivery = Delivery::of_extensions(&parts.extensions, &hub.config);
     let key = parts.headers.get(IDEMPOTENCY_HEADER).and_then(|value| value.to_str().ok());
     let (message, id) = match read(body).await {
         Ok(Incoming::Request(message, id)) => (message, id),
@@ -46,6 +47,7 @@ pub(crate) async fn answer_plain(State(hub): State<Arc<Hub>>, request: Request, 
     };
     match answer(&hub, &message.method, message.params, key, &delivery).await {
         Ok(Answer::Value(result)) => respond(StatusCode::OK, &json!({"jsonrpc": "2.0", "id": id, "result": result})),
+        Ok(Answer::Result(result)) => reply(&id, &result),
         Ok(Answer::Text(result)) => {
             // The list is text already; writing it anew for each caller would be the main cost.
             let mut text = format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":").into_bytes();
@@ -81,6 +83,7 @@ pub(crate) async fn read(body: Body) -> Result<Incoming, RpcError> {
 
 enum Answer {
     Value(Value),
+    Result(Box<CallToolResult>),
     Text(bytes::Bytes),
 }
 
@@ -103,13 +106,7 @@ async fn answer(
             let mut answered = calls::answer(hub, tool, &arguments, key, delivery).await;
             // Of a later revision than what a caller without headers can expect.
             answered.result_type = None;
-            match serde_json::to_value(answered) {
-                Ok(result) => Ok(Answer::Value(result)),
-                Err(error) => {
-                    tracing::error!(%error, "a result cannot be written");
-                    Err(RpcError::new(Code::Internal, "The result cannot be written.".to_owned()))
-                }
-            }
+            Ok(Answer::Result(Box::new(answered)))
         }
         other => {
             let shown: String = other.chars().take(80).collect();
@@ -136,6 +133,24 @@ fn initialize(params: &Map<String, Value>) -> Value {
         "serverInfo": {"name": SERVER_NAME, "version": SERVER_VERSION},
         "instructions": INSTRUCTIONS,
     })
+}
+
+/// Writes a result straight into the body: by way of a [`Value`], its pictures would be copied once more.
+fn reply(id: &Value, result: &CallToolResult) -> Response {
+    #[derive(Serialize)]
+    struct Reply<'a> {
+        jsonrpc: &'static str,
+        id: &'a Value,
+        result: &'a CallToolResult,
+    }
+    match serde_json::to_vec(&Reply { jsonrpc: "2.0", id, result }) {
+        Ok(text) => ([(header::CONTENT_TYPE, "application/json")], text).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "a result cannot be written");
+            let error = RpcError::new(Code::Internal, "The result cannot be written.".to_owned());
+            respond(error.status(), &error.message(id))
+        }
+    }
 }
 
 fn respond(status: StatusCode, message: &Value) -> Response {

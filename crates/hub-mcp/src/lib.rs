@@ -8,8 +8,10 @@
 //! Invariants: nothing else imports `rmcp`; arguments are parsed by `hub-core` alone, so the schemas
 //! here only advertise; a user's error is a tool result, a protocol error means a broken request.
 
+mod apps;
 mod budget;
 mod calls;
+mod completion;
 mod config;
 mod delivery;
 mod dialect;
@@ -22,6 +24,8 @@ mod listing;
 mod names;
 mod progress;
 mod prompts;
+#[cfg(test)]
+mod reference;
 mod resources;
 mod result;
 #[cfg(test)]

@@ -8,12 +8,13 @@ use rmcp::model::{CacheScope, Implementation, ListToolsResult, MetaObject, Tool}
 use serde_json::json;
 
 use crate::{
+    apps,
     names::{SERVER_INFO_META_KEY, SERVER_NAME, SERVER_VERSION},
     tools,
 };
 
 /// How long a client may keep the list, in milliseconds: short, since servers come and go.
-const TTL_MS: u64 = 10_000;
+pub(crate) const TTL_MS: u64 = 10_000;
 
 /// The tools of one version of the catalogue, in the forms in which they are answered.
 #[derive(Debug)]
@@ -21,11 +22,26 @@ pub(crate) struct Listing {
     version: u64,
     wait_default_s: u32,
     /// For 2026-07-28.
-    pub(crate) current: ListToolsResult,
+    current: Shapes,
     /// For the revisions before.
-    pub(crate) older: ListToolsResult,
+    older: Shapes,
     /// `{"tools": […]}` as text, for plain JSON-RPC.
     pub(crate) plain: Bytes,
+}
+
+/// One list for clients that show pages of servers, and one for those that do not.
+#[derive(Debug)]
+struct Shapes {
+    bare: ListToolsResult,
+    with_view: ListToolsResult,
+}
+
+impl Shapes {
+    fn of(bare: ListToolsResult) -> Self {
+        let mut with_view = bare.clone();
+        with_view.tools.iter_mut().for_each(apps::link);
+        Self { bare, with_view }
+    }
 }
 
 impl Listing {
@@ -35,12 +51,24 @@ impl Listing {
         let older = ListToolsResult::with_all_items(tools);
         let mut current = older.clone().with_ttl_ms(TTL_MS).with_cache_scope(CacheScope::Private);
         current.meta = Some(server_info_meta());
-        Self { version: catalogue.version, wait_default_s, current, older, plain }
+        Self {
+            version: catalogue.version,
+            wait_default_s,
+            current: Shapes::of(current),
+            older: Shapes::of(older),
+            plain,
+        }
+    }
+
+    /// The list as an MCP client gets it.
+    pub(crate) fn answer(&self, current_era: bool, shows_views: bool) -> ListToolsResult {
+        let shapes = if current_era { &self.current } else { &self.older };
+        if shows_views { shapes.with_view.clone() } else { shapes.bare.clone() }
     }
 
     /// The tools themselves.
     pub(crate) fn tools(&self) -> &[Tool] {
-        &self.older.tools
+        &self.older.bare.tools
     }
 }
 

@@ -14,8 +14,6 @@ pub(crate) const IDEMPOTENCY_HEADER: &str = "idempotency-key";
 pub(crate) const SERVER_INFO_META_KEY: &str = "io.modelcontextprotocol/serverInfo";
 /// The server's name towards clients.
 pub(crate) const SERVER_NAME: &str = "genimage-hub";
-/// Start of the resource URIs.
-pub(crate) const IMAGE_URI_PREFIX: &str = "genimage://images/";
 
 /// The server's version towards clients.
 pub(crate) const SERVER_VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -20,7 +20,7 @@ use crate::{
     names::{ERROR_META_KEY, RESULT_META_KEY},
 };
 
-pub(crate) use record::{record, running_record};
+pub(crate) use record::{file, record, running_record};
 
 /// What becomes of a job whose result is asked for.
 pub(crate) fn of_ended(view: &JobView, pictures: &Pictures, delivery: &Delivery) -> CallToolResult {
@@ -68,6 +68,21 @@ fn of_failure(job: &Job, error: &UserError) -> CallToolResult {
         text.text = format!("{} (job {})", text.text, job.id);
     }
     result
+}
+
+/// The record of a job, whatever became of it.
+pub(crate) fn job_record(view: &JobView, delivery: &Delivery) -> Value {
+    match &view.job.state {
+        JobState::Succeeded => record(view, delivery),
+        state if !state.kind().is_terminal() => running_record(view),
+        ended => {
+            let mut record = json!({"job": view.job.id.to_string(), "status": ended.kind().as_str(), "tool": view.job.request.tool()});
+            if let JobState::Failed(error) = ended {
+                record["error"] = error_record(error);
+            }
+            record
+        }
+    }
 }
 
 /// A refusal or failure in words, with the same for programs.

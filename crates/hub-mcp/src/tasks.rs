@@ -22,22 +22,29 @@ pub(crate) const GRACE: Duration = Duration::from_secs(5);
 /// How often a client should ask, in milliseconds.
 const POLL_INTERVAL_MS: u64 = 1_000;
 
-/// The task of a job.
-pub(crate) fn task_of(view: &JobView) -> Task {
+/// One day, in milliseconds.
+const DAY_MS: u64 = 86_400_000;
+
+/// The task of a job. It can be asked for as long as jobs are kept.
+pub(crate) fn task_of(hub: &Hub, view: &JobView) -> Task {
     let times = &view.job.times;
     let updated = times.finished_at.or(times.started_at).or(times.queued_at).unwrap_or(times.created_at);
     let message = view
         .progress
         .as_ref()
         .map_or_else(|| view.job.state.kind().as_str().to_owned(), hub_engine::JobProgress::describe);
-    Task::new(
+    let task = Task::new(
         view.job.id.to_string(),
         status_of(view.job.state.kind()),
         times.created_at.to_rfc3339(),
         updated.to_rfc3339(),
     )
     .with_status_message(message)
-    .with_poll_interval_ms(POLL_INTERVAL_MS)
+    .with_poll_interval_ms(POLL_INTERVAL_MS);
+    match hub.engine.config().retention_days {
+        Some(days) => task.with_ttl_ms(u64::from(days) * DAY_MS),
+        None => task,
+    }
 }
 
 /// A job that failed is a completed task whose result says so: `failed` means a broken request.
@@ -59,7 +66,7 @@ fn status_of(state: JobStateKind) -> TaskStatus {
 /// -32602 for an unknown task.
 pub(crate) async fn get(hub: &Hub, id: &str, delivery: &Delivery) -> Result<GetTaskResult, ErrorData> {
     let view = hub.engine.view(parse(id)?).await.map_err(|error| protocol_error(id, &error))?;
-    let task = task_of(&view);
+    let task = task_of(hub, &view);
     let payload = match task.status {
         TaskStatus::Completed => {
             let answer = calls::ended(hub, &view, None, delivery).await;

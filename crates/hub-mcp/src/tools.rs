@@ -23,7 +23,7 @@ use serde_json::{Map, Value};
 
 pub(crate) use cancel_job::cancel_job;
 pub(crate) use get_job::JobQuery;
-pub(crate) use list_options::list_options;
+pub(crate) use list_options::{list_options, render_type_record, style_record};
 
 /// A tool by what is to be done for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -12,7 +12,6 @@ use axum::{
 };
 use hub_core::{
     artifact::MediaKind,
-    caller::Caller,
     error::{ErrorCode, UserError},
     ids::JobId,
     job::JobState,
@@ -29,6 +28,8 @@ use crate::{delivery::Delivery, hub::Hub, jsonrpc::message::Code};
 const SOCKETS_MAX: usize = 1024;
 /// Time between pings, so that proxies keep a quiet socket open.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
+/// Longest time in which a client must take its result. One that reads nothing holds up only its own socket.
+const SEND_MAX: Duration = Duration::from_secs(30);
 /// Longest wait for a client to close after us.
 const CLOSE_MAX: Duration = Duration::from_secs(5);
 /// Largest message taken from a client; what they say means nothing here.
@@ -57,8 +58,7 @@ pub(super) async fn join(
     let Ok(permit) = state.sockets.clone().try_acquire_owned() else {
         return (StatusCode::SERVICE_UNAVAILABLE, "Too many streams are open; try again later.").into_response();
     };
-    let caller = request.extensions().get::<Caller>();
-    let delivery = Delivery::of_request(&state.hub.config, request.uri(), request.headers(), caller);
+    let delivery = Delivery::of_extensions(request.extensions(), &state.hub.config);
     upgrade
         .max_message_size(INCOMING_MAX_BYTES)
         .on_upgrade(move |socket| async move { serve(state.hub, socket, id, delivery, permit).await })
@@ -77,9 +77,16 @@ async fn serve(hub: Arc<Hub>, mut socket: WebSocket, id: String, delivery: Deliv
                 Ok(view) => outcome(&view, &delivery),
                 Err(error) => failure(&error),
             };
-            if let Err(error) = say(&mut socket, &id, outcome).await {
-                tracing::debug!(%error, stream = id, "a client left before its result");
-                return;
+            match tokio::time::timeout(SEND_MAX, say(&mut socket, &id, outcome)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    tracing::debug!(%error, stream = id, "a client left before its result");
+                    return;
+                }
+                Err(_) => {
+                    tracing::debug!(stream = id, "a client does not take its result");
+                    return;
+                }
             }
             CloseFrame { code: close_code::NORMAL, reason: "done".into() }
         }

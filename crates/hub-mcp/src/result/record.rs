@@ -57,7 +57,8 @@ fn head(job: &Job) -> Map<String, Value> {
     record
 }
 
-fn file(artifact: &Artifact, delivery: &Delivery) -> Value {
+/// One stored file.
+pub(crate) fn file(artifact: &Artifact, delivery: &Delivery) -> Value {
     json!({
         "id": artifact.id.to_string(),
         "url": delivery.url_of(artifact),

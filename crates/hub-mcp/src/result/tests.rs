@@ -10,7 +10,7 @@ use crate::{budget::InlinePicture, samples};
 
 fn pictures(count: usize) -> Pictures {
     let picture = InlinePicture { mime: "image/jpeg".to_owned(), bytes: Bytes::from_static(b"jpeg") };
-    Pictures { shown: vec![picture; count], problems: Vec::new() }
+    Pictures { shown: vec![picture; count], ..Pictures::default() }
 }
 
 #[test]

@@ -39,6 +39,9 @@ pub(super) fn success(view: &JobView, pictures: &Pictures, delivery: &Delivery) 
     for warning in &job.warnings {
         line!(text, "Warning: {warning}");
     }
+    if pictures.left_out > 0 {
+        line!(text, "{} of the pictures are not shown here; open their URLs.", pictures.left_out);
+    }
     for problem in &pictures.problems {
         line!(text, "Warning: a preview could not be made: {problem}");
     }

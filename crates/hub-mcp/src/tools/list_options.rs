@@ -67,23 +67,8 @@ fn write_line(text: &mut String, line: &str) {
 }
 
 fn record(catalogue: &Catalogue) -> Value {
-    let render_types: Vec<Value> = shown(catalogue)
-        .map(|(mode, kind)| {
-            json!({
-                "name": kind.name,
-                "title": kind.title,
-                "description": kind.description,
-                "tool": mode.tool(),
-                "default": kind.is_default,
-                "sizes": kind.sizes.iter().map(|(ratio, size)| (ratio.to_string(), json!([size.width_px, size.height_px]))).collect::<Map<String, Value>>(),
-                "min_side": kind.limits.min_side_px,
-                "max_side": kind.limits.max_side_px,
-                "prompt_guide": kind.prompt_guide,
-                "prompt_examples": kind.prompt_examples,
-            })
-        })
-        .collect();
-    let styles: Vec<Value> = catalogue.enabled_styles().map(style).collect();
+    let render_types: Vec<Value> = shown(catalogue).map(|(_, kind)| render_type_record(kind)).collect();
+    let styles: Vec<Value> = catalogue.enabled_styles().map(style_record).collect();
     json!({
         "render_types": render_types,
         "styles": styles,
@@ -92,11 +77,31 @@ fn record(catalogue: &Catalogue) -> Value {
     })
 }
 
-fn style(style: &Style) -> Value {
+/// A render type for programs.
+pub(crate) fn render_type_record(kind: &RenderType) -> Value {
+    let sizes = kind.sizes.iter().map(|(ratio, size)| (ratio.to_string(), json!([size.width_px, size.height_px])));
+    json!({
+        "name": kind.name,
+        "title": kind.title,
+        "description": kind.description,
+        "tool": kind.mode.tool(),
+        "default": kind.is_default,
+        "sizes": sizes.collect::<Map<String, Value>>(),
+        "min_side": kind.limits.min_side_px,
+        "max_side": kind.limits.max_side_px,
+        "prompt_guide": kind.prompt_guide,
+        "prompt_examples": kind.prompt_examples,
+    })
+}
+
+/// A style for programs.
+pub(crate) fn style_record(style: &Style) -> Value {
     json!({
         "name": style.name,
         "category": style.category,
         "description": style.description,
+        "prompt_template": style.prompt_template,
+        "negative_template": style.negative_template,
         "default": style.is_default,
         "render_types": style.render_types,
     })

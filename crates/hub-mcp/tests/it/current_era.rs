@@ -9,7 +9,7 @@ use crate::harness::{Answer, DEADLINE, TestHub, job_of, record, until};
 const VERSION: &str = "2026-07-28";
 
 /// A request's body and headers, with `extra` in its `_meta`.
-fn request(method: &str, mut params: Value, extra: &Value) -> (String, Vec<(&'static str, String)>) {
+pub(crate) fn request(method: &str, mut params: Value, extra: &Value) -> (String, Vec<(&'static str, String)>) {
     let mut headers = vec![
         ("accept", "application/json, text/event-stream".to_owned()),
         ("content-type", "application/json".to_owned()),
@@ -30,17 +30,17 @@ fn request(method: &str, mut params: Value, extra: &Value) -> (String, Vec<(&'st
     (json!({"jsonrpc": "2.0", "id": 9, "method": method, "params": params}).to_string(), headers)
 }
 
-async fn ask_with(hub: &TestHub, method: &str, params: Value, extra: Value) -> Answer {
+pub(crate) async fn ask_with(hub: &TestHub, method: &str, params: Value, extra: Value) -> Answer {
     let (body, headers) = request(method, params, &extra);
     let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
     hub.post("/mcp", &headers, body).await
 }
 
-async fn ask(hub: &TestHub, method: &str, params: Value) -> Value {
+pub(crate) async fn ask(hub: &TestHub, method: &str, params: Value) -> Value {
     ask_with(hub, method, params, json!({})).await.response()
 }
 
-fn quick(more: &Value) -> Value {
+pub(crate) fn quick(more: &Value) -> Value {
     let mut arguments = json!({"prompt": "a fox", "render_type": "sd15", "seed": 7, "styles": [], "enhance": false});
     for (key, value) in more.as_object().unwrap() {
         arguments[key] = value.clone();
@@ -180,7 +180,8 @@ async fn pictures_are_resources() {
     let made = ask(&hub, "tools/call", quick(&json!({}))).await;
     let uri = record(&made["result"])["images"][0]["uri"].as_str().unwrap().to_owned();
     let listed = ask(&hub, "resources/list", json!({})).await;
-    assert_eq!(listed["result"]["resources"][0]["uri"], uri);
+    let listed = listed["result"]["resources"].as_array().unwrap();
+    assert!(listed.iter().any(|one| one["uri"] == uri), "{listed:?}");
     let read = ask(&hub, "resources/read", json!({"uri": uri})).await;
     let contents = &read["result"]["contents"][0];
     assert_eq!((&contents["mimeType"], &contents["uri"]), (&json!("image/png"), &json!(uri)));
@@ -191,23 +192,6 @@ async fn pictures_are_resources() {
         let answer = ask(&hub, "resources/read", json!({"uri": missing})).await;
         assert_eq!((&answer["error"]["code"], &answer["error"]["data"]["uri"]), (&json!(-32602), &json!(missing)));
     }
-}
-
-#[tokio::test]
-async fn prompts_are_filled_in_and_their_arguments_completed() {
-    let hub = TestHub::start(0).await;
-    let prompt =
-        ask(&hub, "prompts/get", json!({"name": "make_picture", "arguments": {"subject": "a fox", "style": "noir"}}))
-            .await;
-    let text = prompt["result"]["messages"][0]["content"]["text"].as_str().unwrap();
-    assert!(text.contains("a fox") && text.contains("noir"), "{text}");
-    let missing = ask(&hub, "prompts/get", json!({"name": "make_picture", "arguments": {}})).await;
-    assert_eq!(missing["error"]["code"], -32602);
-    let reference = json!({"type": "ref/prompt", "name": "make_picture"});
-    let completed =
-        ask(&hub, "completion/complete", json!({"ref": reference, "argument": {"name": "style", "value": "photo-m"}}))
-            .await;
-    assert_eq!(completed["result"]["completion"]["values"], json!(["photo-macro"]));
 }
 
 #[tokio::test]
@@ -240,4 +224,50 @@ async fn a_finished_task_holds_the_result_of_the_call() {
     let task = ask_with(&hub, "tasks/get", json!({"taskId": id}), declared).await.response()["result"].take();
     assert_eq!(task["status"], "completed", "{task}");
     assert_eq!(record(&task["result"]), record(&made["result"]));
+}
+
+#[tokio::test]
+async fn a_call_that_ends_soon_is_no_task_and_older_eras_have_none() {
+    let hub = TestHub::start(0).await;
+    let extension = json!({"extensions": {"io.modelcontextprotocol/tasks": {}}});
+    let declared = json!({"io.modelcontextprotocol/clientCapabilities": extension});
+    let quick_one = ask_with(&hub, "tools/call", quick(&json!({})), declared.clone()).await.response()["result"].take();
+    assert_eq!((&quick_one["resultType"], &record(&quick_one)["status"]), (&json!("complete"), &json!("succeeded")));
+    for method in ["tasks/result", "tasks/list"] {
+        let answer = ask_with(&hub, method, json!({}), declared.clone()).await.response();
+        assert_eq!(answer["error"]["code"], -32601, "{method}: {answer}");
+    }
+    let session = crate::older_eras::Session::begin_with(&hub, "2025-11-25", extension).await;
+    let handle = session.ask("tools/call", quick(&json!({"wait_s": 0, "seed": 8}))).await["result"].take();
+    assert!(handle.get("taskId").is_none(), "{handle}");
+    assert!(record(&handle)["job"].is_string(), "{handle}");
+}
+
+#[tokio::test]
+async fn the_view_is_linked_only_for_clients_that_show_it() {
+    let hub = TestHub::start(0).await;
+    let extension = json!({"extensions": {"io.modelcontextprotocol/ui": {"mimeTypes": ["text/html;profile=mcp-app"]}}});
+    let declared = json!({"io.modelcontextprotocol/clientCapabilities": extension});
+    let linked = |answer: &Value| -> Vec<String> {
+        let tools = answer["result"]["tools"].as_array().unwrap().iter();
+        let linked = tools.filter(|tool| tool["_meta"]["ui"]["resourceUri"] == "ui://genimage/view.html");
+        linked.map(|tool| tool["name"].as_str().unwrap().to_owned()).collect()
+    };
+    let expected = ["generate_image", "upscale_image", "edit_image", "get_job"];
+    let current = ask_with(&hub, "tools/list", json!({}), declared).await.response();
+    assert!(expected.iter().all(|name| linked(&current).contains(&(*name).to_owned())), "{:?}", linked(&current));
+    assert!(!linked(&current).contains(&"list_options".to_owned()));
+    assert!(linked(&ask(&hub, "tools/list", json!({})).await).is_empty());
+    let session = crate::older_eras::Session::begin_with(&hub, "2025-11-25", extension).await;
+    assert_eq!(linked(&session.ask("tools/list", json!({})).await), linked(&current));
+    let bare = crate::older_eras::Session::begin(&hub, "2025-11-25").await;
+    assert!(linked(&bare.ask("tools/list", json!({})).await).is_empty());
+    let read = bare.ask("resources/read", json!({"uri": "ui://genimage/view.html"})).await["result"].take();
+    assert_eq!(read["contents"][0]["mimeType"], "text/html;profile=mcp-app");
+    assert!(read["contents"][0]["text"].as_str().unwrap().starts_with("<!doctype html>"));
+    let found = ask(&hub, "server/discover", json!({})).await;
+    let extensions = &found["result"]["capabilities"]["extensions"];
+    assert!(
+        extensions["io.modelcontextprotocol/ui"].is_object() && extensions["io.modelcontextprotocol/tasks"].is_object()
+    );
 }

@@ -96,6 +96,82 @@ async fn client_opens_ws_half_a_second_after_an_instant_failure_gets_error_and_e
     assert_eq!(heard[1]["method"], "stream/end");
 }
 
+/// A transcript with what differs from run to run replaced by names.
+fn named(value: &Value, names: &[(&str, &str)]) -> Value {
+    let text = names.iter().fold(value.to_string(), |text, (found, name)| text.replace(found, name));
+    serde_json::from_str(&text).unwrap()
+}
+
+#[tokio::test]
+async fn transcripts_of_the_older_system_are_spoken_word_for_word() {
+    let hub = TestHub::start(0).await;
+    let address = listen(&hub).await;
+    let golden = |tool: &str| {
+        [
+            json!({"jsonrpc": "2.0", "method": "stream/start", "params": {"stream_id": "STREAM", "ws_url": "ws://hub.test:8001/ws/stream/STREAM"}, "id": "r1"}),
+            json!({"jsonrpc": "2.0", "method": "stream/chunk", "params": {"stream_id": "STREAM", "result": {
+                "structured_output": {"image_url": "URL", "seed": 7, "human_readable_summary": "Image generated successfully: URL"},
+                "content": [{"type": "image", "source": "URL"}],
+            }}}),
+            json!({"jsonrpc": "2.0", "method": "stream/end", "params": {"stream_id": "STREAM"}}),
+        ]
+        .map(|message| (tool.to_owned(), message))
+    };
+    let mut source = String::new();
+    for (tool, arguments) in [
+        ("generate_image", quick()),
+        (
+            "upscale_image",
+            json!({"input_image_url": "SOURCE", "upscale_type": "upscale-4x", "denoise": null, "seed": 7}),
+        ),
+    ] {
+        let arguments = named(&arguments, &[("SOURCE", source.as_str())]);
+        let call = json!({"jsonrpc": "2.o", "id": "r1", "method": "tools/call", "params": {"name": tool, "arguments": arguments}});
+        let start = hub.post("/legacy/mcp", &[], call.to_string()).await.json();
+        let id = start["params"]["stream_id"].as_str().unwrap_or_else(|| panic!("{tool}: {start}")).to_owned();
+        let mut spoken = vec![start];
+        spoken.extend(stream(&address, &id).await);
+        let url = spoken[1]["params"]["result"]["content"][0]["source"].as_str().unwrap_or_default().to_owned();
+        for ((tool, expected), message) in golden(tool).iter().zip(&spoken) {
+            assert_eq!(&named(message, &[(url.as_str(), "URL"), (id.as_str(), "STREAM")]), expected, "{tool}");
+        }
+        assert_eq!(spoken.len(), 3);
+        let name = url.rsplit('/').next().unwrap();
+        source = name.split('.').next().unwrap().to_owned();
+    }
+}
+
+#[tokio::test]
+async fn many_watchers_hear_the_same_and_one_that_reads_nothing_holds_up_nobody() {
+    let hub = TestHub::start(700).await;
+    let address = listen(&hub).await;
+    let (id, _) = start(&hub, quick()).await;
+    let job = hub.newest_job().await;
+    // A watcher that asks for everything and then reads nothing at all.
+    let mut deaf = tokio::net::TcpStream::connect(&address).await.unwrap();
+    let upgrade = format!(
+        "GET /ws/stream/{id} HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    );
+    tokio::io::AsyncWriteExt::write_all(&mut deaf, upgrade.as_bytes()).await.unwrap();
+    let heard = futures_util::future::join_all((0..64).map(|_| stream(&address, &id))).await;
+    assert!(heard[0][0]["params"]["result"]["content"][0]["source"].is_string(), "{:?}", heard[0]);
+    assert!(heard.iter().all(|one| *one == heard[0]));
+    hub.becomes(job, JobStateKind::Succeeded).await;
+    drop(deaf);
+}
+
+#[tokio::test]
+async fn watchers_that_leave_early_leave_the_job_alone() {
+    let hub = TestHub::start(700).await;
+    let address = listen(&hub).await;
+    let (id, _) = start(&hub, quick()).await;
+    let (socket, _) = connect_async(format!("ws://{address}/ws/stream/{id}")).await.unwrap();
+    drop(socket);
+    let heard = stream(&address, &id).await;
+    assert!(heard[0]["params"].get("result").is_some(), "{heard:?}");
+}
+
 #[tokio::test]
 async fn an_unknown_stream_says_so_and_closes() {
     let hub = TestHub::start(0).await;

@@ -6,3 +6,5 @@ mod dialect;
 mod harness;
 mod older_eras;
 mod plain;
+mod prompts;
+mod resources;

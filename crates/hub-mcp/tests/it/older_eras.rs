@@ -11,15 +11,20 @@ const HEADERS: [(&str, &str); 2] =
     [("accept", "application/json, text/event-stream"), ("content-type", "application/json")];
 
 /// One client's session.
-struct Session<'a> {
-    hub: &'a TestHub,
-    id: String,
+pub(crate) struct Session<'a> {
+    pub(crate) hub: &'a TestHub,
+    pub(crate) id: String,
 }
 
 impl<'a> Session<'a> {
-    async fn begin(hub: &'a TestHub, version: &str) -> Self {
-        let params =
-            json!({"protocolVersion": version, "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}});
+    pub(crate) async fn begin(hub: &'a TestHub, version: &str) -> Self {
+        Self::begin_with(hub, version, json!({})).await
+    }
+
+    /// A session of a client that declares these capabilities.
+    pub(crate) async fn begin_with(hub: &'a TestHub, version: &str, capabilities: Value) -> Self {
+        let about = json!({"name": "t", "version": "1"});
+        let params = json!({"protocolVersion": version, "capabilities": capabilities, "clientInfo": about});
         let body = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params});
         let answer = hub.post("/mcp", &HEADERS, body.to_string()).await;
         let result = answer.response()["result"].take();
@@ -37,12 +42,21 @@ impl<'a> Session<'a> {
         self.hub.post("/mcp", &headers, body.to_string()).await
     }
 
-    async fn notify(&self, method: &str, params: Value) {
+    /// What the server says of itself, from now on, as text.
+    pub(crate) async fn hear(&self) -> Body {
+        let request = Request::get("/mcp").header("host", HOST).header("mcp-session-id", &self.id);
+        let request = request.header("accept", "text/event-stream").body(Body::empty()).unwrap();
+        let response = self.hub.router.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.status().as_u16(), 200);
+        response.into_body()
+    }
+
+    pub(crate) async fn notify(&self, method: &str, params: Value) {
         let answer = self.send(json!({"jsonrpc": "2.0", "method": method, "params": params})).await;
         assert_eq!(answer.status.as_u16(), 202);
     }
 
-    async fn ask(&self, method: &str, params: Value) -> Value {
+    pub(crate) async fn ask(&self, method: &str, params: Value) -> Value {
         self.send(json!({"jsonrpc": "2.0", "id": 5, "method": method, "params": params})).await.response()
     }
 }

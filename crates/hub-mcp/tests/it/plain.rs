@@ -66,6 +66,39 @@ async fn the_query_chooses_what_is_delivered() {
 }
 
 #[tokio::test]
+async fn a_query_that_means_nothing_is_refused_on_every_way_in() {
+    let hub = TestHub::start(0).await;
+    let body = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
+    let current = [("accept", "application/json, text/event-stream"), ("mcp-protocol-version", "2026-07-28")];
+    for (path, headers) in [("/mcp", &[][..]), ("/mcp", &current[..]), ("/legacy/mcp", &[])] {
+        let answer = hub.post(&format!("{path}?inline=everything"), headers, body).await;
+        assert_eq!(answer.status.as_u16(), 400, "{path}: {}", answer.text);
+        let error = &answer.json()["error"];
+        assert_eq!((&error["code"], &error["data"]["argument"]), (&json!(-32602), &json!("inline")), "{path}");
+        assert_eq!(error["data"]["valid_values"], json!(["none", "preview", "full"]));
+        assert!(error["message"].as_str().unwrap().contains("none, preview, full"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn an_argument_of_the_call_wins_over_the_connection() {
+    let hub = TestHub::start(0).await;
+    let mut arguments = quick();
+    arguments["inline"] = json!("none");
+    let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "generate_image", "arguments": arguments}});
+    let kinds = |result: &Value| -> Vec<String> {
+        let blocks = result["content"].as_array().unwrap();
+        blocks.iter().map(|block| block["type"].as_str().unwrap().to_owned()).collect()
+    };
+    let answer = hub.post("/mcp?inline=full", &[], body.to_string()).await.json();
+    assert_eq!(kinds(&answer["result"]), ["text", "resource_link"]);
+    let job = job_of(&answer["result"]).to_string();
+    let again = json!({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": "get_job", "arguments": {"job_id": job, "inline": "preview"}}});
+    let answer = hub.post("/mcp?inline=none&links=0", &[], again.to_string()).await.json();
+    assert_eq!(kinds(&answer["result"]), ["text", "image"]);
+}
+
+#[tokio::test]
 async fn a_picture_can_be_passed_on_to_another_tool() {
     let hub = TestHub::start(0).await;
     let first = hub.call("generate_image", quick()).await;
