@@ -72,13 +72,15 @@ const outcome = await new Promise((resolve) => {
     chromium = spawn("chromium", [
       "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
       "--disable-sync", "--no-first-run", `--user-data-dir=${work}`, "--remote-debugging-port=0", address,
-    ], { stdio: "ignore" });
+    ], { stdio: "ignore", detached: true });
     chromium.on("exit", (code) => resolve({ failed: `the browser ended with ${code}` }));
   });
   setTimeout(() => resolve({ failed: "the page said nothing in time" }), LIMIT_MS).unref();
 });
-chromium.kill("SIGKILL");
-rmSync(work, { recursive: true, force: true, maxRetries: 5 });
+// The browser is several processes; they are one group.
+const ended = new Promise((resolve) => { chromium.on("exit", resolve); });
+if (chromium.exitCode === null) process.kill(-chromium.pid, "SIGKILL"), await ended;
+rmSync(work, { recursive: true, force: true, maxRetries: 10, retryDelay: 200 });
 if (!outcome.done) {
   console.error(outcome);
   process.exit(1);

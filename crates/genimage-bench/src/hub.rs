@@ -95,6 +95,11 @@ impl HubProcess {
         Ok(ThroughHub { endpoint: format!("{}/mcp", self.base), http: self.http.clone(), side })
     }
 
+    /// Address of its `/mcp`.
+    pub(crate) fn endpoint(&self) -> String {
+        format!("{}/mcp", self.base)
+    }
+
     /// Processor time the hub has used.
     pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).context("needs Linux's /proc")?;

@@ -22,6 +22,11 @@ pub(crate) struct Load {
 }
 
 impl Load {
+    /// A load of these latencies, taken within `wall`.
+    pub(crate) fn of(latencies: Vec<Duration>, wall: Duration) -> Self {
+        Self { latencies, wall }
+    }
+
     /// Adds another load of the same kind.
     pub(crate) fn merge(&mut self, other: Self) {
         self.latencies.extend(other.latencies);

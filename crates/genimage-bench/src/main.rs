@@ -8,6 +8,7 @@ mod direct;
 mod hub;
 mod lists;
 mod load;
+mod mcp;
 mod pool;
 mod report;
 
@@ -42,6 +43,8 @@ enum Command {
     Pool(pool::PoolArgs),
     /// Measures the pages of the jobs' list, filter by filter
     Lists(lists::ListsArgs),
+    /// Measures the MCP edge: tools/list, many streaming clients, idle sessions
+    Mcp(mcp::McpArgs),
 }
 
 /// Run time on the simulated server, in milliseconds, and callers at once.
@@ -57,7 +60,7 @@ fn main() -> anyhow::Result<()> {
         Some(Command::Lists(args)) => {
             return tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(lists::run(args));
         }
-        None => {}
+        Some(Command::Mcp(_)) | None => {}
     }
     rustls::crypto::ring::default_provider()
         .install_default()
@@ -72,6 +75,9 @@ async fn run(args: Args) -> anyhow::Result<()> {
     };
     anyhow::ensure!(binary.is_file(), "{} does not exist; build it: cargo build --release", binary.display());
     let for_each = Duration::from_secs(args.seconds);
+    if let Some(Command::Mcp(mcp)) = &args.command {
+        return mcp::run(mcp, &binary, for_each).await;
+    }
 
     let mut rows = Vec::new();
     for (run_ms, callers) in SCENES {
