@@ -17,7 +17,9 @@ pub(crate) fn init(logging: &LoggingSection) -> anyhow::Result<()> {
         _ => logging.level.clone(),
     };
     let filter = EnvFilter::try_new(&filter).with_context(|| format!("`{filter}` is not a log filter"))?;
-    let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A log that cannot be written is let go: to report it, the layer would print to the same closed standard
+    // error, and printing there panics the task that logged.
+    let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false);
     // A second start in one process (tests) keeps the first subscriber.
     let started = match logging.format {
         LogFormat::Json => builder.json().flatten_event(true).try_init(),

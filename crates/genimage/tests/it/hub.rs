@@ -1,10 +1,10 @@
 //! A hub process for tests: started on a free port and a folder of its own, ended when dropped.
 
 use std::{
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Lines},
     ops::Deref,
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStderr, Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -66,7 +66,22 @@ impl Hub {
     }
 
     /// The same; answers what it said when it ended before.
-    pub(crate) fn try_run(mut command: Command) -> Result<Self, Vec<String>> {
+    pub(crate) fn try_run(command: Command) -> Result<Self, Vec<String>> {
+        let (hub, lines) = Self::until_ready(command)?;
+        // Somebody must read on, or the hub blocks on a full pipe.
+        std::thread::spawn(move || lines.for_each(drop));
+        Ok(hub)
+    }
+
+    /// Runs a command that becomes a hub, and closes the reading end of its log once it is ready.
+    pub(crate) fn run_unheard(command: Command) -> Self {
+        let (hub, lines) =
+            Self::until_ready(command).unwrap_or_else(|seen| panic!("the hub ended before it was ready: {seen:#?}"));
+        drop(lines);
+        hub
+    }
+
+    fn until_ready(mut command: Command) -> Result<(Self, Lines<BufReader<ChildStderr>>), Vec<String>> {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let mut seen = Vec::new();
@@ -77,13 +92,12 @@ impl Hub {
             };
             let line = line.unwrap();
             if let Some((_, url)) = line.split_once("listening on ") {
-                break url.trim().to_owned();
+                // In a log in JSON more stands behind it.
+                break url.split('"').next().unwrap_or_default().trim().to_owned();
             }
             seen.push(line);
         };
-        // Somebody must read on, or the hub blocks on a full pipe.
-        std::thread::spawn(move || lines.for_each(drop));
-        Ok(Self { child, edge: Edge::new(url) })
+        Ok((Self { child, edge: Edge::new(url) }, lines))
     }
 
     /// Whether it still runs.

@@ -16,3 +16,4 @@ mod probe_scenarios;
 mod refusals;
 mod results;
 mod stored_damage;
+mod unheard;
