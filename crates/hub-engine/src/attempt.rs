@@ -204,7 +204,6 @@ impl Attempt {
         if let Some(slot) = self.slot.take() {
             slot.done();
         }
-        self.session.job_succeeded();
         let files = model_files(&prepared.graph).into_iter().map(|file| file.name).collect();
         self.session.ran(self.waiting.job.recipe.as_ref().map(|recipe| recipe.workflow_id), files);
         // The credentials may have been rotated while it ran.
@@ -224,7 +223,11 @@ impl Attempt {
             ) => collected.unwrap_or(Err(CollectFailure::Server(Error::Timeout { after: COLLECT_LIMIT }))),
         };
         match collected {
-            Ok(artifacts) => End::Succeeded(artifacts),
+            Ok(artifacts) => {
+                // Only now: a server that runs prompts but hands out no pictures is of no use.
+                self.session.job_succeeded();
+                End::Succeeded(artifacts)
+            }
             Err(failure) => self.judge_collection(failure),
         }
     }

@@ -37,6 +37,8 @@ const SPACE_PAUSE: Duration = Duration::from_secs(5);
 pub(crate) enum CollectFailure {
     /// The job is to blame, or the hub's own store.
     Job(UserError),
+    /// The server's history names a file that the server does not have.
+    Missing(UserError),
     /// The server did not hand out a file.
     Server(Error),
 }
@@ -118,7 +120,7 @@ async fn fetch(client: &Client, file: &OutputFile) -> Result<Bytes, Error> {
 fn blame(error: Error, file: &OutputFile) -> CollectFailure {
     if error.kind() == ErrorKind::Gone {
         let message = format!("The workflow ran, but its file {} is not on the server.", file.filename);
-        return CollectFailure::Job(UserError::new(ErrorCode::NoOutput, message));
+        return CollectFailure::Missing(UserError::new(ErrorCode::NoOutput, message));
     }
     CollectFailure::Server(error)
 }

@@ -83,6 +83,12 @@ impl Attempt {
     pub(super) fn judge_collection(&self, failure: CollectFailure) -> End {
         match failure {
             CollectFailure::Job(error) => End::Failed(error),
+            CollectFailure::Missing(error) => {
+                // A workflow may delete what it saved, so the job is not tried elsewhere; but of a server that
+                // loses every file nothing may be expected either.
+                self.session.job_failed();
+                End::Failed(error)
+            }
             CollectFailure::Server(error) => self.judge_call(&error, "hand out the result"),
         }
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use hub_core::server::{NewServer, ServerState};
+use hub_engine::AlertKind;
 use hub_sim::{ComfyConfig, ComfySim, DieAt, Fault, Outcome};
 
 use crate::{
@@ -138,16 +139,58 @@ async fn a_job_waits_while_its_only_server_is_away() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_that_is_dead_gets_no_more_jobs() {
     let test = servers(2).config(|config| config.poll_interval = Duration::from_millis(300)).start().await;
-    for at in 0..2 {
-        test.change_server(at, |server| server.stall_limit_s = 1).await;
-    }
+    // The healthy one keeps its long limit: on a busy machine a second without an event is nothing unusual.
+    test.change_server(0, |server| server.stall_limit_s = 1).await;
     test.sims[0].inject(Fault::ZombieWorker);
-    let jobs = futures_util::future::join_all(["a", "b", "c"].map(|prompt| test.generate_sampled(prompt))).await;
-    for job in jobs {
-        test.success(job).await;
+    let mut jobs = 0;
+    while test.sims[0].stats().prompts_received == 0 {
+        assert!(jobs < 50, "the dead one is never tried");
+        let both = futures_util::future::join_all(["a", "b"].map(|prompt| test.generate_sampled(prompt))).await;
+        jobs += both.len();
+        for job in both {
+            test.success(job).await;
+        }
     }
-    assert_eq!(test.engine.servers()[0].state, ServerState::Zombie);
-    assert_eq!(test.successes(), [0, 3]);
+    test.until("it counts as dead", || test.engine.servers()[0].state == ServerState::Zombie).await;
+    let tried = test.sims[0].stats().prompts_received;
+    for prompt in ["c", "d"] {
+        test.success(test.generate_sampled(prompt).await).await;
+    }
+    assert_eq!(test.sims[0].stats().prompts_received, tried);
+    assert_eq!(test.successes(), [0, jobs + 2]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_runs_jobs_but_hands_out_no_pictures_rests() {
+    let test = servers(2).run_ms(20).config(|config| config.attempts_max = 5).start().await;
+    let broken = Fault::Http { route: "GET /view".to_owned(), status: 500, body: "disk error".to_owned() };
+    test.sims[0].inject(broken.always());
+    let breaker = || test.engine.servers()[0].live.breaker;
+    let mut rounds = 0;
+    while breaker().failures < 3 {
+        rounds += 1;
+        assert!(rounds < 50, "its breaker stays closed: {:?}", breaker());
+        let prompts = ["a", "b", "c", "d"];
+        let jobs = futures_util::future::join_all(prompts.map(|prompt| test.generate(prompt))).await;
+        for job in jobs {
+            let view = test.success(job).await;
+            assert_eq!(view.server.as_deref(), Some("gpu-2"), "no picture comes from the other");
+        }
+    }
+    let alerts = test.engine.recent_alerts();
+    assert!(alerts.iter().any(|alert| alert.kind == AlertKind::BreakerOpened), "{alerts:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_whose_pictures_are_always_gone_rests() {
+    let test = servers(1).run_ms(20).start().await;
+    test.sims[0].inject(Fault::ViewMissing.always());
+    for prompt in ["a", "b", "c"] {
+        let view = test.end(test.generate(prompt).await).await;
+        assert!(matches!(view.job.state, hub_core::job::JobState::Failed(_)), "{:?}", view.job.state);
+    }
+    let breaker = test.engine.servers()[0].live.breaker;
+    assert_eq!(breaker.failures, 3, "{breaker:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

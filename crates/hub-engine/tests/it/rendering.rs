@@ -72,7 +72,7 @@ async fn all_images_of_a_batch_and_of_several_save_nodes_are_returned_primary_fi
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn progress_is_shown_with_previews_and_never_goes_back() {
-    let test = servers(1).run_ms(400).start().await;
+    let test = servers(1).run_ms(5_000).start().await;
     let job = test.generate_sampled("a fox").await;
     let mut watch = test.engine.watch(job).await.unwrap();
     let (mut fraction, mut sequence, mut steps_seen, mut preview_seen) = (0.0, 0, 0, false);
