@@ -166,6 +166,13 @@ impl Ledger {
         (of == epoch).then_some(models)
     }
 
+    /// A server dropped all models it had.
+    pub fn emptied(&mut self, server: ServerId) {
+        if let Some(berth) = self.berths.get_mut(&server) {
+            (berth.resident, berth.loaded) = (None, None);
+        }
+    }
+
     /// Turn in which a server last got a job.
     pub fn last_turn(&self, server: ServerId) -> u64 {
         self.berths.get(&server).map_or(0, |berth| berth.last_turn)

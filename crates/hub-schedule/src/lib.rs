@@ -12,6 +12,9 @@
 //! sooner; and a place with models loaded goes on with waiting jobs of the same models before it swaps.
 //! Both reorder only within a window, and never hold a job for longer than [`hold_limit`].
 //!
+//! **A GPU that is shared** with LLM servers is given to one side at a time unless both fit ([`Lease`]); while the
+//! other side has it, its place takes no work.
+//!
 //! When few jobs wait, the plan is searched exhaustively instead, so that the end of a batch is not left to
 //! chance.
 
@@ -21,6 +24,7 @@ mod exact;
 mod fair;
 mod forecast;
 mod learn;
+mod lease;
 mod ledger;
 mod place;
 mod queue;
@@ -29,6 +33,7 @@ mod work;
 pub use decide::{Assignment, Decision, WINDOW, decide, hold_limit};
 pub use forecast::{Forecast, Reason, forecast, reasons};
 pub use learn::{Fact, FactKey, Learned, Observation};
+pub use lease::{ClaimId, Fit, Lease, LeaseLimits, LeaseOrder, LeaseTurn, Load, Side};
 pub use ledger::{Flight, FlightId, Landing, Ledger};
 pub use place::{Place, Prompt, STAGE_AHEAD_S};
 pub use queue::{Queue, Ticket};
