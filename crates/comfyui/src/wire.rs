@@ -75,9 +75,15 @@ pub struct Device {
     /// Device memory in bytes.
     #[serde(default, deserialize_with = "lenient::bytes")]
     pub vram_total: Option<u64>,
-    /// Free device memory in bytes.
+    /// Free device memory in bytes: what nobody holds, and what ComfyUI holds but does not use.
     #[serde(default, deserialize_with = "lenient::bytes")]
     pub vram_free: Option<u64>,
+    /// Device memory that ComfyUI holds, in bytes.
+    #[serde(default, deserialize_with = "lenient::bytes")]
+    pub torch_vram_total: Option<u64>,
+    /// The part of it that it does not use, in bytes.
+    #[serde(default, deserialize_with = "lenient::bytes")]
+    pub torch_vram_free: Option<u64>,
 }
 
 /// `GET /features`.

@@ -39,6 +39,7 @@ use tokio::net::TcpListener;
 pub use config::{ComfyConfig, InvalidAuth, Models, SimAuth};
 use state::Sim;
 
+use crate::card::Card;
 use crate::script::{Injection, Script};
 
 /// Tries to bind the old port again after a restart, 20 ms apart.
@@ -102,6 +103,11 @@ impl ComfySim {
     /// Guards the door otherwise from now on; open sockets stay.
     pub fn set_auth(&self, auth: Option<SimAuth>) {
         *self.sim.auth() = auth;
+    }
+
+    /// Puts it on a card that it shares with others, under this name.
+    pub fn share(&self, card: &Card, name: &str) {
+        self.sim.share(card.clone(), name);
     }
 
     /// True while the process answers.

@@ -35,6 +35,7 @@ mod native;
 mod play;
 mod request;
 mod server;
+mod vram;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -45,6 +46,8 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use server::Shared;
+
+use crate::card::Card;
 
 /// Longest wait for open connections when the double stops.
 const STOP_GRACE: Duration = Duration::from_secs(2);
@@ -302,6 +305,11 @@ impl OllamaSim {
     /// Lets the next `times` requests to this exact path (such as `/api/tags`) answer a status and an error text.
     pub fn fail_path(&self, path: &str, status: u16, error: &str, times: usize) {
         self.shared.fail_path(path, status, error, times);
+    }
+
+    /// Puts it on a card that it shares with others, under this name.
+    pub fn share(&self, card: &Card, name: &str) {
+        self.shared.share(card.clone(), name);
     }
 
     /// Forgets all faults that were not used yet.

@@ -29,6 +29,8 @@ pub struct ComfyConfig {
     pub preview: bool,
     /// Video memory the one device reports, bytes. Default 24 GiB.
     pub vram_total: u64,
+    /// Video memory that it takes while model files are loaded, bytes. Default half of `vram_total`.
+    pub vram_models: Option<u64>,
     /// Watermark of the pictures; `None` draws no band at all. Default `SIMULATED`.
     pub label: Option<String>,
     /// Seeds run-time jitter and temporary names. Default 0.
@@ -53,6 +55,7 @@ impl Default for ComfyConfig {
             auth: None,
             preview: false,
             vram_total: 24 << 30,
+            vram_models: None,
             label: Some("SIMULATED".to_owned()),
             seed: 0,
             max_upload_bytes: 100 << 20,

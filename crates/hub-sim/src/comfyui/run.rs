@@ -47,7 +47,10 @@ pub(crate) async fn work(sim: Arc<Sim>, over: CancellationToken) {
 async fn next(sim: &Sim) -> Arc<Job> {
     loop {
         let woken = sim.wake.notified();
-        if let Some(job) = take(sim) {
+        let job = take(sim);
+        // Memory that was to be freed is free now.
+        sim.hold();
+        if let Some(job) = job {
             return job;
         }
         woken.await;
@@ -333,6 +336,7 @@ impl<'a> Run<'a> {
             let mut state = self.sim.state();
             !std::mem::replace(&mut state.resident, wanted).is_empty()
         };
+        self.sim.hold();
         self.sim.count(|s| {
             s.model_loads += 1;
             s.model_swaps += u64::from(swapped);

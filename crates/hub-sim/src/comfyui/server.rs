@@ -160,8 +160,11 @@ async fn socket(State(sim): Shared, Query(params): Params, upgrade: WebSocketUpg
 }
 
 async fn system_stats(State(sim): Shared) -> Response {
-    let total = sim.config.vram_total;
-    let used = if sim.state().resident.is_empty() { total / 32 } else { total / 2 };
+    let (total, others) = sim.vram();
+    // What torch holds, and a part of it that it does not use and counts as free.
+    let held = sim.vram_held();
+    let unused = held / 8;
+    let free = total.saturating_sub(held + others) + unused;
     let ram: u64 = 64 << 30;
     json_answer(
         200,
@@ -170,7 +173,7 @@ async fn system_stats(State(sim): Shared) -> Response {
                 "required_frontend_version": "1.49.6", "python_version": "3.11.7 (main) [GCC 12.2.0]",
                 "pytorch_version": "2.11.0+cu130", "embedded_python": false, "argv": ["main.py", "--listen", sim.addr.ip().to_string()]},
             "devices": [{"name": "cuda:0 Simulated GPU : cudaMallocAsync", "type": "cuda", "index": 0, "vram_total": total,
-                "vram_free": total - used, "torch_vram_total": used, "torch_vram_free": used / 4}]
+                "vram_free": free, "torch_vram_total": held, "torch_vram_free": unused}]
         }),
     )
 }
@@ -258,6 +261,8 @@ async fn free(State(sim): Shared, body: String) -> Response {
     state.free_models |= body["unload_models"] == true || memory;
     state.free_cache |= memory;
     state.free();
+    drop(state);
+    sim.hold();
     empty(200)
 }
 

@@ -28,6 +28,7 @@ use super::render;
 use super::trace::Subject;
 use super::ws::Sockets;
 use super::{ExecutedPrompt, SimStats};
+use crate::card::Card;
 use crate::script::FaultPlan;
 
 /// Finished prompts kept for [`SimStats::executed`].
@@ -54,6 +55,8 @@ pub(crate) struct Sim {
     stats: Mutex<SimStats>,
     random: Mutex<StdRng>,
     life: Mutex<Life>,
+    /// The card that it shares with others, and its name there.
+    card: Mutex<Option<(Card, String)>>,
     /// Whether the connections stand still.
     pub(crate) frost: Arc<Frost>,
     heals: AtomicU64,
@@ -144,6 +147,7 @@ impl Sim {
             faults: Mutex::default(),
             stats: Mutex::default(),
             life: Mutex::default(),
+            card: Mutex::default(),
             frost: Arc::default(),
             heals: AtomicU64::new(0),
         }
@@ -241,6 +245,34 @@ impl Sim {
         self.heals.load(Ordering::SeqCst)
     }
 
+    /// Puts the process on a card that it shares with others.
+    pub(crate) fn share(&self, card: Card, name: &str) {
+        *lock(&self.card) = Some((card, name.to_owned()));
+        self.hold();
+    }
+
+    /// Tells the card what the process holds now.
+    pub(crate) fn hold(&self) {
+        let bytes = self.vram_held();
+        if let Some((card, name)) = &*lock(&self.card) {
+            card.hold(name, bytes);
+        }
+    }
+
+    /// Video memory in all, and what others hold of it: the driver takes a little of a card of one's own.
+    pub(crate) fn vram(&self) -> (u64, u64) {
+        match &*lock(&self.card) {
+            Some((card, name)) => (card.total(), card.held_by_others(name)),
+            None => (self.config.vram_total, self.config.vram_total / 32),
+        }
+    }
+
+    /// Video memory that the process holds for models.
+    pub(crate) fn vram_held(&self) -> u64 {
+        let models = self.config.vram_models.unwrap_or(self.config.vram_total / 2);
+        if self.state().resident.is_empty() { 0 } else { models }
+    }
+
     /// Begins a life: fresh state, and the token that ends it. `None` when the handle is gone.
     pub(crate) fn begin(&self) -> Option<CancellationToken> {
         let mut life = lock(&self.life);
@@ -248,6 +280,7 @@ impl Sim {
             return None;
         }
         *self.state() = State::default();
+        self.hold();
         self.files().wipe_temp();
         self.frost.set(false);
         life.over = CancellationToken::new();
@@ -268,8 +301,11 @@ impl Sim {
     pub(crate) fn down(&self) -> Option<JoinHandle<()>> {
         let mut life = lock(&self.life);
         life.over.cancel();
-        // The dead hold no connection: what stood still ends.
+        // The dead hold no connection: what stood still ends; and no memory.
         self.frost.set(false);
+        if let Some((card, name)) = &*lock(&self.card) {
+            card.hold(name, 0);
+        }
         let task = life.serving.take();
         if let Some(task) = &task {
             task.abort();

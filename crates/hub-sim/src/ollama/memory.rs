@@ -15,6 +15,8 @@ const KEEP_ALIVE: Duration = Duration::from_mins(5);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Loaded {
     pub(super) num_ctx: u64,
+    /// Of its size, what is on the card, bytes; all of it where no card is shared.
+    pub(super) vram_bytes: u64,
     /// `None` is for ever.
     pub(super) expires: Option<DateTime<Utc>>,
 }
@@ -34,14 +36,25 @@ impl Memory {
     }
 
     /// Puts a model into memory; those that would go first make room for it.
-    pub(super) fn insert(&mut self, name: &str, num_ctx: u64, keep_alive: Option<KeepAlive>, most: usize) {
-        self.loaded.insert(name.to_owned(), Loaded { num_ctx, expires: expiry(keep_alive) });
+    pub(super) fn insert(
+        &mut self,
+        name: &str,
+        (num_ctx, vram_bytes): (u64, u64),
+        keep_alive: Option<KeepAlive>,
+        most: usize,
+    ) {
+        self.loaded.insert(name.to_owned(), Loaded { num_ctx, vram_bytes, expires: expiry(keep_alive) });
         while self.loaded.len() > most.max(1) {
             let others = self.loaded.iter().filter(|(other, _)| *other != name);
             let first = others.min_by_key(|(_, loaded)| end(loaded)).map(|(other, _)| other.clone());
             let Some(first) = first else { break };
             self.loaded.remove(&first);
         }
+    }
+
+    /// What all models take on the card, bytes.
+    pub(super) fn vram_bytes(&self) -> u64 {
+        self.loaded.values().map(|loaded| loaded.vram_bytes).sum()
     }
 
     pub(super) fn remove(&mut self, name: &str) {

@@ -64,7 +64,7 @@ pub(super) async fn ps(State(shared): State<Arc<Shared>>) -> Response {
             "details": details(model),
             // The real server adds the longest time Go can hold, some 292 years.
             "expires_at": timestamp(loaded.expires.unwrap_or_else(|| memory::now() + chrono::Duration::days(292 * 365))),
-            "size_vram": model.size_bytes,
+            "size_vram": loaded.vram_bytes,
             "context_length": loaded.num_ctx,
         })
     });

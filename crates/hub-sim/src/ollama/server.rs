@@ -28,6 +28,7 @@ use super::{
     play::{Ending, Play, Running, token_count, wait},
     request::{Asked, KeepAlive, Refusal},
 };
+use crate::card::Card;
 
 /// Largest body taken.
 const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
@@ -46,15 +47,17 @@ pub(super) struct Shared {
     cancelled: AtomicUsize,
     stop: CancellationToken,
     state: Mutex<Changing>,
+    /// The card that it shares with others, and its name there.
+    pub(super) card: Mutex<Option<(Card, String)>>,
 }
 
 #[derive(Debug, Default)]
-struct Changing {
+pub(super) struct Changing {
     records: VecDeque<RecordedRequest>,
     faults: VecDeque<ScriptedFault>,
     failing_paths: Vec<FailingPath>,
     replies: Vec<(String, String)>,
-    memory: Memory,
+    pub(super) memory: Memory,
 }
 
 #[derive(Debug)]
@@ -142,6 +145,7 @@ impl Shared {
             cancelled: AtomicUsize::new(0),
             stop,
             state: Mutex::new(state),
+            card: Mutex::default(),
             config,
         }
     }
@@ -153,6 +157,7 @@ impl Shared {
         let only_memory = asked.messages.is_empty();
         if only_memory && asked.keep_alive == Some(KeepAlive::For(Duration::ZERO)) {
             self.state().memory.remove(&model.name);
+            self.hold();
             return Ok(Admitted::Unloaded);
         }
         check_capabilities(model, &asked, verb)?;
@@ -250,9 +255,10 @@ impl Shared {
             self.cancelled.fetch_add(1, Ordering::Relaxed);
         }
         self.state().memory.used(model, keep_alive);
+        self.hold();
     }
 
-    fn state(&self) -> MutexGuard<'_, Changing> {
+    pub(super) fn state(&self) -> MutexGuard<'_, Changing> {
         // Nothing panics while holding it, and if something did, the state would still be whole.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -327,7 +333,10 @@ impl Shared {
         if !wait(load, &self.stop).await {
             return Err(stopped());
         }
-        self.state().memory.insert(&model.name, num_ctx, asked.keep_alive, self.config.max_loaded);
+        let vram_bytes = self.room_for(model, resident);
+        let loaded = (num_ctx, vram_bytes);
+        self.state().memory.insert(&model.name, loaded, asked.keep_alive, self.config.max_loaded);
+        self.hold();
         Ok(load)
     }
 }
