@@ -13,7 +13,13 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::{config::Config, data_dir::DataDir, demo, demo::Demo, http, seed_files};
+use crate::{
+    config::{self, Config},
+    data_dir::DataDir,
+    demo,
+    demo::Demo,
+    http, seed_files,
+};
 
 /// Longest wait for each part to end once the work is done.
 const END_LIMIT: Duration = Duration::from_secs(1);
@@ -66,6 +72,7 @@ impl Hub {
             .with_context(|| format!("cannot open the database {}", config.database_label()))?;
         let objects = objects(config, &data_dir)?;
         let mut engine_config = config.engine()?;
+        engine_config.given = config::given::settings(config);
         let demo = if options.demo { Some(Demo::start().await?) } else { None };
         if engine_config.listen_url.is_none() {
             engine_config.listen_url = Some(url.clone());

@@ -4,6 +4,7 @@
 //! refused by name, so that a misspelt one is not silently ignored.
 
 use std::{
+    collections::BTreeMap,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     path::PathBuf,
     time::Duration,
@@ -14,10 +15,12 @@ use figment::{
     Figment,
     providers::{Env, Format as _, Toml},
 };
-use hub_engine::{AlertPolicy, EngineConfig, InputPolicy};
+use hub_engine::{AlertPolicy, AnswerPolicy, EngineConfig, InputPolicy, SettingSource};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use url::Url;
+
+pub(crate) mod given;
 
 /// The defaults, every key commented.
 pub const DEFAULTS: &str = include_str!("../../../config/genimage.default.toml");
@@ -70,6 +73,9 @@ pub struct Config {
     pub retention: RetentionSection,
     /// What is logged.
     pub logging: LoggingSection,
+    /// Where the values come from, by key; keys that have their default are left out.
+    #[serde(skip)]
+    pub sources: BTreeMap<String, SettingSource>,
 }
 
 /// See `[server]` in the default file.
@@ -227,7 +233,8 @@ impl Config {
         if let Some(dir) = &args.data_dir {
             figment = figment.merge(("server.data_dir", dir));
         }
-        let config: Self = figment.extract().context("the configuration cannot be read")?;
+        let mut config: Self = figment.extract().context("the configuration cannot be read")?;
+        config.sources = given::sources(&figment);
         config.public_url()?;
         Ok(config)
     }
@@ -307,6 +314,11 @@ impl Config {
                 allow_private: self.input.allow_private,
                 allowed_hosts: self.input.allowed_hosts.clone(),
                 timeout: seconds(self.input.timeout_s),
+            },
+            answers: AnswerPolicy {
+                wait_s: self.mcp.wait_s,
+                preview_max_bytes: self.mcp.preview_max_bytes,
+                preview_max_side_px: self.mcp.preview_max_side_px,
             },
             retention_days: Some(self.retention.days).filter(|days| *days > 0),
             live_previews: self.servers.live_previews,

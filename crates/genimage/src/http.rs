@@ -24,7 +24,7 @@ pub(crate) fn router(
     demo: bool,
 ) -> anyhow::Result<(Router, McpEdge)> {
     let public_url = config.public_url()?;
-    let mcp = McpEdge::new(engine.clone(), mcp_config(config, listen_url)?);
+    let mcp = McpEdge::new(engine.clone(), mcp_config(engine, config, listen_url)?);
     let web = WebState {
         engine: engine.clone(),
         config: WebConfig { public_url: public_url.clone(), demo, version: env!("CARGO_PKG_VERSION") },
@@ -46,15 +46,14 @@ pub(crate) fn router(
 ///
 /// # Errors
 /// When the configuration holds an invalid public address.
-pub(crate) fn mcp_config(config: &Config, listen_url: &Url) -> anyhow::Result<McpConfig> {
+pub(crate) fn mcp_config(engine: &Engine, config: &Config, listen_url: &Url) -> anyhow::Result<McpConfig> {
     let public_url = config.public_url()?;
+    // With what was changed since the file was written.
+    let answers = engine.settings().answers;
     let mut edge = McpConfig {
         listen_url: Some(listen_url.clone()),
-        wait_default_s: config.mcp.wait_s,
-        preview: PreviewLimits {
-            total_bytes: config.mcp.preview_max_bytes,
-            max_side_px: config.mcp.preview_max_side_px,
-        },
+        wait_default_s: answers.wait_s,
+        preview: PreviewLimits { total_bytes: answers.preview_max_bytes, max_side_px: answers.preview_max_side_px },
         ..McpConfig::default()
     };
     let named = hosts(config, public_url.as_ref());

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use hub_core::limits;
 use url::Url;
+
+use crate::GivenSettings;
 
 /// Which addresses input pictures may be fetched from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +41,24 @@ impl Default for AlertPolicy {
     }
 }
 
-/// Limits of the engine.
+/// How answers to agents are bounded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AnswerPolicy {
+    /// Seconds that a tool call waits before it answers with the job's handle. Default 45.
+    pub wait_s: u32,
+    /// Encoded size of all previews in one answer. Default 700 000.
+    pub preview_max_bytes: usize,
+    /// Longest side of a preview, in pixels. Default 1024.
+    pub preview_max_side_px: u32,
+}
+
+impl Default for AnswerPolicy {
+    fn default() -> Self {
+        Self { wait_s: limits::WAIT_DEFAULT_S, preview_max_bytes: 700_000, preview_max_side_px: 1024 }
+    }
+}
+
+/// Limits of the engine. Those that can be changed while it runs are told by [`crate::Engine::settings`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct EngineConfig {
     /// Address under which others reach the hub, for links to pictures. `None`: as the request says.
@@ -67,6 +87,8 @@ pub struct EngineConfig {
     pub inventory_interval: Duration,
     /// What happens to servers, told to others.
     pub alerts: AlertPolicy,
+    /// Answers to agents.
+    pub answers: AnswerPolicy,
     /// Input pictures by URL.
     pub input: InputPolicy,
     /// Days that finished jobs are kept; `None` keeps them for ever. Default `None`.
@@ -76,6 +98,8 @@ pub struct EngineConfig {
     pub orphan_grace: Duration,
     /// Have servers send pictures of the unfinished work. Default on.
     pub live_previews: bool,
+    /// Where these values come from, for those who change settings.
+    pub given: GivenSettings,
 }
 
 impl Default for EngineConfig {
@@ -94,10 +118,12 @@ impl Default for EngineConfig {
             probe_interval: Duration::from_secs(10),
             inventory_interval: Duration::from_mins(5),
             alerts: AlertPolicy::default(),
+            answers: AnswerPolicy::default(),
             input: InputPolicy::default(),
             retention_days: None,
             orphan_grace: Duration::from_hours(1),
             live_previews: true,
+            given: GivenSettings::default(),
         }
     }
 }

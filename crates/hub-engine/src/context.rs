@@ -18,12 +18,15 @@ use crate::{
     feed::Feed,
     llm::Llm,
     pool,
+    settings::Settings,
     submit::RecentCalls,
 };
 
 /// The engine's shared handles.
 pub(crate) struct Context {
+    /// As of the start. What may change while the hub runs is taken from `settings`.
     pub(crate) config: EngineConfig,
+    pub(crate) settings: Settings,
     pub(crate) store: Store,
     pub(crate) clock: SharedClock,
     pub(crate) vault: Vault,
@@ -43,8 +46,9 @@ pub(crate) struct Context {
 
 impl Context {
     /// Handles over a store and an object store. Nothing is read or started yet.
-    pub(crate) fn new(config: EngineConfig, store: Store, objects: Arc<dyn ObjectStore>, clock: SharedClock) -> Self {
+    pub(crate) fn new(settings: Settings, store: Store, objects: Arc<dyn ObjectStore>, clock: SharedClock) -> Self {
         let stop = CancellationToken::new();
+        let config = EngineConfig::clone(&settings.now());
         Self {
             feed: Feed::new(clock.now(), stop.clone()),
             vault: Vault::new(objects, store.clone()),
@@ -57,6 +61,7 @@ impl Context {
             stop,
             kill: CancellationToken::new(),
             config,
+            settings,
             store,
             clock,
         }

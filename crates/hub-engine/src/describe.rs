@@ -74,7 +74,7 @@ pub(crate) async fn describe(ctx: &Context, request: &DescribeRequest) -> Result
     let question = templates.instructions(request.kind, &request.language);
     let messages = vec![Message::user(question).with_images(vec![small])];
     let _turn = ctx.llm.turn().await;
-    ctx.llm.ask(&ctx.store, LlmRole::Describe, messages, ctx.config.describe_budget).await.map_err(|failure| {
+    ctx.llm.ask(&ctx.store, LlmRole::Describe, messages, ctx.settings.now().describe_budget).await.map_err(|failure| {
         tracing::warn!(error = %failure, "a description failed");
         failure.to_user()
     })

@@ -26,7 +26,7 @@ use tokio::sync::{broadcast, watch};
 
 use crate::{
     EngineConfig, FeedId, FeedReader, JobView, JobWatch, QueueSizes, ReconcilerView, Submitted, WhyWaiting,
-    background::Background, context::Context, refusal::storage, submit,
+    background::Background, context::Context, refusal::storage, settings::Settings, submit,
 };
 
 pub use jobs::CancelledJobs;
@@ -49,12 +49,14 @@ impl Engine {
     /// # Errors
     /// `storage` when the store cannot be read.
     pub async fn start(
-        config: EngineConfig,
+        mut config: EngineConfig,
         store: Store,
         objects: Arc<dyn ObjectStore>,
         clock: SharedClock,
     ) -> Result<Self, UserError> {
-        let ctx = Arc::new(Context::new(config, store, objects, clock));
+        let given = std::mem::take(&mut config.given);
+        let settings = Settings::load(config, given, &store).await?;
+        let ctx = Arc::new(Context::new(settings, store, objects, clock));
         ctx.catalogue.reload(&ctx.store).await?;
         ctx.recent_calls.recall(&ctx.store, ctx.clock.now(), ctx.config.repeat_window).await?;
         let background = Background::start(ctx.clone()).await?;
@@ -67,7 +69,7 @@ impl Engine {
         self.inner.background.shutdown(grace).await;
     }
 
-    /// Limits and policies in force.
+    /// Limits and policies as of the start.
     pub fn config(&self) -> &EngineConfig {
         &self.ctx().config
     }

@@ -31,10 +31,11 @@ mod refusal;
 mod schedule;
 mod secret;
 mod seed;
+mod settings;
 mod submit;
 mod views;
 
-pub use config::{AlertPolicy, EngineConfig, InputPolicy};
+pub use config::{AlertPolicy, AnswerPolicy, EngineConfig, InputPolicy};
 pub use configuration::{ExportOptions, ImportAction, ImportChange, ImportMode, ImportOptions, ImportReport};
 pub use crash::CrashPoint;
 pub use describe::DescribeTemplates;
@@ -42,6 +43,7 @@ pub use engine::{CancelledJobs, Engine};
 pub use feed::{Anew, FeedEvent, FeedId, FeedNews, FeedReader, InvalidFeedId, QueueSizes, ServerChange};
 pub use plan::enhance::EnhanceTemplates;
 pub use reconcile::Status as ReconcilerStatus;
+pub use settings::{FixedSetting, GivenSettings, SettingEffect, SettingSource, SettingView};
 pub use views::{
     Alert, AlertKind, AttemptView, BreakerView, Conversion, DeviceView, ForeignQueue, ImportedWorkflow, InventoryState,
     InventoryView, JobHistory, JobProgress, JobView, JobWatch, Lack, LivePreview, Precedence, Preview, PreviewBudget,

@@ -133,9 +133,9 @@ async fn reword(
         None => template.to_owned(),
     };
     let _turn = ctx.llm.turn().await;
-    let deadline = Instant::now() + ctx.config.enhance_budget;
+    let deadline = Instant::now() + ctx.settings.now().enhance_budget;
     let messages = vec![Message::system(instructions(&templates.prompt)), Message::user(asked)];
-    let answer = ctx.llm.ask(&ctx.store, LlmRole::Enhance, messages, ctx.config.enhance_budget).await?;
+    let answer = ctx.llm.ask(&ctx.store, LlmRole::Enhance, messages, ctx.settings.now().enhance_budget).await?;
     let prompt = enhance::restore(asked, &answer);
     let takes_negative = render_type.is_some_and(|render_type| takes_negative(snapshot, render_type));
     let negative = if takes_negative {

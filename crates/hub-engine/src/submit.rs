@@ -166,15 +166,16 @@ fn placement(background: &Background, wish: &Wish) -> Result<Placement, UserErro
 }
 
 fn check_bounds(ctx: &Context, background: &Background, caller: &Caller) -> Result<(), UserError> {
+    let settings = ctx.settings.now();
     let waiting = background.queue_len();
-    let (length, limit, whose) = if waiting >= ctx.config.queue_max {
-        (waiting, ctx.config.queue_max, "The queue is")
+    let (length, limit, whose) = if waiting >= settings.queue_max {
+        (waiting, settings.queue_max, "The queue is")
     } else {
         let own = background.queue_len_of(caller);
-        if own < ctx.config.queue_max_per_caller {
+        if own < settings.queue_max_per_caller {
             return Ok(());
         }
-        (own, ctx.config.queue_max_per_caller, "Your share of the queue is")
+        (own, settings.queue_max_per_caller, "Your share of the queue is")
     };
     let advice = retry_advice(background.relief(), length, ctx.catalogue.catalogue().enabled_servers);
     Err(UserError::new(ErrorCode::QueueFull, format!("{whose} full: {length} jobs wait, {limit} may."))
@@ -239,7 +240,7 @@ async fn find_repeat(
     digest: &str,
 ) -> Result<Option<Job>, UserError> {
     let now = ctx.clock.now();
-    let window = TimeDelta::from_std(ctx.config.repeat_window).unwrap_or(TimeDelta::zero());
+    let window = TimeDelta::from_std(ctx.settings.now().repeat_window).unwrap_or(TimeDelta::zero());
     if !ctx.recent_calls.may_repeat(caller, digest, now, window) {
         return Ok(None);
     }

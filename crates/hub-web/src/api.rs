@@ -18,6 +18,7 @@ mod llm_servers;
 mod render_types;
 mod server_tests;
 mod servers;
+mod settings;
 mod styles;
 mod workflows;
 
@@ -64,6 +65,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(llm_servers::models))
         .routes(routes!(llm_roles::list))
         .routes(routes!(llm_roles::show, llm_roles::assign, llm_roles::unassign))
+        .routes(routes!(settings::list, settings::replace, settings::change))
         .routes(routes!(config::export))
         .routes(routes!(config::import))
         .routes(routes!(document::show))

@@ -106,7 +106,7 @@ impl<'g> Follower<'g> {
             start_stored: false,
             was_there: true,
             heard_since_look: false,
-            next_look: now + attempt.inner.ctx.config.poll_interval,
+            next_look: now + attempt.inner.ctx.settings.now().poll_interval,
             absent: 0,
             settling_since: None,
             settle_pause: SETTLE_PAUSE,
@@ -304,7 +304,7 @@ impl<'g> Follower<'g> {
             self.settle_pause = (self.settle_pause * 2).min(SETTLE_PAUSE_MAX);
             return Ok(None);
         }
-        let quiet = self.inner.ctx.config.poll_interval;
+        let quiet = self.inner.ctx.settings.now().poll_interval;
         self.next_look = now + if self.hears() { quiet } else { quiet.min(DEAF_PAUSE) };
         if std::mem::take(&mut self.heard_since_look) {
             return Ok(None);

@@ -46,7 +46,7 @@ pub(super) async fn post(
     follower: &mut Follower<'_>,
 ) -> Posted {
     let mut submission = Submission::new(&prepared.graph, attempt.at.prompt_id.as_uuid(), client_id);
-    if attempt.inner.ctx.config.live_previews {
+    if attempt.inner.ctx.settings.now().live_previews {
         submission.preview = Some(PreviewMethod::Auto);
     }
     let number_before = attempt.session.newest_number();

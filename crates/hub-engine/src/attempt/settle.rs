@@ -122,7 +122,7 @@ async fn again(mut attempt: Attempt, why: UserError, counts: bool, exclude: &[Se
     let (ctx, job, number) = (&inner.ctx, attempt.waiting.job.id, attempt.at.number);
     attempt.waiting.failures += u32::from(counts);
     let failures = attempt.waiting.failures;
-    if counts && failures >= ctx.config.attempts_max {
+    if counts && failures >= ctx.settings.now().attempts_max {
         let message = match failures {
             1 => why.message.clone(),
             _ => format!("The job failed {failures} times by the fault of servers. {}", why.message),

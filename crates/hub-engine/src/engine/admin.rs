@@ -1,6 +1,8 @@
 //! What administrators change: servers, LLM servers, workflows, render types, styles. Each change is
 //! stored, then the background and the catalogue are told, then it is answered.
 
+use std::sync::Arc;
+
 use comfyui::workflow::Found;
 use hub_core::{
     catalogue::{RenderType, Style, Workflow},
@@ -15,8 +17,8 @@ use serde_json::Value;
 
 use super::{Engine, checks};
 use crate::{
-    DescribeTemplates, EnhanceTemplates, ImportedWorkflow, ServerView, catalogue::Runnable, checkup, describe, import,
-    plan::enhance, refusal::storage, seed,
+    DescribeTemplates, EngineConfig, EnhanceTemplates, ImportedWorkflow, ServerView, SettingView, catalogue::Runnable,
+    checkup, describe, import, plan::enhance, refusal::storage, seed,
 };
 
 impl Engine {
@@ -181,6 +183,33 @@ impl Engine {
 
     async fn set_setting<T: Serialize + Sync>(&self, key: &str, value: &T) -> Result<(), UserError> {
         self.store().setting_set(key, value).await.map_err(storage)
+    }
+
+    // ---- settings ----
+
+    /// Limits and policies in force now, from memory.
+    pub fn settings(&self) -> Arc<EngineConfig> {
+        self.ctx().settings.now()
+    }
+
+    /// All settings, with where their values come from and what is valid.
+    pub async fn setting_list(&self) -> Vec<SettingView> {
+        self.ctx().settings.list().await
+    }
+
+    /// Changes settings by key, all or none; `null` takes back what was stored. `replace`: what is not named is
+    /// taken back too. `expected` is given the settings as they are and may refuse.
+    ///
+    /// # Errors
+    /// What `expected` refuses; `bad_argument` naming the key and what is valid; `conflict` for a key that the
+    /// environment sets; `storage`.
+    pub async fn settings_change(
+        &self,
+        changes: &serde_json::Map<String, Value>,
+        replace: bool,
+        expected: impl FnOnce(&[SettingView]) -> Result<(), UserError>,
+    ) -> Result<Vec<SettingView>, UserError> {
+        self.ctx().settings.change(self.store(), changes, replace, expected).await
     }
 
     // ---- workflows ----

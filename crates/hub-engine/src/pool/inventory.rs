@@ -22,7 +22,7 @@ const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(30);
 /// How old an inventory may be and still keep a job from being tried: a refresh that is under way does not
 /// make it stale.
 pub(super) fn max_age(ctx: &Context) -> Duration {
-    ctx.config.inventory_interval + FETCH_LIMIT
+    ctx.settings.now().inventory_interval + FETCH_LIMIT
 }
 
 /// Reads for ever, while the server answers.
@@ -34,9 +34,9 @@ pub(super) async fn run(session: &Arc<Session>, ctx: &Context) {
         }
         let pause = if refresh(session, ctx).await {
             // Spread, so that a thousand servers are not asked in step.
-            ctx.config.inventory_interval.mul_f64(rand::rng().random_range(0.8..=1.0))
+            ctx.settings.now().inventory_interval.mul_f64(rand::rng().random_range(0.8..=1.0))
         } else {
-            ctx.config.inventory_interval.min(PAUSE_AFTER_FAILURE)
+            ctx.settings.now().inventory_interval.min(PAUSE_AFTER_FAILURE)
         };
         let floor = Instant::now() + PAUSE_MIN.min(pause);
         tokio::select! {

@@ -23,10 +23,10 @@ pub(super) async fn run(session: &Arc<Session>, ctx: &Context) {
         let pause = match probe(session, ctx, round.is_multiple_of(STATS_EVERY)).await {
             Ok(()) => {
                 backoff.reset();
-                ctx.config.probe_interval
+                ctx.settings.now().probe_interval
             }
             // Asking faster helps nobody, and may lock us out.
-            Err(Trouble::Unauthorized) => ctx.config.probe_interval,
+            Err(Trouble::Unauthorized) => ctx.settings.now().probe_interval,
             Err(Trouble::Refused | Trouble::Silent | Trouble::Incompatible) => backoff.pause(),
         };
         tokio::select! {

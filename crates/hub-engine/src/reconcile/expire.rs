@@ -11,7 +11,7 @@ use crate::{CrashPoint, background::Inner, crash, persist};
 /// Expires what waited too long.
 pub(super) async fn activate(inner: &Arc<Inner>) -> Status {
     let ctx = &inner.ctx;
-    let limit = TimeDelta::from_std(ctx.config.queue_wait_limit).unwrap_or(TimeDelta::MAX);
+    let limit = TimeDelta::from_std(ctx.settings.now().queue_wait_limit).unwrap_or(TimeDelta::MAX);
     let Some(before) = ctx.clock.now().checked_sub_signed(limit) else { return Status::Idle };
     let mut expired = 0;
     for job in inner.dispatch.queued_before(before).await {

@@ -13,7 +13,7 @@ const STEP: u32 = 200;
 /// Deletes what is too old.
 pub(super) async fn activate(inner: &Arc<Inner>) -> Status {
     let ctx = &inner.ctx;
-    let Some(days) = ctx.config.retention_days else { return Status::Idle };
+    let Some(days) = ctx.settings.now().retention_days else { return Status::Idle };
     let Some(before) = ctx.clock.now().checked_sub_signed(TimeDelta::days(days.into())) else { return Status::Idle };
     let mut deleted = 0;
     while !ctx.stop.is_cancelled() {

@@ -8,3 +8,4 @@ mod events;
 mod hub;
 mod jobs;
 mod pages;
+mod settings;

@@ -1,0 +1,74 @@
+//! Settings: what there is, what is in force, and changes.
+
+use axum::{extract::State, http::HeaderMap, response::Response};
+use hub_engine::SettingView;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use super::{
+    answers::{self, Changed, Conflict, Invalid},
+    body::JsonBody,
+    etag::Expected,
+};
+use crate::{error::WebError, router::App};
+
+/// All settings.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SettingList {
+    /// In the order of the configuration file; those that cannot be changed here come last.
+    settings: Vec<SettingView>,
+    /// Version, for `If-Match`.
+    etag: String,
+}
+
+/// Lists all settings: value, default, meaning, bounds, where the value comes from, and when a change is in force.
+#[utoipa::path(get, path = "/api/v1/settings", tag = "hub", operation_id = "list_settings",
+    responses((status = 200, body = SettingList, headers(("ETag" = String)))))]
+pub(crate) async fn list(State(app): State<App>) -> Response {
+    told(&app, app.engine.setting_list().await)
+}
+
+/// Changes the settings that are named by key, all or none; `null` takes a change back. `pending` in the answer
+/// tells what waits for the next start.
+#[utoipa::path(patch, path = "/api/v1/settings", tag = "hub", operation_id = "change_settings",
+    params(("If-Match" = Option<String>, Header)),
+    request_body(content = Object, example = json!({"queue.max": 500, "retention.days": null})),
+    responses((status = 200, body = SettingList, headers(("ETag" = String))), Conflict, Changed, Invalid))]
+pub(crate) async fn change(
+    State(app): State<App>,
+    headers: HeaderMap,
+    JsonBody(changes): JsonBody<Map<String, Value>>,
+) -> Result<Response, WebError> {
+    write(&app, &headers, &changes, false).await
+}
+
+/// Sets the settings that are named by key, and takes back every change of the others.
+#[utoipa::path(put, path = "/api/v1/settings", tag = "hub", operation_id = "replace_settings",
+    params(("If-Match" = Option<String>, Header)),
+    request_body(content = Object, example = json!({"queue.max": 500})),
+    responses((status = 200, body = SettingList, headers(("ETag" = String))), Conflict, Changed, Invalid))]
+pub(crate) async fn replace(
+    State(app): State<App>,
+    headers: HeaderMap,
+    JsonBody(changes): JsonBody<Map<String, Value>>,
+) -> Result<Response, WebError> {
+    write(&app, &headers, &changes, true).await
+}
+
+async fn write(
+    app: &App,
+    headers: &HeaderMap,
+    changes: &Map<String, Value>,
+    replace: bool,
+) -> Result<Response, WebError> {
+    let expected = Expected::of(headers)?;
+    let unchanged = |now: &[SettingView]| expected.check(&app.versions.of(&now));
+    let settings = app.engine.settings_change(changes, replace, unchanged).await?;
+    Ok(told(app, settings))
+}
+
+fn told(app: &App, settings: Vec<SettingView>) -> Response {
+    let etag = app.versions.of(&settings.as_slice());
+    answers::versioned(&etag.clone(), &SettingList { settings, etag })
+}
