@@ -21,6 +21,7 @@ mod m20261121_000002_server_reach;
 mod m20261121_000003_placement;
 mod m20261121_000004_1_job_lists;
 mod m20261121_000004_parent;
+mod m20261121_000005_parts;
 
 struct Migrator;
 
@@ -33,6 +34,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000003_placement::Placement),
             Box::new(m20261121_000004_parent::Parent),
             Box::new(m20261121_000004_1_job_lists::JobLists),
+            Box::new(m20261121_000005_parts::Parts),
         ]
     }
 }

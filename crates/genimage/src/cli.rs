@@ -53,7 +53,8 @@ pub struct ServeArgs {
 pub struct GenerateArgs {
     /// What the picture should show
     pub prompt: String,
-    /// File to write; the extension is the picture's own when there is none [default: the image id]
+    /// File to write; the extension is the picture's own when there is none; of several pictures, all but the first
+    /// get -2, -3 … added to the name [default: the image id]
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Use simulated servers
@@ -83,6 +84,9 @@ pub struct GenerateArgs {
     /// Seed [default: random]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = seed)]
     pub seed: Option<u64>,
+    /// Pictures to make, 1 to 16; with --seed, their seeds count up from it
+    #[arg(short, long, value_name = "N", default_value_t = 1)]
+    pub n: u32,
     /// Take the prompt as it is
     #[arg(long)]
     pub no_enhance: bool,

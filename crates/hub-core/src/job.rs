@@ -11,6 +11,7 @@ use crate::{
     caller::Caller,
     error::UserError,
     ids::{JobId, PromptId, ServerId},
+    parts::Outcome,
     placement::Placement,
     recipe::Recipe,
     request::JobRequest,
@@ -39,6 +40,8 @@ pub enum JobState {
     Assigned(Attempt),
     /// The server runs it.
     Running(Attempt),
+    /// Made in parts, which are at work; it has no attempt of its own. Counts as running.
+    InParts,
     /// Ran; its files are being fetched.
     Collecting(Attempt),
     /// Ended with a result.
@@ -144,6 +147,10 @@ pub enum JobEvent {
         /// Number of the attempt that says so.
         attempt: u32,
     },
+    /// The first of its parts has begun.
+    Began,
+    /// All its parts have ended, and this follows.
+    Complete(Outcome),
     /// The server is done.
     Collect {
         /// Number of the attempt that says so.
@@ -184,7 +191,7 @@ impl JobState {
             Self::Planning => JobStateKind::Planning,
             Self::Queued => JobStateKind::Queued,
             Self::Assigned(_) => JobStateKind::Assigned,
-            Self::Running(_) => JobStateKind::Running,
+            Self::Running(_) | Self::InParts => JobStateKind::Running,
             Self::Collecting(_) => JobStateKind::Collecting,
             Self::Succeeded => JobStateKind::Succeeded,
             Self::Failed(_) => JobStateKind::Failed,
@@ -220,6 +227,13 @@ impl JobState {
                 Ok(Self::Succeeded)
             }
             (Self::Planning, JobEvent::Succeed { attempt: None }) => Ok(Self::Succeeded),
+            (Self::Queued, JobEvent::Began) => Ok(Self::InParts),
+            (Self::InParts, JobEvent::Complete(outcome)) => Ok(match outcome {
+                Outcome::Succeeded { .. } => Self::Succeeded,
+                Outcome::Failed(error) => Self::Failed(error),
+                Outcome::Expired => Self::Expired,
+                Outcome::Cancelled => Self::Cancelled,
+            }),
             (Self::Assigned(at) | Self::Running(at) | Self::Collecting(at), JobEvent::Requeue { attempt })
                 if at.number == attempt =>
             {
@@ -231,6 +245,8 @@ impl JobState {
             (_, JobEvent::Planned) => refuse("a plan"),
             (_, JobEvent::Assign(_)) => refuse("a server"),
             (_, JobEvent::Start { .. }) => refuse("a start"),
+            (_, JobEvent::Began) => refuse("the start of a part"),
+            (_, JobEvent::Complete(_)) => refuse("the end of its parts"),
             (_, JobEvent::Collect { .. }) => refuse("its end"),
             (_, JobEvent::Succeed { .. }) => refuse("a result"),
             (_, JobEvent::Requeue { .. }) => refuse("a requeue"),
@@ -252,6 +268,15 @@ pub struct JobTimes {
     pub started_at: Option<DateTime<Utc>>,
     /// Terminal.
     pub finished_at: Option<DateTime<Utc>>,
+}
+
+/// Which part of another job a job is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// The whole: the caller's job, which holds the results of all its parts.
+    pub of: JobId,
+    /// Its place among them, from 0.
+    pub index: u32,
 }
 
 /// One job as stored.
@@ -287,6 +312,21 @@ pub struct Job {
     pub server: Option<ServerId>,
     /// Timings.
     pub times: JobTimes,
+    /// Set for jobs that make one picture of several: they are run like any other, and told to nobody
+    /// who asks for jobs.
+    pub part: Option<Part>,
+}
+
+impl Job {
+    /// Whether it is made in parts, and runs nowhere itself.
+    pub fn is_whole(&self) -> bool {
+        self.part.is_none() && self.request.pictures() > 1
+    }
+
+    /// The job that holds its results: itself, or the whole that it is a part of.
+    pub fn result_job(&self) -> JobId {
+        self.part.map_or(self.id, |part| part.of)
+    }
 }
 
 #[cfg(test)]
@@ -317,6 +357,18 @@ mod tests {
     }
 
     #[test]
+    fn a_job_in_parts_runs_while_they_do_and_has_no_attempt() {
+        let begun = JobState::Queued.apply(JobEvent::Began).expect("its parts begin");
+        assert_eq!((begun.kind(), begun.attempt()), (JobStateKind::Running, None));
+        assert_eq!(
+            begun.clone().apply(JobEvent::Complete(Outcome::Succeeded { warning: None })),
+            Ok(JobState::Succeeded)
+        );
+        assert!(begun.clone().apply(JobEvent::Expire).is_err(), "its parts expire, not the whole");
+        assert!(begun.apply(JobEvent::Assign(attempt(1))).is_err());
+    }
+
+    #[test]
     fn a_late_attempt_changes_nothing() {
         let running = JobState::Running(attempt(2));
         assert!(running.clone().apply(JobEvent::Collect { attempt: 1 }).is_err());
@@ -327,6 +379,9 @@ mod tests {
     fn any_event() -> impl Strategy<Value = JobEvent> {
         prop_oneof![
             Just(JobEvent::Planned),
+            Just(JobEvent::Began),
+            Just(JobEvent::Complete(Outcome::Succeeded { warning: None })),
+            Just(JobEvent::Complete(Outcome::Expired)),
             (1..4u32).prop_map(|n| JobEvent::Assign(attempt(n))),
             (1..4u32).prop_map(|attempt| JobEvent::Start { attempt }),
             (1..4u32).prop_map(|attempt| JobEvent::Collect { attempt }),

@@ -13,6 +13,7 @@ pub mod faults;
 pub mod ids;
 pub mod job;
 pub mod limits;
+pub mod parts;
 pub mod placement;
 pub mod recipe;
 pub mod request;

@@ -5,6 +5,8 @@
 pub const PROMPT_MAX_CHARS: usize = 20_000;
 /// Most styles in one request.
 pub const STYLES_MAX: usize = 16;
+/// Most pictures of one request; each is a run of its own.
+pub const PICTURES_MAX: u32 = 16;
 /// Longest name of anything a caller may name (style, render type, server), in characters.
 pub const NAME_MAX_CHARS: usize = 120;
 /// Lowest priority of a job among its caller's own.

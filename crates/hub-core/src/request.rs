@@ -63,6 +63,19 @@ pub struct ImageRequest {
     pub denoise: Option<f64>,
     /// Input picture; required except for generation.
     pub input: Option<ImageRef>,
+    /// Pictures to make, 1–16, each with a seed of its own. Left out where it is 1, so that what was
+    /// stored before there was a choice reads, and digests, as ever.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub n: u32,
+}
+
+fn one() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde calls")]
+fn is_one(n: &u32) -> bool {
+    *n == 1
 }
 
 impl ImageRequest {
@@ -79,6 +92,7 @@ impl ImageRequest {
             enhance: None,
             denoise: None,
             input: None,
+            n: 1,
         }
     }
 }
@@ -122,6 +136,11 @@ impl JobRequest {
             Self::Image(request) => request.mode.tool(),
             Self::Describe(_) => "describe_image",
         }
+    }
+
+    /// How many pictures it asks for; 1 for everything that makes none.
+    pub fn pictures(&self) -> u32 {
+        if let Self::Image(request) = self { request.n.max(1) } else { 1 }
     }
 
     /// The prompt as asked, for lists of jobs.
@@ -227,6 +246,7 @@ fn parse_image(mode: Mode, args: &mut Arguments<'_>) -> Result<ImageRequest, Use
         enhance: args.boolean(&["enhance", "enhance_prompt"])?,
         denoise: if mode == Mode::Generate { None } else { args.fraction("denoise")? },
         input,
+        n: if mode == Mode::Upscale { 1 } else { args.pictures()? },
     })
 }
 

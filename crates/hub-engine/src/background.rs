@@ -13,6 +13,7 @@ use hub_core::{
     job::{Job, JobState, JobStateKind},
 };
 use hub_schedule::Flight;
+use hub_store::Cancelled;
 use tokio::sync::broadcast;
 
 use crate::{
@@ -23,7 +24,7 @@ use crate::{
     dispatch::{self, DispatchHandle, Planning, Slot},
     ended::Ended,
     events::Board,
-    persist, planner,
+    parts, persist, planner,
     pool::{Alerts, Pool},
     reconcile::{self, Reconcilers},
     schedule::{Waiting, work_class},
@@ -111,6 +112,11 @@ impl Background {
         self.inner.enqueue(job);
     }
 
+    /// Takes a stored job with its parts, which wait for servers. Call it after the commit, once.
+    pub(crate) fn enqueue_parts(&self, whole: Job, parts: Vec<Job>) {
+        parts::begin(&self.inner, whole, parts);
+    }
+
     /// Publishes the end of a job that ended outside of an attempt: a text answer, a plan that failed.
     pub(crate) fn finished(&self, job: &Job) {
         self.inner.board.end(job.id, job.state.kind());
@@ -142,28 +148,29 @@ impl Background {
         self.inner.board.changes()
     }
 
-    /// Cancels a job: in the store first, then on the server that has it. A job that has ended stays as
-    /// it is. Answers whether this ended it.
+    /// Cancels a job with its parts: in the store first, then on the server that has it. A job that has ended stays
+    /// as it is. Answers whether this ended it.
     ///
     /// # Errors
     /// When the store cannot be written; the job then goes on.
     pub(crate) async fn cancel(&self, job: JobId) -> Result<bool, UserError> {
         let inner = &self.inner;
         let cancelled = persist::user(&inner.ctx, || inner.ctx.store.job_cancel(job));
-        let Some(attempt) = crash::around(CrashPoint::Cancel, cancelled).await? else {
-            return Ok(false);
-        };
-        inner.board.end(job, JobStateKind::Cancelled);
-        inner.dispatch.forget(job);
-        if !inner.attempts.cancel(job)
-            && let Some(attempt) = attempt
-            && let Some(session) = inner.pool.session(attempt.server)
-        {
-            // Nobody follows it (its attempt just let go), but it may still be on the server.
-            let prompt = attempt.prompt_id.to_string();
-            inner.ctx.tasks.spawn(async move { session.withdraw(&prompt).await });
+        let cancelled = crash::around(CrashPoint::Cancel, cancelled).await?;
+        let ended = !cancelled.is_empty();
+        for Cancelled { job, owner } in cancelled {
+            inner.board.end(job, JobStateKind::Cancelled);
+            inner.dispatch.forget(job);
+            if !inner.attempts.cancel(job)
+                && let Some(attempt) = owner
+                && let Some(session) = inner.pool.session(attempt.server)
+            {
+                // Nobody follows it (its attempt just let go), but it may still be on the server.
+                let prompt = attempt.prompt_id.to_string();
+                inner.ctx.tasks.spawn(async move { session.withdraw(&prompt).await });
+            }
         }
-        Ok(true)
+        Ok(ended)
     }
 
     /// All servers, enabled or not, with their live state.
@@ -200,7 +207,17 @@ impl Background {
 
     /// Why a job waits for a server; `None` when it does not.
     pub(crate) async fn why_waiting(&self, job: JobId) -> Option<WhyWaiting> {
-        self.inner.dispatch.why(job).await
+        let in_parts = self.progress(job).is_some_and(|progress| progress.parts.is_some());
+        if !in_parts {
+            return self.inner.dispatch.why(job).await;
+        }
+        // The first of its parts that waits speaks for all.
+        for part in self.inner.ctx.store.job_parts(job).await.unwrap_or_default() {
+            if let Some(why) = self.inner.dispatch.why(part.id).await {
+                return Some(why);
+            }
+        }
+        None
     }
 
     /// Least and highest priority among a caller's jobs in the queue, `except` this one.
@@ -211,11 +228,17 @@ impl Background {
     /// Gives a job that waits another priority, which is stored already; done when this returns.
     pub(crate) async fn prioritise(&self, job: JobId, priority: i32) {
         self.inner.dispatch.prioritise(job, priority).await;
+        if self.progress(job).is_some_and(|progress| progress.parts.is_some()) {
+            // Its parts are what waits.
+            for part in self.inner.ctx.store.job_parts(job).await.unwrap_or_default() {
+                self.inner.dispatch.prioritise(part.id, priority).await;
+            }
+        }
     }
 
-    /// Counts a job among those that wait while it is planned.
-    pub(crate) fn count_planning(&self, caller: &Caller) -> Planning {
-        self.inner.dispatch.planning(caller)
+    /// Counts a job, as many times as it has parts, among those that wait while it is planned.
+    pub(crate) fn count_planning(&self, job: &Job) -> Planning {
+        self.inner.dispatch.planning(&job.caller, job.request.pictures() as usize)
     }
 
     /// Time until a tenth of the queue will have begun, in seconds, when that can be told.
@@ -308,6 +331,8 @@ impl Inner {
         let waiting = |job| Waiting { failures, avoid, ..Waiting::from(job) };
         match state {
             JobState::Planning => return Some(job),
+            JobState::InParts => parts::adopt(self, job),
+            JobState::Queued if job.is_whole() => parts::adopt(self, job),
             JobState::Queued => self.enqueue(waiting(job)),
             JobState::Assigned(at) | JobState::Running(at) | JobState::Collecting(at) => {
                 attempt::attach(self, waiting(job), at);

@@ -25,7 +25,7 @@ use crate::{
 /// Files fetched at the same time.
 const FETCHES_PARALLEL: usize = 4;
 /// Most files of one job that are kept.
-const FILES_MAX: usize = 256;
+const FILES_MAX: u32 = 256;
 /// Pauses before a file is fetched again.
 const RETRY_PAUSES: [Duration; 3] =
     [Duration::from_millis(100), Duration::from_millis(400), Duration::from_millis(1500)];
@@ -61,7 +61,9 @@ pub(crate) async fn collect(
     let Some(recipe) = &job.recipe else {
         return Err(CollectFailure::Job(UserError::new(ErrorCode::Internal, "The job has no plan.")));
     };
-    let fetches: Vec<_> = (0_u32..)
+    // The results of all parts lie side by side at the whole.
+    let first = job.part.map_or(0, |part| part.index * FILES_MAX);
+    let fetches: Vec<_> = (first..)
         .zip(files)
         .map(|(position, (node, file))| take(ctx, client, job, recipe, position, node, file))
         .collect();
@@ -79,7 +81,7 @@ async fn take(
     file: &OutputFile,
 ) -> Result<NewArtifact, CollectFailure> {
     let bytes = crash::around(CrashPoint::View, fetch(client, file)).await.map_err(|error| blame(error, file))?;
-    let meta = OutputMeta { job: job.id, node: Some(node), position, seed: Some(recipe.seed), recipe };
+    let meta = OutputMeta { job: job.result_job(), node: Some(node), position, seed: Some(recipe.seed), recipe };
     store(ctx, bytes, meta).await.map_err(|error| CollectFailure::Job(error.into()))
 }
 
@@ -98,7 +100,7 @@ fn choose<'h>(entry: &'h HistoryEntry, output_nodes: &[&str]) -> Vec<(&'h str, &
         output_nodes.iter().position(|wanted| is(&wanted)).unwrap_or(output_nodes.len())
     };
     files.sort_by_key(|(node, _)| rank(node));
-    files.truncate(FILES_MAX);
+    files.truncate(FILES_MAX as usize);
     files
 }
 

@@ -44,6 +44,10 @@ pub enum CrashPoint {
     OutputObject,
     /// Writing a success, with the rows of its results.
     Succeed,
+    /// Writing that the first part of a job has begun.
+    Began,
+    /// Writing the end of a job in parts.
+    Complete,
     /// Writing a failure.
     Fail,
     /// Writing that a job goes back to the queue.
@@ -64,7 +68,7 @@ pub enum CrashPoint {
 
 impl CrashPoint {
     /// All of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 25] = [
         Self::InputObject,
         Self::InputRow,
         Self::Insert,
@@ -80,6 +84,8 @@ impl CrashPoint {
         Self::View,
         Self::OutputObject,
         Self::Succeed,
+        Self::Began,
+        Self::Complete,
         Self::Fail,
         Self::Requeue,
         Self::Cancel,
@@ -108,6 +114,8 @@ impl CrashPoint {
             Self::View => "view",
             Self::OutputObject => "output-object",
             Self::Succeed => "succeed",
+            Self::Began => "began",
+            Self::Complete => "complete",
             Self::Fail => "fail",
             Self::Requeue => "requeue",
             Self::Cancel => "cancel",

@@ -108,12 +108,14 @@ impl Drop for Slot {
 /// A job that is being planned, counted among those that wait until dropped.
 pub(crate) struct Planning {
     caller: Caller,
+    /// Jobs that it will be in the queue.
+    count: usize,
     handle: DispatchHandle,
 }
 
 impl Drop for Planning {
     fn drop(&mut self) {
-        self.handle.left(&self.caller);
+        self.handle.left(&self.caller, self.count);
     }
 }
 
@@ -128,14 +130,14 @@ impl DispatchHandle {
     /// Takes a job that waits for a server.
     pub(crate) fn enqueue(&self, waiting: impl Into<Waiting>) {
         let waiting = waiting.into();
-        self.came(&waiting.job.caller);
+        self.came(&waiting.job.caller, 1);
         self.send(Order::Enqueue(Box::new(waiting)));
     }
 
-    /// Counts a job that is being planned.
-    pub(crate) fn planning(&self, caller: &Caller) -> Planning {
-        self.came(caller);
-        Planning { caller: caller.clone(), handle: self.clone() }
+    /// Counts a job that is being planned, as so many.
+    pub(crate) fn planning(&self, caller: &Caller, count: usize) -> Planning {
+        self.came(caller, count);
+        Planning { caller: caller.clone(), count, handle: self.clone() }
     }
 
     /// Takes a job out of the queue, if it is there.
@@ -229,18 +231,18 @@ impl DispatchHandle {
         self.shared.started.elapsed().as_secs_f64()
     }
 
-    fn came(&self, caller: &Caller) {
+    fn came(&self, caller: &Caller, count: usize) {
         let mut counts = self.counts();
-        counts.waiting += 1;
-        *counts.waiting_of.entry(caller.clone()).or_default() += 1;
+        counts.waiting += count;
+        *counts.waiting_of.entry(caller.clone()).or_default() += count;
     }
 
-    fn left(&self, caller: &Caller) {
+    fn left(&self, caller: &Caller, count: usize) {
         let mut counts = self.counts();
-        counts.waiting = counts.waiting.saturating_sub(1);
-        if let Some(count) = counts.waiting_of.get_mut(caller) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
+        counts.waiting = counts.waiting.saturating_sub(count);
+        if let Some(waiting) = counts.waiting_of.get_mut(caller) {
+            *waiting = waiting.saturating_sub(count);
+            if *waiting == 0 {
                 counts.waiting_of.remove(caller);
             }
         }

@@ -80,6 +80,7 @@ mod tests {
             parent: None,
             server: None,
             times: JobTimes { created_at: now, queued_at: Some(now), started_at: Some(now), finished_at: Some(now) },
+            part: None,
         };
         JobView { job, artifacts: Vec::new(), server: None, progress: None }
     }

@@ -56,7 +56,7 @@ impl Board {
 
     /// Puts a job on the board, or publishes the new state of one that is there.
     pub(crate) fn open(&self, progress: JobProgress) {
-        let job = progress.job;
+        let (job, part_of) = (progress.job, progress.part_of);
         let mut entries = self.entries();
         self.tell(&progress);
         match entries.get(&job) {
@@ -67,7 +67,9 @@ impl Board {
             None => drop(entries.insert(job, watch::Sender::new(progress))),
         }
         drop(entries);
-        self.announce(job);
+        if part_of.is_none() {
+            self.announce(job);
+        }
     }
 
     /// Changes a job's progress; `change` answers whether anything did change. Jobs that have ended are
@@ -84,9 +86,10 @@ impl Board {
     fn change(&self, job: JobId, announced: bool, change: impl FnOnce(&mut JobProgress) -> bool) {
         let entries = self.entries();
         let Some(entry) = entries.get(&job) else { return };
-        let mut state_changed = false;
+        let (mut state_changed, mut is_part) = (false, false);
         let changed = entry.send_if_modified(|progress| {
             let before = progress.state;
+            is_part = progress.part_of.is_some();
             let changed = change(progress);
             progress.sequence += u64::from(changed);
             state_changed = progress.state != before;
@@ -96,6 +99,9 @@ impl Board {
             changed
         });
         drop(entries);
+        if is_part {
+            return;
+        }
         if state_changed {
             self.announce(job);
         } else if changed && announced && self.is_followed() && self.moved().insert(job) {
@@ -116,10 +122,13 @@ impl Board {
             progress.node = None;
             progress.preview = None;
             progress.why_waiting = None;
+            progress.parts = progress.parts.map(|(_, of)| (of, of));
             self.tell(progress);
         });
         drop(entries);
-        self.announce(job);
+        if entry.borrow().part_of.is_none() {
+            self.announce(job);
+        }
         true
     }
 
@@ -155,7 +164,7 @@ impl Board {
         self.entries().contains_key(&job)
     }
 
-    /// Ids of jobs that changed: states at once, progress at most four times a second each.
+    /// Ids of jobs that changed, parts left out, since their whole changes with them: states at once, progress at most four times a second each.
     pub(crate) fn changes(&self) -> broadcast::Receiver<JobId> {
         self.shared.changes.subscribe()
     }
@@ -216,8 +225,11 @@ impl Board {
         self.shared.changes.receiver_count() > 0 || self.shared.feed.is_followed()
     }
 
-    /// Tells a change of state, in the order in which the board saw them: call it while the board is held.
+    /// Tells a change of state, parts left out, in the order in which the board saw them: call it while the board is held.
     fn tell(&self, progress: &JobProgress) {
+        if progress.part_of.is_some() {
+            return;
+        }
         self.shared.feed.tell(FeedEvent::Job(unpictured(progress)));
     }
 
@@ -260,6 +272,8 @@ mod tests {
             node: None,
             preview: None,
             why_waiting: None,
+            parts: None,
+            part_of: None,
         }
     }
 
@@ -296,6 +310,18 @@ mod tests {
         assert_eq!(changes.try_recv(), Ok(job));
         assert!(changes.try_recv().is_err());
         assert!(!board.knows(job));
+    }
+
+    #[tokio::test]
+    async fn parts_are_told_to_their_own_watchers_only() {
+        let (board, job) = (board(), JobId::new());
+        let mut changes = board.changes();
+        board.open(JobProgress { part_of: Some(JobId::new()), ..progress(job) });
+        let mut watch = board.watch(job).unwrap();
+        set_fraction(&board, job, 0.5);
+        assert!(board.end(job, JobStateKind::Succeeded));
+        assert!(changes.try_recv().is_err());
+        assert_eq!(watch.next().await.map(|told| told.state), Some(JobStateKind::Succeeded));
     }
 
     #[tokio::test(start_paused = true)]

@@ -22,6 +22,7 @@ mod events;
 mod feed;
 mod import;
 mod llm;
+mod parts;
 mod persist;
 mod plan;
 mod planner;

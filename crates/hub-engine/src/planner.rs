@@ -24,7 +24,7 @@ use crate::{
     context::Context,
     crash, describe,
     llm::LlmFailure,
-    persist,
+    parts, persist,
     plan::{
         self, Plan, Wording,
         enhance::{self, EnhanceTemplates},
@@ -36,7 +36,7 @@ use crate::{
 pub(crate) fn resume(ctx: Arc<Context>, background: Background, job: Job) -> impl Future<Output = ()> + Send {
     let watch = background.watch(&job);
     // Counted before anything of it runs, so that a burst cannot slip past the bounds of the queue.
-    let counted = background.count_planning(&job.caller);
+    let counted = background.count_planning(&job);
     async move {
         let _counted = counted;
         tokio::select! {
@@ -82,15 +82,22 @@ async fn plan_image(
     let plan = planned(ctx, request).await?;
     // Submit asked too, but planning takes its time, and a restarted hub plans anew.
     background.refuse_hopeless(plan.recipe.workflow_id).await?;
-    let planned = persist::settle(ctx, || ctx.store.job_planned(job.id, &plan.recipe, &plan.warnings));
-    let won = crash::around(CrashPoint::Planned, planned).await;
-    if won != Some(true) {
-        return Ok(());
-    }
+    let parts = if job.is_whole() {
+        let parts = parts::split(&plan.recipe, job.request.pictures(), u64::MAX);
+        let planned =
+            persist::settle(ctx, || ctx.store.job_planned_in_parts(job, &plan.recipe, &plan.warnings, &parts));
+        crash::around(CrashPoint::Planned, planned).await.flatten()
+    } else {
+        let planned = persist::settle(ctx, || ctx.store.job_planned(job.id, &plan.recipe, &plan.warnings));
+        (crash::around(CrashPoint::Planned, planned).await == Some(true)).then(Vec::new)
+    };
+    let Some(parts) = parts else { return Ok(()) };
     // Read again: times and states are the store's to say.
     match persist::settle(ctx, || ctx.store.job_get(job.id)).await.flatten() {
-        Some(stored) if matches!(stored.state, JobState::Queued) => background.enqueue(stored),
-        _ => {}
+        Some(stored) if !matches!(stored.state, JobState::Queued) => {}
+        Some(stored) if stored.is_whole() => background.enqueue_parts(stored, parts),
+        Some(stored) => background.enqueue(stored),
+        None => {}
     }
     Ok(())
 }

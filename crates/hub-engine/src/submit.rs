@@ -29,9 +29,8 @@ use crate::{
     artifacts::from_data_uri,
     background::Background,
     context::Context,
-    crash, persist,
+    crash, parts, persist,
     plan::{self, Wording},
-    planner,
     refusal::{input_image, storage},
 };
 
@@ -70,7 +69,7 @@ pub(crate) async fn submit(
         return Ok(Submitted { job, replayed: true });
     }
     let placement = placement(background, &options.wish)?;
-    check_bounds(ctx, background, caller)?;
+    check_bounds(ctx, background, caller, request.pictures())?;
     // Planned before the picture is fetched: a fault in the arguments is told at once.
     let (mut new, workflow) = new_job(ctx, caller, request, digest.clone(), options.idempotency_key)?;
     if let Some(workflow) = workflow {
@@ -78,19 +77,30 @@ pub(crate) async fn submit(
     }
     (new.priority, new.placement, new.parent) = (options.wish.priority, placement, options.parent);
     store_input(ctx, &mut new).await?;
-    let inserted = crash::around(CrashPoint::Insert, persist::user(ctx, || ctx.store.job_insert(&new))).await?;
-    match inserted {
-        Inserted::Existing(job) => Ok(Submitted { job, replayed: true }),
-        Inserted::New(job) => {
-            ctx.recent_calls.note(caller, digest, ctx.clock.now());
-            if matches!(job.state, JobState::Planning) {
-                background.planning(&job);
-                ctx.tasks.spawn(planner::resume(ctx.clone(), background.clone(), job.clone()));
-            } else {
-                background.enqueue(job.clone());
-            }
-            Ok(Submitted { job, replayed: false })
+    let (inserted, parts) = crash::around(CrashPoint::Insert, insert(ctx, &new)).await?;
+    let job = match inserted {
+        Inserted::Existing(job) => return Ok(Submitted { job, replayed: true }),
+        Inserted::New(job) => job,
+    };
+    ctx.recent_calls.note(caller, digest, ctx.clock.now());
+    if matches!(job.state, JobState::Planning) {
+        background.resume_planning(job.clone());
+    } else if job.is_whole() {
+        background.enqueue_parts(job.clone(), parts);
+    } else {
+        background.enqueue(job.clone());
+    }
+    Ok(Submitted { job, replayed: false })
+}
+
+/// Writes the job, and its parts with it where it has any yet.
+async fn insert(ctx: &Context, new: &NewJob) -> Result<(Inserted, Vec<Job>), UserError> {
+    match (&new.recipe, new.request.pictures()) {
+        (Some(recipe), pictures @ 2..) => {
+            let parts = parts::split(recipe, pictures, u64::MAX);
+            persist::user(ctx, || ctx.store.job_insert_in_parts(new, &parts)).await
         }
+        _ => Ok((persist::user(ctx, || ctx.store.job_insert(new)).await?, Vec::new())),
     }
 }
 
@@ -165,20 +175,21 @@ fn placement(background: &Background, wish: &Wish) -> Result<Placement, UserErro
     if groups.contains(given) { Ok(Placement::Group(given.clone())) } else { unknown("group", given, groups) }
 }
 
-fn check_bounds(ctx: &Context, background: &Background, caller: &Caller) -> Result<(), UserError> {
+/// Refuses what would have more wait than may; each picture counts.
+fn check_bounds(ctx: &Context, background: &Background, caller: &Caller, pictures: u32) -> Result<(), UserError> {
+    let room_for = |waiting: usize, limit: usize| waiting.saturating_add(pictures as usize) <= limit;
     let settings = ctx.settings.now();
-    let waiting = background.queue_len();
-    let (length, limit, whose) = if waiting >= settings.queue_max {
+    let (waiting, own) = (background.queue_len(), background.queue_len_of(caller));
+    let (length, limit, whose) = if !room_for(waiting, settings.queue_max) {
         (waiting, settings.queue_max, "The queue is")
-    } else {
-        let own = background.queue_len_of(caller);
-        if own < settings.queue_max_per_caller {
-            return Ok(());
-        }
+    } else if !room_for(own, settings.queue_max_per_caller) {
         (own, settings.queue_max_per_caller, "Your share of the queue is")
+    } else {
+        return Ok(());
     };
     let advice = retry_advice(background.relief(), length, ctx.catalogue.catalogue().enabled_servers);
-    Err(UserError::new(ErrorCode::QueueFull, format!("{whose} full: {length} jobs wait, {limit} may."))
+    let more = if pictures > 1 && length < limit { format!(" {pictures} more are too many.") } else { String::new() };
+    Err(UserError::new(ErrorCode::QueueFull, format!("{whose} full: {length} jobs wait, {limit} may.{more}"))
         .with_hint("Wait for jobs to end, or cancel some.")
         .with_retry_after_s(advice))
 }

@@ -44,9 +44,9 @@ pub struct JobProgress {
     pub state: JobStateKind,
     /// Jobs before it, while it waits; 0 = next.
     pub queue_position: Option<u32>,
-    /// Server that has it, by name.
+    /// Server that has it, by name; of several pictures, all that are at work.
     pub server: Option<Arc<str>>,
-    /// Work done, 0–1; never goes back within one attempt.
+    /// Work done, 0–1; never goes back within one attempt, and for several pictures never at all.
     pub fraction: f32,
     /// Step and steps of the node that runs.
     pub steps: Option<(u32, u32)>,
@@ -56,6 +56,10 @@ pub struct JobProgress {
     pub preview: Option<LivePreview>,
     /// While it waits and no server takes such jobs: why, in words, server by server.
     pub why_waiting: Option<Arc<str>>,
+    /// For a job that makes several pictures: how many of them have ended, and how many there are.
+    pub parts: Option<(u32, u32)>,
+    /// The job of which this one makes one picture.
+    pub part_of: Option<JobId>,
 }
 
 impl JobProgress {
@@ -73,6 +77,8 @@ impl JobProgress {
             node: None,
             preview: None,
             why_waiting: None,
+            parts: job.is_whole().then(|| (0, job.request.pictures())),
+            part_of: job.part.map(|part| part.of),
         }
     }
 
@@ -81,6 +87,10 @@ impl JobProgress {
         let place = self.server.as_ref().map(|name| format!(" on {name}")).unwrap_or_default();
         if let (JobStateKind::Queued, Some(why)) = (self.state, &self.why_waiting) {
             return format!("waiting for a server: {why}");
+        }
+        if let (JobStateKind::Running, Some((done, of))) = (self.state, self.parts) {
+            let at_work = if place.is_empty() { String::new() } else { format!(", at work{place}") };
+            return format!("{done} of {of} pictures done{at_work}");
         }
         match (self.state, self.queue_position, &self.node, self.steps) {
             (JobStateKind::Planning, ..) => "preparing the prompt".to_owned(),

@@ -37,6 +37,7 @@ pub(crate) fn of_ended(view: &JobView, pictures: &Pictures, delivery: &Delivery)
         | JobState::Queued
         | JobState::Assigned(_)
         | JobState::Running(_)
+        | JobState::InParts
         | JobState::Collecting(_) => of_running(view, delivery, hub_core::limits::WAIT_DEFAULT_S),
     }
 }

@@ -46,6 +46,7 @@ pub(crate) fn job(state: JobState) -> Job {
             started_at: Some(start() + TimeDelta::milliseconds(1500)),
             finished_at: done.then(|| start() + TimeDelta::milliseconds(9700)),
         },
+        part: None,
     }
 }
 

@@ -19,7 +19,7 @@ use sea_orm::{
 };
 
 pub use list::{JobFilter, JobPage};
-pub(crate) use list::{PAGE_MAX_ROWS, keep_styles};
+pub(crate) use list::{PAGE_MAX_ROWS, keep, keep_styles};
 
 use crate::{
     decode::{Row, cut, json, ms, plain},
@@ -80,13 +80,13 @@ impl Store {
     /// [`StoreError::IdempotencyMismatch`] when the key's job has another request digest.
     pub async fn job_insert(&self, new: &NewJob) -> Result<Inserted> {
         let job = accepted(new, self.clock().now());
-        let mut insert = job::Entity::insert(row_of(&job, new)?).into_query();
+        let mut insert = job::Entity::insert(row_of(&job, &new.request_digest)?).into_query();
         if new.idempotency_key.is_some() {
             insert.on_conflict(OnConflict::new().do_nothing().to_owned());
         }
         let tx = self.begin().await?;
         if tx.execute(&insert).await?.rows_affected() > 0 {
-            list::keep(&tx, &job).await?;
+            keep(&tx, &job).await?;
             tx.commit().await?;
             return Ok(Inserted::New(job));
         }
@@ -108,7 +108,7 @@ impl Store {
         self.job_of_key(self.reader(), caller, key, request_digest).await
     }
 
-    async fn job_of_key(
+    pub(crate) async fn job_of_key(
         &self,
         db: &DatabaseConnection,
         caller: &Caller,
@@ -164,6 +164,7 @@ impl Store {
             .columns([job::Column::Caller, job::Column::RequestDigest])
             .column_as(job::Column::CreatedAt.max(), "asked_at")
             .filter(job::Column::CreatedAt.gte(ms(since)))
+            .filter(job::Column::PartOf.is_null())
             .group_by(job::Column::Caller)
             .group_by(job::Column::RequestDigest)
             .order_by_desc(job::Column::CreatedAt.max())
@@ -188,7 +189,7 @@ impl Store {
         job::Entity::find_by_id(id.as_uuid()).one(self.reader()).await?.map(Job::try_from).transpose()
     }
 
-    /// How many jobs are in each state; states without jobs are left out.
+    /// How many jobs are in each state, parts not counted; states without jobs are left out.
     ///
     /// # Errors
     /// When the database fails or a row does not decode.
@@ -197,6 +198,7 @@ impl Store {
             .select_only()
             .column(job::Column::State)
             .column_as(job::Column::Id.count(), "jobs")
+            .filter(job::Column::PartOf.is_null())
             .group_by(job::Column::State)
             .into_tuple()
             .all(self.reader())
@@ -209,7 +211,7 @@ impl Store {
             .collect()
     }
 
-    /// All jobs that have not ended, oldest first: what a start takes up again.
+    /// All jobs and parts that have not ended, oldest first: what a start takes up again.
     ///
     /// # Errors
     /// When the database fails or a row does not decode.
@@ -228,7 +230,7 @@ impl Store {
 }
 
 /// The job as it will be read again.
-fn accepted(new: &NewJob, now: DateTime<Utc>) -> Job {
+pub(crate) fn accepted(new: &NewJob, now: DateTime<Utc>) -> Job {
     let now = cut(now);
     Job {
         id: new.id,
@@ -251,10 +253,12 @@ fn accepted(new: &NewJob, now: DateTime<Utc>) -> Job {
             started_at: None,
             finished_at: None,
         },
+        part: None,
     }
 }
 
-fn row_of(job: &Job, new: &NewJob) -> Result<job::ActiveModel> {
+/// The row of a job that nothing has happened to yet.
+pub(crate) fn row_of(job: &Job, request_digest: &str) -> Result<job::ActiveModel> {
     let recipe = job.recipe.as_ref();
     Ok(job::ActiveModel {
         id: Set(job.id.as_uuid()),
@@ -263,7 +267,7 @@ fn row_of(job: &Job, new: &NewJob) -> Result<job::ActiveModel> {
         state: Set(job.state.kind().as_str().to_owned()),
         priority: Set(job.priority),
         request: Set(job::request(&job.request)?),
-        request_digest: Set(new.request_digest.clone()),
+        request_digest: Set(request_digest.to_owned()),
         idempotency_key: Set(job.idempotency_key.clone()),
         prompt: Set(job.request.prompt().map(|prompt| plain(prompt).into_owned())),
         render_type: Set(recipe.map(|recipe| recipe.render_type.clone()).or_else(|| named_render_type(&job.request))),
@@ -292,7 +296,13 @@ fn row_of(job: &Job, new: &NewJob) -> Result<job::ActiveModel> {
         parent_id: Set(job.parent.map(JobId::as_uuid)),
         has_images: Set(false),
         favourite: Set(false),
+        part_of: Set(job.part.map(|part| part.of.as_uuid())),
+        part: Set(job.part.map(|part| part_number(part.index))),
     })
+}
+
+fn part_number(index: u32) -> i32 {
+    i32::try_from(index).unwrap_or(i32::MAX)
 }
 
 fn named_render_type(request: &JobRequest) -> Option<String> {

@@ -20,7 +20,7 @@ const BATCH_MAX_JOBS: u32 = 500;
 
 impl Store {
     /// Deletes up to `limit` (at most 500) jobs that ended before `before`, oldest first, with their
-    /// attempts and artifacts. Jobs with a favourite among their results stay whole. Answers the
+    /// parts, attempts and artifacts. Jobs with a favourite among their results stay whole. Answers the
     /// deleted artifacts whose objects no other row refers to, one for each object: their bytes can
     /// go. Empty when nothing was deleted or all objects are shared.
     ///
@@ -37,6 +37,7 @@ impl Store {
             .select_only()
             .column(job::Column::Id)
             .filter(job::Column::FinishedAt.lt(ms(before)))
+            .filter(job::Column::PartOf.is_null())
             .filter(job::Column::Id.not_in_subquery(favoured))
             .order_by_asc(job::Column::FinishedAt)
             .limit(u64::from(Ord::min(limit, BATCH_MAX_JOBS)))
@@ -54,8 +55,8 @@ impl Store {
     }
 }
 
-/// Deletes these jobs, less those that got a favourite since they were chosen; attempts and artifacts
-/// go with them. Answers the artifacts.
+/// Deletes these jobs, less those that got a favourite since they were chosen; parts, attempts and
+/// artifacts go with them. Answers the artifacts.
 async fn delete(tx: &DatabaseTransaction, mut jobs: Vec<Uuid>) -> Result<Vec<artifact::Model>> {
     let mut artifacts = artifact::Entity::find()
         .filter(artifact::Column::JobId.is_in(jobs.iter().copied()))

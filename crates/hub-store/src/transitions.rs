@@ -4,7 +4,8 @@
 //! expects; the number of rows it changed says who won. What belongs to it (attempt row, artifacts)
 //! is written in the same transaction. Losing a race is an answer here, never an error. The rules are
 //! those of `JobState::apply`; `job_succeed` alone also takes `assigned` and `running`, which stands
-//! for the collecting step before it, so that a quick job needs fewer writes.
+//! for the collecting step before it, so that a quick job needs fewer writes. What concerns whole and parts
+//! alone is in `parts`.
 
 use chrono::{DateTime, Utc};
 use hub_core::{
@@ -16,7 +17,8 @@ use hub_core::{
 };
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, ExprTrait, QueryFilter, QuerySelect,
+    ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait, ExprTrait, QueryFilter, QueryResult,
+    QuerySelect,
     prelude::Uuid,
     sea_query::{Expr, Func, Query, UpdateStatement},
 };
@@ -29,6 +31,7 @@ use crate::{
     entity::{attempt, job},
     error::Result,
     jobs::keep_styles,
+    parts,
     pool::Store,
 };
 
@@ -36,7 +39,7 @@ use crate::{
 /// that collects more has a fault that the first ones tell already.
 const LIST_MAX: usize = 100;
 
-const OPEN: [JobStateKind; 5] = [
+pub(crate) const OPEN: [JobStateKind; 5] = [
     JobStateKind::Planning,
     JobStateKind::Queued,
     JobStateKind::Assigned,
@@ -56,6 +59,15 @@ pub struct Succeeded {
     pub finished_at: Option<DateTime<Utc>>,
 }
 
+/// A job that was cancelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cancelled {
+    /// Which.
+    pub job: JobId,
+    /// The attempt that owned it, if one did.
+    pub owner: Option<Attempt>,
+}
+
 impl Store {
     /// `planning` → `queued`, with the recipe; `warnings` are added to those the job has. Answers
     /// whether it won.
@@ -63,15 +75,8 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn job_planned(&self, id: JobId, recipe: &Recipe, warnings: &[String]) -> Result<bool> {
-        let mut update = change(id, &[JobStateKind::Planning], JobStateKind::Queued);
-        update
-            .value(job::Column::Recipe, json("recipe", recipe)?)
-            .value(job::Column::RenderType, recipe.render_type.as_str())
-            .value(job::Column::WorkflowId, recipe.workflow_id.as_uuid())
-            .value(job::Column::QueuedAt, self.now_ms())
-            .returning(Query::returning().columns([job::Column::CreatedAt]));
         let tx = self.begin().await?;
-        let Some(row) = tx.query_one(&update).await? else { return lost(tx, false).await };
+        let Some(row) = tx.query_one(&planned(id, recipe, self.now_ms())?).await? else { return lost(tx, false).await };
         keep_styles(&tx, id, row.try_get("", "created_at")?, &recipe.styles).await?;
         if !warnings.is_empty() {
             extend(&tx, id, job::Column::Warnings, "warnings", warnings).await?;
@@ -137,8 +142,8 @@ impl Store {
         won(self.writer(), &update).await
     }
 
-    /// `assigned`, `running` or `collecting` → `succeeded`, with the artifacts. Answers what was
-    /// stored, or `None` when it lost.
+    /// `assigned`, `running` or `collecting` → `succeeded`, with the artifacts; those of a part belong to its
+    /// whole. Answers what was stored, or `None` when it lost.
     ///
     /// # Errors
     /// When the database fails; then nothing has changed.
@@ -149,14 +154,20 @@ impl Store {
             .value(job::Column::FinishedAt, now)
             .value(job::Column::StartedAt, started_or(now))
             .value(job::Column::HasImages, artifacts.iter().any(|new| new.kind == MediaKind::Image))
-            .returning(Query::returning().columns([job::Column::StartedAt, job::Column::FinishedAt]));
+            .returning(Query::returning().columns([
+                job::Column::StartedAt,
+                job::Column::FinishedAt,
+                job::Column::PartOf,
+            ]));
         fence(&mut update, attempt);
         let stored_at = self.clock().now();
-        let artifacts: Vec<Artifact> =
-            artifacts.iter().map(|new| new.stored(ArtifactRole::Output, Some(id), stored_at)).collect();
         let tx = self.begin().await?;
         let Some(row) = tx.query_one(&update).await? else { return lost(tx, None).await };
         let at = Row::new("jobs", id);
+        let whole: Option<Uuid> = row.try_get("", "part_of")?;
+        let owner = whole.map_or(id, JobId::from_uuid);
+        let artifacts: Vec<Artifact> =
+            artifacts.iter().map(|new| new.stored(ArtifactRole::Output, Some(owner), stored_at)).collect();
         let started_at = at.time_opt("started_at", row.try_get("", "started_at")?)?;
         let finished_at = at.time_opt("finished_at", row.try_get("", "finished_at")?)?;
         insert_all(&tx, &artifacts).await?;
@@ -235,15 +246,34 @@ impl Store {
         Ok(self.end(id, update, "failed", Some(error)).await?.is_some())
     }
 
-    /// Any state but the ends → `cancelled`. Answers the attempt that owned the job, if one did;
-    /// outer `None` when the job had ended already or does not exist.
+    /// Any state but the ends → `cancelled`, for the job and all its parts. Answers what was cancelled, the
+    /// job first; nothing when it had ended already or does not exist.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn job_cancel(&self, id: JobId) -> Result<Option<Option<Attempt>>> {
+    pub async fn job_cancel(&self, id: JobId) -> Result<Vec<Cancelled>> {
+        let now = self.now_ms();
         let mut update = change(id, &OPEN, JobStateKind::Cancelled);
-        update.value(job::Column::FinishedAt, self.now_ms());
-        self.end(id, update, "cancelled", None).await
+        update.value(job::Column::FinishedAt, now).returning(ended_columns());
+        let tx = self.begin().await?;
+        let Some(row) = tx.query_one(&update).await? else { return lost(tx, Vec::new()).await };
+        let mut cancelled = vec![Cancelled { job: id, owner: owner(id, &row)? }];
+        if cancelled[0].owner.is_none() {
+            // Only now: parts that were written before the whole's row was free are seen by this statement.
+            let mut update = parts::change_all(id, JobStateKind::Cancelled);
+            update.value(job::Column::FinishedAt, now).returning(ended_columns());
+            for row in tx.query_all(&update).await? {
+                let id = JobId::from_uuid(row.try_get("", "id")?);
+                cancelled.push(Cancelled { job: id, owner: owner(id, &row)? });
+            }
+        }
+        for Cancelled { job, owner } in &cancelled {
+            if let Some(owner) = owner {
+                close_attempt(&tx, *job, owner.number.into(), "cancelled", None, now).await?;
+            }
+        }
+        tx.commit().await?;
+        Ok(cancelled)
     }
 
     /// `planning` or `queued` → `expired`. Answers whether it won.
@@ -257,7 +287,8 @@ impl Store {
         won(self.writer(), &update).await
     }
 
-    /// Gives a job that waits, for its plan or for a server, another priority. Answers whether it waits.
+    /// Gives a job that waits, for its plan or for a server, another priority, and those of its parts that wait.
+    /// Answers whether any of them does.
     ///
     /// # Errors
     /// When the database fails.
@@ -266,7 +297,9 @@ impl Store {
         let update = Query::update()
             .table(job::Entity)
             .value(job::Column::Priority, priority)
-            .and_where(Expr::col(job::Column::Id).eq(id.as_uuid()))
+            .cond_where(
+                Condition::any().add(job::Column::Id.eq(id.as_uuid())).add(job::Column::PartOf.eq(id.as_uuid())),
+            )
             .and_where(Expr::col(job::Column::State).is_in(waiting.map(JobStateKind::as_str)))
             .take();
         won(self.writer(), &update).await
@@ -311,17 +344,10 @@ impl Store {
         outcome: &str,
         error: Option<String>,
     ) -> Result<Option<Option<Attempt>>> {
-        let columns = [job::Column::Attempt, job::Column::ServerId, job::Column::PromptId];
-        update.returning(Query::returning().columns(columns));
+        update.returning(ended_columns());
         let tx = self.begin().await?;
         let Some(row) = tx.query_one(&update).await? else { return lost(tx, None).await };
-        let at = Row::new("jobs", id);
-        let owner = job::attempt(
-            &at,
-            row.try_get("", "attempt")?,
-            row.try_get("", "server_id")?,
-            row.try_get("", "prompt_id")?,
-        )?;
+        let owner = owner(id, &row)?;
         if let Some(owner) = owner {
             close_attempt(&tx, id, owner.number.into(), outcome, error, self.now_ms()).await?;
         }
@@ -330,8 +356,19 @@ impl Store {
     }
 }
 
+/// What an end is told by: the job, and the attempt that owned it.
+fn ended_columns() -> sea_orm::sea_query::ReturningClause {
+    let columns = [job::Column::Id, job::Column::Attempt, job::Column::ServerId, job::Column::PromptId];
+    Query::returning().columns(columns)
+}
+
+fn owner(id: JobId, row: &QueryResult) -> Result<Option<Attempt>> {
+    let at = Row::new("jobs", id);
+    job::attempt(&at, row.try_get("", "attempt")?, row.try_get("", "server_id")?, row.try_get("", "prompt_id")?)
+}
+
 /// The UPDATE that takes a job from one of these states to another.
-fn change(id: JobId, from: &[JobStateKind], to: JobStateKind) -> UpdateStatement {
+pub(crate) fn change(id: JobId, from: &[JobStateKind], to: JobStateKind) -> UpdateStatement {
     Query::update()
         .table(job::Entity)
         .value(job::Column::State, to.as_str())
@@ -340,22 +377,34 @@ fn change(id: JobId, from: &[JobStateKind], to: JobStateKind) -> UpdateStatement
         .take()
 }
 
+/// The UPDATE that gives a job its recipe.
+pub(crate) fn planned(id: JobId, recipe: &Recipe, now: i64) -> Result<UpdateStatement> {
+    let mut update = change(id, &[JobStateKind::Planning], JobStateKind::Queued);
+    update
+        .value(job::Column::Recipe, json("recipe", recipe)?)
+        .value(job::Column::RenderType, recipe.render_type.as_str())
+        .value(job::Column::WorkflowId, recipe.workflow_id.as_uuid())
+        .value(job::Column::QueuedAt, now)
+        .returning(Query::returning().columns([job::Column::CreatedAt, job::Column::Priority]));
+    Ok(update)
+}
+
 /// Only while this attempt owns the job.
 fn fence(update: &mut UpdateStatement, attempt: u32) {
     update.and_where(Expr::col(job::Column::Attempt).eq(i64::from(attempt)));
 }
 
 /// The start that was told, or now, for ends that are heard of before their beginning.
-fn started_or(now: i64) -> Expr {
+pub(crate) fn started_or(now: i64) -> Expr {
     Func::coalesce([Expr::col(job::Column::StartedAt), Expr::value(now)]).into()
 }
 
-async fn won(db: &impl ConnectionTrait, update: &UpdateStatement) -> Result<bool> {
+pub(crate) async fn won(db: &impl ConnectionTrait, update: &UpdateStatement) -> Result<bool> {
     Ok(db.execute(update).await?.rows_affected() > 0)
 }
 
 /// Ends a transaction that changed nothing.
-async fn lost<T>(tx: DatabaseTransaction, answer: T) -> Result<T> {
+pub(crate) async fn lost<T>(tx: DatabaseTransaction, answer: T) -> Result<T> {
     tx.rollback().await?;
     Ok(answer)
 }
@@ -381,7 +430,7 @@ async fn close_attempt(
 }
 
 /// Adds to a list in a job's column what it does not hold yet, under the row's lock.
-async fn extend<T>(
+pub(crate) async fn extend<T>(
     tx: &DatabaseTransaction,
     id: JobId,
     column: job::Column,

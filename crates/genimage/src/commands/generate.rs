@@ -1,4 +1,4 @@
-//! `genimage generate`: one picture from the command line.
+//! `genimage generate`: pictures from the command line.
 
 mod remote;
 
@@ -39,10 +39,15 @@ struct Picture {
     bytes: Bytes,
     file_name: String,
     seed: Option<u64>,
+}
+
+/// What a job made, the primary picture first.
+struct Made {
+    pictures: Vec<Picture>,
     warnings: Vec<String>,
 }
 
-/// Makes the picture and writes it. With `--demo` or `--server`, a hub of its own in a temporary
+/// Makes the pictures and writes them. With `--demo` or `--server`, a hub of its own in a temporary
 /// folder; else a running hub, or one on the configured folder.
 ///
 /// # Errors
@@ -53,7 +58,7 @@ pub(super) async fn run(mut config: Config, args: GenerateArgs) -> anyhow::Resul
     }
     let stop = lifecycle::on_signal()?;
     let bar = progress_bar();
-    let mut picture = if args.demo || args.server.is_some() {
+    let mut made = if args.demo || args.server.is_some() {
         let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
         folder.path().clone_into(&mut config.server.data_dir);
         config.database.url.clear();
@@ -65,10 +70,14 @@ pub(super) async fn run(mut config: Config, args: GenerateArgs) -> anyhow::Resul
         Box::pin(embedded(&config, &args, &bar, &stop)).await?
     };
     bar.finish_and_clear();
-    let path = target(args.output, &picture.file_name);
-    picture.warnings.extend(misnamed(&path, &picture.file_name));
-    write_whole(&path, &picture.bytes)?;
-    tell(&path, &picture);
+    let mut written = Vec::with_capacity(made.pictures.len());
+    for (index, picture) in made.pictures.iter().enumerate() {
+        let path = numbered(target(args.output.clone(), &picture.file_name), args.output.is_some(), index);
+        made.warnings.extend(misnamed(&path, &picture.file_name));
+        write_whole(&path, &picture.bytes)?;
+        written.push((path, picture.seed));
+    }
+    tell(&written, &made.warnings);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -87,6 +96,9 @@ fn arguments(args: &GenerateArgs) -> Map<String, Value> {
     put("width", json!(args.width));
     put("height", json!(args.height));
     put("seed", json!(args.seed));
+    if args.n != 1 {
+        put("n", json!(args.n));
+    }
     if !args.styles.is_empty() {
         put("styles", json!(args.styles));
     }
@@ -101,7 +113,7 @@ async fn embedded(
     args: &GenerateArgs,
     bar: &ProgressBar,
     stop: &CancellationToken,
-) -> anyhow::Result<Picture> {
+) -> anyhow::Result<Made> {
     let options = HubOptions { demo: args.demo, server: args.server.clone(), no_listener: true };
     let hub = Hub::start(config, &options).await?;
     let limit = Duration::from_secs(args.timeout_s);
@@ -118,7 +130,7 @@ async fn make(
     bar: &ProgressBar,
     limit: Duration,
     stop: &CancellationToken,
-) -> anyhow::Result<Picture> {
+) -> anyhow::Result<Made> {
     let call = ToolCall::parse("generate_image", &arguments).map_err(told)?;
     let submitted = engine.submit(&Caller::named("command line"), call).await.map_err(advise)?;
     let id = submitted.job.id;
@@ -134,13 +146,18 @@ async fn make(
         JobState::Failed(error) => return Err(told(error.clone())),
         other => bail!("the job ended {}", other.kind()),
     }
-    let artifact = view.artifacts.first().context("the job has no picture")?;
-    Ok(Picture {
-        bytes: engine.artifact_bytes(artifact).await.map_err(told)?,
-        file_name: artifact.file_name(),
-        seed: artifact.seed,
-        warnings: view.job.warnings,
-    })
+    let several = view.job.request.pictures() > 1;
+    let mut pictures = Vec::new();
+    // A workflow may save more than was asked for: of one run, the primary picture is what is wanted.
+    for artifact in view.artifacts.iter().take(if several { usize::MAX } else { 1 }) {
+        pictures.push(Picture {
+            bytes: engine.artifact_bytes(artifact).await.map_err(told)?,
+            file_name: artifact.file_name(),
+            seed: artifact.seed,
+        });
+    }
+    anyhow::ensure!(!pictures.is_empty(), "the job has no picture");
+    Ok(Made { pictures, warnings: view.job.warnings })
 }
 
 /// The refusal, with what helps at a command line.
@@ -225,6 +242,20 @@ fn target(asked: Option<PathBuf>, file_name: &str) -> PathBuf {
     path
 }
 
+/// The name of the picture of that index: all but the first get a number, where they would share one.
+fn numbered(path: PathBuf, shared: bool, index: usize) -> PathBuf {
+    if !shared || index == 0 {
+        return path;
+    }
+    let mut name = path.file_stem().unwrap_or_default().to_owned();
+    name.push(format!("-{}", index + 1));
+    if let Some(extension) = path.extension() {
+        name.push(".");
+        name.push(extension);
+    }
+    path.with_file_name(name)
+}
+
 /// Writes beside the target and renames, so that no half a picture is ever seen.
 fn write_whole(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -243,12 +274,14 @@ fn write_whole(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
 }
 
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "path and seed are what the command answers")]
-fn tell(path: &Path, picture: &Picture) {
-    for warning in &picture.warnings {
+fn tell(written: &[(PathBuf, Option<u64>)], warnings: &[String]) {
+    for warning in warnings {
         eprintln!("warning: {warning}");
     }
-    match picture.seed {
-        Some(seed) => println!("{} seed {seed}", path.display()),
-        None => println!("{}", path.display()),
+    for (path, seed) in written {
+        match seed {
+            Some(seed) => println!("{} seed {seed}", path.display()),
+            None => println!("{}", path.display()),
+        }
     }
 }

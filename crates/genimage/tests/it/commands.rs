@@ -24,6 +24,25 @@ fn generate_writes_a_picture_and_tells_its_seed() {
 }
 
 #[test]
+fn generate_writes_several_pictures_with_seeds_that_count_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("fox.png");
+    let output = genimage()
+        .args(["generate", "a red fox", "--demo", "--seed", "42", "-n", "3", "-o"])
+        .arg(&file)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let told = String::from_utf8(output.stdout).unwrap();
+    for (line, (name, seed)) in told.lines().zip([("fox.png", 42), ("fox-2.png", 43), ("fox-3.png", 44)]) {
+        let path = folder.path().join(name);
+        assert_eq!(line, format!("{} seed {seed}", path.display()));
+        image::open(path).unwrap();
+    }
+    assert_eq!(told.lines().count(), 3);
+}
+
+#[test]
 fn generate_says_what_is_wrong_before_any_work() {
     let folder = tempfile::tempdir().unwrap();
     for (arguments, said) in [

@@ -2,6 +2,7 @@
 //! started again, and nobody who asked for a picture can tell.
 
 use std::{
+    collections::BTreeSet,
     path::Path,
     process::Command,
     time::{Duration, Instant},
@@ -32,6 +33,12 @@ enum Way {
     Picture,
     /// A picture that takes long enough for its start to be stored.
     LongPicture,
+    /// Three pictures at once, of one call.
+    Several,
+    /// The same, when an LLM rewords their prompt.
+    SeveralEnhanced,
+    /// The same, cancelled while the first one runs.
+    SeveralCancelled,
     /// A picture made of one that the caller sends.
     Upscale,
     /// A picture whose prompt an LLM rewords.
@@ -56,6 +63,17 @@ enum Way {
     Homeless,
 }
 
+/// The ways that lead by a point.
+fn ways(point: CrashPoint) -> Vec<Way> {
+    let several = match point {
+        CrashPoint::Insert | CrashPoint::Succeed => Some(Way::Several),
+        CrashPoint::Planned => Some(Way::SeveralEnhanced),
+        CrashPoint::Cancel => Some(Way::SeveralCancelled),
+        _ => None,
+    };
+    [Some(way(point)), several].into_iter().flatten().collect()
+}
+
 fn way(point: CrashPoint) -> Way {
     match point {
         CrashPoint::Insert
@@ -66,6 +84,7 @@ fn way(point: CrashPoint) -> Way {
         | CrashPoint::OutputObject
         | CrashPoint::Succeed => Way::Picture,
         CrashPoint::Started => Way::LongPicture,
+        CrashPoint::Began | CrashPoint::Complete => Way::Several,
         CrashPoint::InputObject | CrashPoint::InputRow | CrashPoint::Upload => Way::Upscale,
         CrashPoint::Planned => Way::Enhanced,
         CrashPoint::TextAnswer => Way::Described,
@@ -92,22 +111,26 @@ impl Way {
             Self::Described | Self::Refused => ("describe_image", json!({ "image": picture() })),
             _ => (
                 "generate_image",
-                json!({ "prompt": "a fox", "render_type": "smoke", "enhance": self == Self::Enhanced,
-                    "width": 256, "height": 256 }),
+                json!({ "prompt": "a fox", "render_type": "smoke", "n": self.pictures(), "width": 256, "height": 256,
+                    "enhance": matches!(self, Self::Enhanced | Self::SeveralEnhanced) }),
             ),
         };
         json!({ "tool": tool, "arguments": arguments, "idempotency_key": "once" })
     }
 
     fn needs_llm(self) -> bool {
-        matches!(self, Self::Enhanced | Self::Described | Self::Refused)
+        matches!(self, Self::Enhanced | Self::SeveralEnhanced | Self::Described | Self::Refused)
+    }
+
+    fn pictures(self) -> usize {
+        if matches!(self, Self::Several | Self::SeveralEnhanced | Self::SeveralCancelled) { 3 } else { 1 }
     }
 
     /// How the job must end.
     fn end(self) -> &'static str {
         match self {
             Self::Refused | Self::NodeFails | Self::TooLarge => "failed",
-            Self::Cancelled => "cancelled",
+            Self::Cancelled | Self::SeveralCancelled => "cancelled",
             Self::Expired => "expired",
             _ => "succeeded",
         }
@@ -115,7 +138,7 @@ impl Way {
 
     /// Prompts that must have run to a good end.
     fn runs(self) -> usize {
-        usize::from(self.end() == "succeeded" && self != Self::Described)
+        if self.end() == "succeeded" && self != Self::Described { self.pictures() } else { 0 }
     }
 }
 
@@ -135,7 +158,9 @@ impl Stage {
             Way::LongPicture => 1400,
             Way::Doubted => 800,
             Way::Homeless => 2500,
-            Way::Cancelled => 60_000,
+            Way::Cancelled | Way::SeveralCancelled => 60_000,
+            // So that one begins while others wait.
+            Way::Several => 200,
             _ => 40,
         };
         let sim = ComfySim::start(any_port, ComfyConfig { run_ms, ..ComfyConfig::default() }).await.unwrap();
@@ -206,7 +231,7 @@ impl Stage {
             if ["succeeded", "failed", "cancelled", "expired"].contains(&state) {
                 return Some(job);
             }
-            if self.way == Way::Cancelled && state == "running" {
+            if matches!(self.way, Way::Cancelled | Way::SeveralCancelled) && state == "running" {
                 self.ask(hub, reqwest::Method::DELETE, &path, None).await?;
             }
             assert!(begun.elapsed() < PATIENCE, "the job does not end: {job}");
@@ -246,12 +271,12 @@ impl Stage {
     }
 }
 
-async fn dies_and_recovers(point: CrashPoint, side: &str, template: &Path) {
+async fn dies_and_recovers(point: CrashPoint, way: Way, side: &str, template: &Path) {
     let place = format!("{}.{side}", point.as_str());
-    let way = way(point);
-    let mut stage = Stage::set(way, template).await;
+    let stage = Stage::set(way, template).await;
     match way {
-        Way::Expired => stage.sim.kill().await,
+        // Its port stays its own: on one that is free another server may listen soon.
+        Way::Expired => stage.sim.inject(Fault::HtmlAnswers.always()),
         Way::Homeless => stage.leave_without_server().await,
         _ => {}
     }
@@ -263,11 +288,15 @@ async fn dies_and_recovers(point: CrashPoint, side: &str, template: &Path) {
     let mut hub = Hub::run(stage.command());
     let job = stage.use_hub(&mut hub).await.unwrap_or_else(|| panic!("{place}: the hub died again"));
     assert_eq!(job["state"], way.end(), "{place}: {job}");
-    if way.runs() == 1 {
+    if way.runs() > 0 {
         let images = job["images"].as_array().unwrap();
-        assert_eq!(images.len(), 1, "{place}: {job}");
-        let picture = stage.http.get(images[0]["url"].as_str().unwrap()).send().await.unwrap().bytes().await.unwrap();
-        image::load_from_memory(&picture).unwrap();
+        assert_eq!(images.len(), way.runs(), "{place}: {job}");
+        for image in images {
+            let picture = stage.http.get(image["url"].as_str().unwrap()).send().await.unwrap().bytes().await.unwrap();
+            image::load_from_memory(&picture).unwrap();
+        }
+        let seeds: BTreeSet<u64> = images.iter().filter_map(|image| image["seed"].as_u64()).collect();
+        assert_eq!(seeds.len(), way.runs(), "{place}: {job}");
     }
     let jobs = hub.get("/api/v1/jobs").await;
     assert_eq!(jobs["jobs"].as_array().unwrap().len(), 1, "{place}: {jobs}");
@@ -286,11 +315,12 @@ async fn a_hub_that_dies_at_any_point_of_a_jobs_way_ends_it_once_all_the_same() 
     let template = tempfile::tempdir().unwrap();
     Hub::start(template.path(), &[]).terminate();
     let only = std::env::var("CRASH_POINT").ok();
-    let places = CrashPoint::ALL.into_iter().flat_map(|point| [(point, "before"), (point, "after")]);
-    let chosen = places.filter(|(point, _)| only.as_deref().is_none_or(|only| only == point.as_str()));
+    let ways = CrashPoint::ALL.into_iter().flat_map(|point| ways(point).into_iter().map(move |way| (point, way)));
+    let places = ways.flat_map(|(point, way)| [(point, way, "before"), (point, way, "after")]);
+    let chosen = places.filter(|(point, ..)| only.as_deref().is_none_or(|only| only == point.as_str()));
     let begun = Instant::now();
     let walked = stream::iter(chosen)
-        .map(|(point, side)| dies_and_recovers(point, side, template.path()))
+        .map(|(point, way, side)| dies_and_recovers(point, way, side, template.path()))
         .buffer_unordered(PARALLEL)
         .count()
         .await;

@@ -61,11 +61,20 @@ pub(crate) async fn assert_agrees(folder: &Path) {
     let mut outputs = 0;
     for job in jobs(&store).await {
         assert!(job.state.kind().is_terminal(), "{job:?}");
-        let attempts = store.job_attempts(job.id).await.unwrap();
+        let parts = store.job_parts(job.id).await.unwrap();
+        let mut attempts = store.job_attempts(job.id).await.unwrap();
+        for part in &parts {
+            assert!(part.state.kind().is_terminal(), "{part:?} of {job:?}");
+            attempts.extend(store.job_attempts(part.id).await.unwrap());
+        }
         assert!(attempts.iter().all(|attempt| attempt.ended_at.is_some()), "{attempts:?}");
         let succeeded = attempts.iter().filter(|attempt| attempt.outcome.as_deref() == Some("succeeded")).count();
         let results: Vec<&Artifact> = all.iter().filter(|artifact| artifact.job == Some(job.id)).collect();
-        let delivers = usize::from(job.state == JobState::Succeeded && job.recipe.is_some());
+        let delivers = if parts.is_empty() {
+            usize::from(job.state == JobState::Succeeded && job.recipe.is_some())
+        } else {
+            parts.iter().filter(|part| part.state == JobState::Succeeded).count()
+        };
         assert_eq!((succeeded, results.len()), (delivers, delivers), "{job:?} {attempts:?} {results:?}");
         outputs += results.len();
     }

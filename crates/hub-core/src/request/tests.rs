@@ -123,3 +123,22 @@ fn every_request_reads_back_from_its_json() {
         assert_eq!(serde_json::from_str::<JobRequest>(&text).expect("reads back"), request);
     }
 }
+
+#[test]
+fn one_to_sixteen_pictures_are_asked_for_and_one_leaves_no_trace() {
+    for (given, n) in [(json!(1), 1), (json!(16), 16), (json!(4.0), 4), (json!(null), 1)] {
+        assert_eq!(image("generate_image", &json!({"prompt": "x", "n": given})).n, n);
+        assert_eq!(image("edit_image", &json!({"prompt": "x", "image": "https://h/x.png", "n": given})).n, n);
+    }
+    for bad in [json!(0), json!(17), json!(-1), json!(1.5), json!("4"), json!([4])] {
+        let error = parse("generate_image", &json!({"prompt": "x", "n": bad})).expect_err("out of range");
+        assert_eq!(error.argument.as_deref(), Some("n"));
+        assert!(error.message.contains("a whole number from 1 to 16"), "{}", error.message);
+    }
+    let error = parse("upscale_image", &json!({"image": "https://h/x.png", "n": 2})).expect_err("no such argument");
+    assert_eq!(error.argument.as_deref(), Some("n"));
+    // Requests that were stored before there was a choice are read, and digested, as before.
+    let stored = serde_json::to_value(ImageRequest::generate("x")).expect("serialises");
+    assert!(stored.get("n").is_none());
+    assert_eq!(serde_json::from_value::<ImageRequest>(stored).expect("reads").n, 1);
+}

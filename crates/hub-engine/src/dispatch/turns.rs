@@ -129,7 +129,7 @@ impl Dispatcher {
         // A cancel that overtook the job took it off the board already.
         let known = self.inner.board.knows(job);
         if !known || self.jobs.contains_key(&job) {
-            self.inner.dispatch.left(&caller);
+            self.inner.dispatch.left(&caller, 1);
         }
         if known {
             let snapshot = self.inner.ctx.catalogue.snapshot();
@@ -144,7 +144,7 @@ impl Dispatcher {
         self.queue.remove(job);
         let waiting = self.jobs.remove(&job)?;
         self.forecast.remove(&job);
-        self.inner.dispatch.left(&waiting.job.caller);
+        self.inner.dispatch.left(&waiting.job.caller, 1);
         Some(waiting)
     }
 

@@ -17,6 +17,7 @@ mod orphans;
 mod rendering;
 mod restarting;
 mod scheduling;
+mod several;
 mod submit;
 mod testing;
 mod watchdogs;

@@ -22,6 +22,7 @@ pub(super) fn definition(catalogue: &Catalogue, wait_default_s: u32) -> Option<T
         .with_required("prompt", prompt("What to change, or what the result shows"))
         .with_picture_choices(catalogue, Mode::Edit)
         .with_size(catalogue, Mode::Edit)
+        .with_pictures()
         .with("denoise", denoise())
         .with_answer_options(wait_default_s);
     Some(tool(NAME, "Edit image", DESCRIPTION.to_owned(), schema.build(), Effect::Adds))

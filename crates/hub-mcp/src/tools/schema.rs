@@ -54,6 +54,12 @@ impl Schema {
         self.with("aspect_ratio", ratio).with("width", side("Width", "height")).with("height", side("Height", "width"))
     }
 
+    /// How many pictures, for tools that may make several.
+    pub(super) fn with_pictures(self) -> Self {
+        let max = limits::PICTURES_MAX;
+        self.with("n", json!({"type": "integer", "minimum": 1, "maximum": max, "description": "How many"}))
+    }
+
     /// How to answer: what every tool that makes a job takes.
     pub(super) fn with_answer_options(self, wait_default_s: u32) -> Self {
         self.with("wait_s", wait_s(wait_default_s)).with("inline", inline()).with(
@@ -91,7 +97,7 @@ pub(super) fn job_id() -> Value {
 }
 
 pub(super) fn wait_s(default: u32) -> Value {
-    json!({"type": "integer", "minimum": 0, "maximum": limits::WAIT_MAX_S, "default": default, "description": "Seconds until a job id is answered instead"})
+    json!({"type": "integer", "minimum": 0, "maximum": limits::WAIT_MAX_S, "default": default, "description": "Seconds, then a job id is answered"})
 }
 
 pub(super) fn inline() -> Value {

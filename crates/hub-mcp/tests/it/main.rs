@@ -8,3 +8,4 @@ mod older_eras;
 mod plain;
 mod prompts;
 mod resources;
+mod several;

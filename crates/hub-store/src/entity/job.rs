@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use hub_core::{
     caller::Caller,
     ids::{JobId, PromptId, ServerId},
-    job::{Attempt, Job, JobState, JobStateKind, JobTimes},
+    job::{Attempt, Job, JobState, JobStateKind, JobTimes, Part},
     placement::Placement,
     request::{DescribeRequest, ImageRequest, JobRequest},
 };
@@ -51,6 +51,8 @@ pub(crate) struct Model {
     pub(crate) parent_id: Option<Uuid>,
     pub(crate) has_images: bool,
     pub(crate) favourite: bool,
+    pub(crate) part_of: Option<Uuid>,
+    pub(crate) part: Option<i32>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -73,6 +75,7 @@ impl TryFrom<Model> for Job {
             excluded: at.json("excluded", &row.excluded)?,
             priority: row.priority,
             placement: placement(row.pinned_server_id, row.pinned_group.clone()),
+            part: part(&at, row.part_of, row.part)?,
             server: row.server_id.map(ServerId::from_uuid),
             times: JobTimes {
                 created_at: at.time("created_at", row.created_at)?,
@@ -123,12 +126,20 @@ fn placement(server: Option<Uuid>, group: Option<String>) -> Placement {
     }
 }
 
+fn part(at: &Row, of: Option<Uuid>, index: Option<i32>) -> Result<Option<Part>> {
+    let Some(of) = of else { return Ok(None) };
+    let index = index.ok_or_else(|| at.wrong("part", "missing beside a whole"))?;
+    Ok(Some(Part { of: JobId::from_uuid(of), index: at.number("part", index.into())? }))
+}
+
 fn state(at: &Row, row: &Model) -> Result<JobState> {
     let kind: JobStateKind = at.name("state", &row.state)?;
     Ok(match kind {
         JobStateKind::Planning => JobState::Planning,
         JobStateKind::Queued => JobState::Queued,
         JobStateKind::Assigned => JobState::Assigned(owner(at, row)?),
+        // Parts have the attempts, the whole has none.
+        JobStateKind::Running if row.attempt.is_none() => JobState::InParts,
         JobStateKind::Running => JobState::Running(owner(at, row)?),
         JobStateKind::Collecting => JobState::Collecting(owner(at, row)?),
         JobStateKind::Succeeded => JobState::Succeeded,

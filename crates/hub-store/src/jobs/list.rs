@@ -31,7 +31,7 @@ use crate::{
 /// Most rows on one page, whatever is asked for.
 pub(crate) const PAGE_MAX_ROWS: u32 = 500;
 
-/// Which jobs to list; the default is all. What is given must all hold.
+/// Which jobs to list; the default is all but parts. What is given must all hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct JobFilter {
     /// In one of these states; empty means any.
@@ -58,6 +58,8 @@ pub struct JobFilter {
     pub has_images: Option<bool>,
     /// Made from this job.
     pub parent: Option<JobId>,
+    /// The parts of this job, instead of jobs that are parts of none.
+    pub part_of: Option<JobId>,
 }
 
 impl JobFilter {
@@ -95,7 +97,7 @@ impl Store {
 }
 
 /// Records what lists are filtered by and the job's own row does not tell.
-pub(super) async fn keep(db: &impl ConnectionTrait, job: &Job) -> Result<()> {
+pub(crate) async fn keep(db: &impl ConnectionTrait, job: &Job) -> Result<()> {
     if let Some(prompt) = job.request.prompt() {
         let row = job_prompt::ActiveModel {
             created_at: Set(ms(job.times.created_at)),
@@ -191,6 +193,10 @@ fn ids_with_style(style: &str, filter: &JobFilter, cursor: Option<PageCursor>, r
 fn condition(filter: &JobFilter, state: Option<JobStateKind>, cursor: Option<PageCursor>) -> Condition {
     use job::Column;
     within(filter, Column::CreatedAt)
+        .add(match filter.part_of {
+            Some(whole) => Column::PartOf.eq(whole.as_uuid()),
+            None => Column::PartOf.is_null(),
+        })
         .add_option(state.map(|state| Column::State.eq(state.as_str())))
         .add_option(filter.caller.as_ref().map(|caller| Column::Caller.eq(caller.as_str())))
         .add_option(filter.tool.as_ref().map(|tool| Column::Tool.eq(tool.as_str())))

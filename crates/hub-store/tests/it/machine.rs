@@ -4,6 +4,7 @@ use hub_core::{
     error::UserError,
     ids::JobId,
     job::{Attempt, InvalidTransition, JobEvent, JobState},
+    parts::Outcome,
 };
 use hub_store::Store;
 use proptest::{
@@ -29,6 +30,8 @@ enum Call {
     Fail(Option<u32>),
     Cancel,
     Expire,
+    Began,
+    Complete(bool),
 }
 
 fn any_call() -> impl Strategy<Value = Call> {
@@ -44,6 +47,8 @@ fn any_call() -> impl Strategy<Value = Call> {
         1 => proptest::option::of(number()).prop_map(Call::Fail),
         1 => Just(Call::Cancel),
         1 => Just(Call::Expire),
+        2 => Just(Call::Began),
+        1 => any::<bool>().prop_map(Call::Complete),
     ]
 }
 
@@ -74,7 +79,16 @@ fn expected(state: JobState, call: Call, next: Attempt) -> Result<JobState, Inva
         }
         Call::Cancel => state.apply(JobEvent::Cancel),
         Call::Expire => state.apply(JobEvent::Expire),
+        Call::Began => state.apply(JobEvent::Began),
+        Call::Complete(good) => {
+            let begun = if state == JobState::Queued { state.apply(JobEvent::Began)? } else { state };
+            begun.apply(JobEvent::Complete(outcome(good)))
+        }
     }
+}
+
+fn outcome(good: bool) -> Outcome {
+    if good { Outcome::Succeeded { warning: None } } else { Outcome::Failed(failure()) }
 }
 
 async fn perform(store: &Store, id: JobId, call: Call, next: Attempt) -> bool {
@@ -88,8 +102,10 @@ async fn perform(store: &Store, id: JobId, call: Call, next: Attempt) -> bool {
         Call::SucceedWithText => store.job_succeed_with_text(id, "done", &[]).await,
         Call::Requeue(attempt) => store.job_requeue(id, attempt, &why, &[next.server]).await,
         Call::Fail(attempt) => store.job_fail(id, attempt, &why).await,
-        Call::Cancel => store.job_cancel(id).await.map(|won| won.is_some()),
+        Call::Cancel => store.job_cancel(id).await.map(|cancelled| !cancelled.is_empty()),
         Call::Expire => store.job_expire(id).await,
+        Call::Began => store.job_began(id).await,
+        Call::Complete(good) => store.job_complete(id, &outcome(good)).await,
     }
     .unwrap()
 }

@@ -16,6 +16,7 @@ mod learned_times;
 mod lists;
 mod machine;
 mod opening;
+mod parts;
 mod races;
 mod retention;
 mod samples;

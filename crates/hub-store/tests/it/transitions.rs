@@ -5,7 +5,7 @@ use hub_core::{
     ids::{JobId, ServerId},
     job::{Attempt, Job, JobState},
 };
-use hub_store::NewJob;
+use hub_store::{Cancelled, NewJob};
 
 use crate::{
     bed::{Bed, on_both},
@@ -153,18 +153,19 @@ async fn a_failure_closes_the_attempt(bed: &Bed) {
 
 async fn a_cancel_answers_the_attempt_it_ended(bed: &Bed) {
     let (id, at) = assigned(&bed.store).await;
-    assert_eq!(bed.store.job_cancel(id).await.unwrap(), Some(Some(at)));
-    assert_eq!(bed.store.job_cancel(id).await.unwrap(), None);
+    assert_eq!(bed.store.job_cancel(id).await.unwrap(), [Cancelled { job: id, owner: Some(at) }]);
+    assert_eq!(bed.store.job_cancel(id).await.unwrap(), []);
     assert_eq!(job(bed, id).await.state, JobState::Cancelled);
     let row = bed.store.job_attempts(id).await.unwrap().remove(0);
     assert_eq!((row.outcome.as_deref(), row.error, row.ended_at), (Some("cancelled"), None, now(bed)));
 
     let waiting = insert(&bed.store, &queued("x")).await.id;
-    assert_eq!(bed.store.job_cancel(waiting).await.unwrap(), Some(None));
+    assert_eq!(bed.store.job_cancel(waiting).await.unwrap(), [Cancelled { job: waiting, owner: None }]);
 
     let (requeued, _) = assigned(&bed.store).await;
     assert!(bed.store.job_requeue(requeued, 1, &failure(), &[]).await.unwrap());
-    assert_eq!(bed.store.job_cancel(requeued).await.unwrap(), Some(None), "attempt 1 was over already");
+    let cancelled = bed.store.job_cancel(requeued).await.unwrap();
+    assert_eq!(cancelled, [Cancelled { job: requeued, owner: None }], "attempt 1 was over already");
     let row = bed.store.job_attempts(requeued).await.unwrap().remove(0);
     assert_eq!(row.outcome.as_deref(), Some("requeued"));
 }
@@ -212,7 +213,7 @@ async fn jobs_that_do_not_exist_lose_every_race(bed: &Bed) {
     assert!(!store.job_started(id, 1).await.unwrap());
     assert_eq!(store.job_succeed(id, 1, &[artifact(1, 0)]).await.unwrap(), None);
     assert!(!store.job_fail(id, None, &failure()).await.unwrap());
-    assert_eq!(store.job_cancel(id).await.unwrap(), None);
+    assert_eq!(store.job_cancel(id).await.unwrap(), []);
     assert!(!store.job_expire(id).await.unwrap());
 }
 

@@ -79,6 +79,9 @@ pub(crate) struct JobRecord {
     /// The server or group that it is pinned to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pinned_to: Option<Placement>,
+    /// The job of which it makes one picture.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    part_of: Option<JobId>,
     /// Why it waits for a server, when a single job is asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     waiting: Option<WhyWaiting>,
@@ -148,6 +151,7 @@ impl JobRecord {
             parent: job.parent,
             priority: job.priority,
             pinned_to: Some(job.placement).filter(|placement| *placement != Placement::Anywhere),
+            part_of: job.part.map(|part| part.of),
             waiting: None,
         }
     }

@@ -320,6 +320,7 @@ pub(crate) mod sample {
                 started_at: Some(now() - TimeDelta::seconds(70)),
                 finished_at: ended.then(|| now() - TimeDelta::seconds(60)),
             },
+            part: None,
         };
         let mut progress = JobProgress::of(&job);
         progress.fraction = 0.6;

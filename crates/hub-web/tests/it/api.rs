@@ -57,6 +57,26 @@ async fn a_job_is_submitted_followed_and_its_picture_fetched() {
 }
 
 #[tokio::test]
+async fn several_pictures_are_one_job_whose_parts_are_told_on_demand() {
+    let hub = Hub::with_server(20).await;
+    let call = json!({"tool": "generate_image", "arguments": {"prompt": "foxes", "seed": 7, "n": 3}});
+    let accepted = hub.json("POST", "/api/v1/jobs", &call).await;
+    assert_eq!(accepted.status, StatusCode::ACCEPTED, "{}", accepted.text());
+    let id = accepted.json()["id"].as_str().expect("an id").to_owned();
+    let job = hub.ended(&id).await;
+    assert_eq!(job["state"], "succeeded", "{job}");
+    let seeds: Vec<&Value> = job["images"].as_array().expect("images").iter().map(|image| &image["seed"]).collect();
+    assert_eq!(seeds, [7, 8, 9]);
+
+    let jobs = hub.get("/api/v1/jobs").await.json();
+    assert_eq!((jobs["jobs"].as_array().map(Vec::len), &jobs["jobs"][0]["id"]), (Some(1), &json!(id)));
+    let parts = hub.get(&format!("/api/v1/jobs?part_of={id}")).await.json();
+    let parts = parts["jobs"].as_array().expect("parts");
+    assert_eq!(parts.len(), 3);
+    assert!(parts.iter().all(|part| part["part_of"] == json!(id) && part["server"] == "sim"), "{parts:?}");
+}
+
+#[tokio::test]
 async fn a_key_replays_its_job_and_refuses_other_arguments() {
     let hub = Hub::with_server(10).await;
     let with_key = |body: Value| {

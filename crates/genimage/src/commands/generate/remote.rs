@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::{BAR_LENGTH, Picture, given_up};
+use super::{BAR_LENGTH, Made, Picture, given_up};
 use crate::{config::Config, lifecycle};
 
 /// Time for the probe that tells whether a hub runs.
@@ -79,7 +79,7 @@ impl Hub {
         Ok(probe.is_ok_and(|answer| answer.status().is_success()).then_some(Self { base, http }))
     }
 
-    /// Has the hub make a picture. The job is cancelled when the limit is reached or `stop` comes.
+    /// Has the hub make pictures. The job is cancelled when the limit is reached or `stop` comes.
     ///
     /// # Errors
     /// What the hub says, or that it cannot be reached.
@@ -89,7 +89,8 @@ impl Hub {
         bar: &ProgressBar,
         limit: Duration,
         stop: &CancellationToken,
-    ) -> anyhow::Result<Picture> {
+    ) -> anyhow::Result<Made> {
+        let several = arguments.contains_key("n");
         let body = json!({ "tool": "generate_image", "arguments": arguments });
         let posted = self.http.post(self.base.join("/api/v1/jobs")?).json(&body).send().await?;
         let mut job: JobAnswer = checked(posted).await?.json().await.context("the hub's answer is not a job")?;
@@ -109,24 +110,27 @@ impl Hub {
             self.http.delete(address).send().await?;
             bail!(given_up(followed.is_none(), limit, &said));
         };
-        self.fetch(job?).await
+        self.fetch(job?, several).await
     }
 
-    async fn fetch(&self, job: JobAnswer) -> anyhow::Result<Picture> {
+    async fn fetch(&self, job: JobAnswer, several: bool) -> anyhow::Result<Made> {
         if job.state != "succeeded" {
             bail!("{}", job.error.map_or_else(|| format!("the job ended {}", job.state), |error| error.explain()));
         }
-        let image = job.images.into_iter().next().context("the job has no picture")?;
+        let mut pictures = Vec::new();
+        for image in job.images.into_iter().take(if several { usize::MAX } else { 1 }) {
+            pictures.push(self.fetch_image(image).await?);
+        }
+        anyhow::ensure!(!pictures.is_empty(), "the job has no picture");
+        Ok(Made { pictures, warnings: job.warnings })
+    }
+
+    async fn fetch_image(&self, image: ImageAnswer) -> anyhow::Result<Picture> {
         // The link may name a public address that this machine cannot reach: only its path counts.
         let link = self.base.join(&image.url)?;
         let path = link.path().rsplit_once("/outputs/").context("the hub's link to the picture is odd")?.1.to_owned();
         let answer = self.http.get(self.base.join(&format!("/outputs/{path}"))?).send().await?;
-        Ok(Picture {
-            bytes: checked(answer).await?.bytes().await?,
-            file_name: path,
-            seed: image.seed,
-            warnings: job.warnings,
-        })
+        Ok(Picture { bytes: checked(answer).await?.bytes().await?, file_name: path, seed: image.seed })
     }
 }
 

@@ -3,7 +3,13 @@
 use axum::{Json, extract::State, http::HeaderMap};
 use chrono::{DateTime, Utc};
 use hub_core::{
-    caller::Caller, error::UserError, ids::ServerId, job::JobStateKind, limits, request::JOB_TOOLS, suggest,
+    caller::Caller,
+    error::UserError,
+    ids::{JobId, ServerId},
+    job::JobStateKind,
+    limits,
+    request::JOB_TOOLS,
+    suggest,
 };
 use hub_store::{JobFilter, PageCursor};
 use serde::{Deserialize, Serialize};
@@ -60,6 +66,9 @@ pub(crate) struct ListQuery {
     /// Made from this job.
     #[serde(default)]
     parent: Option<String>,
+    /// The parts of this job, one for each of its pictures; without it, parts are left out.
+    #[serde(default)]
+    part_of: Option<JobId>,
     /// `true`: with a favourite among the results; `false`: without.
     #[serde(default)]
     #[param(value_type = Option<bool>)]
@@ -152,7 +161,8 @@ pub(crate) async fn list(
         q: query.q,
         parent: query.parent,
     };
-    let filter = JobFilter { favourite: flags.0, has_images: flags.1, ..filter.parse(&app).await? };
+    let filter =
+        JobFilter { favourite: flags.0, has_images: flags.1, part_of: query.part_of, ..filter.parse(&app).await? };
     let page = app.engine.store().job_list(&filter, cursor, limit).await?;
     let views = app.engine.views(page.jobs).await?;
     let base_url = links::base_url(&app, &headers);
@@ -198,6 +208,7 @@ impl FilterBody {
             favourite: None,
             has_images: None,
             parent: parent.transpose()?,
+            part_of: None,
         })
     }
 }
