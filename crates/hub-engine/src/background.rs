@@ -11,6 +11,7 @@ use hub_core::{
     error::UserError,
     ids::{JobId, ServerId, WorkflowId},
     job::{Job, JobState, JobStateKind},
+    placement::Placement,
 };
 use hub_schedule::Flight;
 use hub_store::Cancelled;
@@ -193,14 +194,14 @@ impl Background {
         Ok(())
     }
 
-    /// Refuses a workflow that no enabled server can run, as far as is known for certain.
+    /// Refuses a workflow that no enabled server of those meant can run, as far as is known for certain.
     ///
     /// # Errors
     /// `no_compatible_server` naming what each server lacks.
-    pub(crate) async fn refuse_hopeless(&self, workflow: WorkflowId) -> Result<(), UserError> {
+    pub(crate) async fn refuse_hopeless(&self, workflow: WorkflowId, placement: &Placement) -> Result<(), UserError> {
         let snapshot = self.inner.ctx.catalogue.snapshot();
         match snapshot.runnable_of(workflow) {
-            Some(runnable) => self.inner.pool.refuse_hopeless(&self.inner.ctx, runnable).await,
+            Some(runnable) => self.inner.pool.refuse_hopeless(&self.inner.ctx, runnable, placement).await,
             None => Ok(()),
         }
     }

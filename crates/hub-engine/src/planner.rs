@@ -81,7 +81,7 @@ async fn plan_image(
 ) -> Result<(), UserError> {
     let plan = planned(ctx, request).await?;
     // Submit asked too, but planning takes its time, and a restarted hub plans anew.
-    background.refuse_hopeless(plan.recipe.workflow_id).await?;
+    background.refuse_hopeless(plan.recipe.workflow_id, &job.placement).await?;
     let parts = if job.is_whole() {
         let parts = parts::split(&plan.recipe, job.request.pictures(), u64::MAX);
         let planned =

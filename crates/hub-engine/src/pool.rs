@@ -31,6 +31,7 @@ use std::{
 use hub_core::{
     error::UserError,
     ids::ServerId,
+    placement::Placement,
     server::{Server, ServerState},
 };
 use tokio::time::Instant;
@@ -155,10 +156,20 @@ impl Pool {
                 foreign: session.queue_remaining().unwrap_or_default().saturating_sub(in_flight),
                 takes_work: session.state().takes_work() && passage != Passage::None,
                 lacks: session.lacks(),
+                barred: session.barred(),
                 ..known
             }
         };
         self.members().sessions.values().map(place).collect()
+    }
+
+    /// Whether any server, enabled or not, is one that a pin means; where none is, none will be.
+    pub(crate) fn may_come(&self, placement: &Placement) -> bool {
+        let members = self.members();
+        let meant = |server: &Server| placement.allows(server.id, server.group.as_deref());
+        matches!(placement, Placement::Anywhere)
+            || members.sessions.values().any(|session| meant(&session.server()))
+            || members.disabled.iter().any(meant)
     }
 
     /// The memory of each enabled server.

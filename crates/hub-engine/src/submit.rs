@@ -73,7 +73,7 @@ pub(crate) async fn submit(
     // Planned before the picture is fetched: a fault in the arguments is told at once.
     let (mut new, workflow) = new_job(ctx, caller, request, digest.clone(), options.idempotency_key)?;
     if let Some(workflow) = workflow {
-        background.refuse_hopeless(workflow).await?;
+        background.refuse_hopeless(workflow, &placement).await?;
     }
     (new.priority, new.placement, new.parent) = (options.wish.priority, placement, options.parent);
     store_input(ctx, &mut new).await?;

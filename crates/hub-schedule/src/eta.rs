@@ -311,7 +311,8 @@ impl<'a> Fit<'a> {
     fn new(queue: &Queue, kind: &Kind, places: &[Place], learned: &'a Learned, state: &mut State) -> Self {
         let workflow = kind.class.workflow;
         let lacking = places.iter().any(|place| place.lacks.contains(&workflow)) && heeds_lacks(kind, places);
-        let choosy = lacking || !kind.excluded.is_empty() || kind.placement != Placement::Anywhere;
+        let barring = places.iter().any(|place| place.barred.contains(&workflow));
+        let choosy = lacking || barring || !kind.excluded.is_empty() || kind.placement != Placement::Anywhere;
         let may = |place: &Place| allows(kind, place) && !(lacking && place.lacks.contains(&workflow));
         let avoid = kind.avoid.and_then(|server| places.iter().position(|place| place.server == server));
         Self {
@@ -421,7 +422,12 @@ impl<'a> Fit<'a> {
 
 /// Whether a place is none of those that the job must not get.
 pub(crate) fn allows(kind: &Kind, place: &Place) -> bool {
-    kind.placement.allows(place.server, place.group.as_deref()) && kind.excluded.binary_search(&place.server).is_err()
+    kind.placement.allows(place.server, place.group.as_deref()) && !is_ruled_out(kind, place)
+}
+
+/// Whether a place must not get such jobs, wherever they are pinned: an attempt there failed, or somebody said so.
+pub(crate) fn is_ruled_out(kind: &Kind, place: &Place) -> bool {
+    kind.excluded.binary_search(&place.server).is_ok() || place.barred.contains(&kind.class.workflow)
 }
 
 /// What a server is known to lack steers jobs away from it, but is asked again when it would leave no server

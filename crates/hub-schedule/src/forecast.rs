@@ -29,6 +29,8 @@ pub enum Reason {
     NotReady,
     /// The server lacks model files or nodes of its workflow.
     Lacks,
+    /// Somebody said that the server does not get its workflow.
+    Barred,
     /// The server is full, or has none to spare yet; a job sent there now would end after this time.
     Busy(Seconds),
     /// The server has room: others are first, or the job ends sooner elsewhere. Time as above.
@@ -56,6 +58,9 @@ pub fn reasons(kind: &Kind, places: &[Place], learned: &Learned, now: Seconds) -
     let reason = |place: &Place| {
         if !kind.placement.allows(place.server, place.group.as_deref()) {
             return Reason::NotPinned;
+        }
+        if place.barred.contains(&kind.class.workflow) {
+            return Reason::Barred;
         }
         if !allows(kind, place) {
             return Reason::Excluded;

@@ -52,8 +52,10 @@ pub struct Place {
     pub resident: Option<ModelSet>,
     /// Turn in which it last got a job; of equal places the one that waited longest is next.
     pub last_turn: u64,
-    /// Workflows that it lacks model files or nodes for.
+    /// Workflows that it lacks model files or nodes for: asked last.
     pub lacks: Arc<HashSet<WorkflowId>>,
+    /// Workflows that it must not get, since somebody said so: never asked.
+    pub barred: Arc<HashSet<WorkflowId>>,
 }
 
 impl Place {
@@ -70,6 +72,7 @@ impl Place {
             resident: None,
             last_turn: 0,
             lacks: Arc::default(),
+            barred: Arc::default(),
         }
     }
 

@@ -10,9 +10,13 @@ use std::{
     sync::Arc,
 };
 
-use hub_core::{caller::Caller, ids::JobId};
+use hub_core::{
+    caller::Caller,
+    ids::{JobId, ServerId},
+    placement::Placement,
+};
 
-use crate::{Kind, Learned, ModelSet, Place, Seconds, fair::FairOrder};
+use crate::{Kind, Learned, ModelSet, Place, Seconds, eta::is_ruled_out, fair::FairOrder};
 
 /// GPU-seconds per weight that a caller whose jobs could not run may be behind all others: what it may catch
 /// up with at once when they can.
@@ -221,14 +225,23 @@ impl Queue {
         }
     }
 
-    /// Jobs of kinds that no place may ever run again, since each allowed one is excluded. None while no
-    /// allowed place exists at all: one may come.
-    pub fn hopeless(&self, places: &[Place]) -> Vec<JobId> {
+    /// Jobs of kinds that no place may ever run: each that they are pinned to is excluded or barred, or is gone.
+    /// Places that are away may come back; `may_come` says whether any is left that a pin means.
+    pub fn hopeless(&self, places: &[Place], may_come: impl Fn(&Placement) -> bool) -> Vec<JobId> {
+        let by_id: HashMap<ServerId, &Place> = places.iter().map(|place| (place.server, place)).collect();
         let hopeless = |kind: &Kind| {
+            if let Placement::Server(server) = kind.placement {
+                // Most pins name one server: nobody looks through all of them for it.
+                return match by_id.get(&server) {
+                    Some(place) => is_ruled_out(kind, place),
+                    None => !may_come(&kind.placement),
+                };
+            }
             let mut allowed = places.iter().filter(|p| kind.placement.allows(p.server, p.group.as_deref())).peekable();
-            !kind.excluded.is_empty()
-                && allowed.peek().is_some()
-                && allowed.all(|place| kind.excluded.binary_search(&place.server).is_ok())
+            if allowed.peek().is_none() {
+                return !may_come(&kind.placement);
+            }
+            allowed.all(|place| is_ruled_out(kind, place))
         };
         let is_hopeless = |slot: &Option<KindSlot>| slot.as_ref().is_some_and(|slot| hopeless(&slot.kind));
         let lost: Vec<bool> = self.kinds.iter().map(is_hopeless).collect();

@@ -167,9 +167,14 @@ impl Dispatcher {
             return;
         }
         let mut places = self.places();
-        for job in self.queue.hopeless(&places) {
+        for job in self.queue.hopeless(&places, |placement| self.inner.pool.may_come(placement)) {
+            let why = self.queue.kind(job).map(|kind| {
+                let conditions = self.inner.pool.conditions();
+                let now = self.inner.dispatch.now();
+                why::sentence(&why::servers(kind, &places, &conditions, &self.learned, now), &kind.placement)
+            });
             if let Some(waiting) = self.leave(job) {
-                self.inner.ctx.tasks.spawn(hopeless::end(self.inner.clone(), waiting.job));
+                self.inner.ctx.tasks.spawn(hopeless::end(self.inner.clone(), waiting.job, why.unwrap_or_default()));
             }
         }
         for _ in 0..DECISIONS_MAX {

@@ -41,7 +41,8 @@ fn describe(server: ServerId, reason: Reason, condition: &Condition) -> ServerWh
     let (reason, detail, ends_in_s) = match reason {
         Reason::NotPinned => (WaitReason::NotPinned, "the job is pinned elsewhere".to_owned(), None),
         Reason::Excluded => (WaitReason::Excluded, "an earlier attempt there ruled it out".to_owned(), None),
-        Reason::Lacks => (WaitReason::Lacks, "it lacks model files or nodes of the workflow".to_owned(), None),
+        Reason::Lacks => (WaitReason::Lacks, "lacks model files or nodes of the workflow".to_owned(), None),
+        Reason::Barred => (WaitReason::Lacks, "is marked as unable to run the workflow".to_owned(), None),
         Reason::NotReady if *rests && state.takes_work() => {
             (WaitReason::Resting, "rests after several failures".to_owned(), None)
         }
@@ -80,7 +81,6 @@ pub(super) fn sentence(servers: &[ServerWhy], placement: &Placement) -> String {
 
 fn clause(why: &ServerWhy) -> &str {
     match why.reason {
-        WaitReason::Lacks => "lacks model files or nodes",
         WaitReason::Excluded => "failed it before",
         _ => &why.detail,
     }
@@ -106,10 +106,10 @@ mod tests {
         let servers = [
             why("gpu-1", WaitReason::NotReady, "is down (refused)"),
             why("gpu-2", WaitReason::NotPinned, "x"),
-            why("gpu-3", WaitReason::Lacks, "x"),
+            why("gpu-3", WaitReason::Lacks, "lacks model files or nodes of the workflow"),
         ];
         let told = sentence(&servers, &Placement::Anywhere);
-        assert_eq!(told, "gpu-1 is down (refused), gpu-3 lacks model files or nodes");
+        assert_eq!(told, "gpu-1 is down (refused), gpu-3 lacks model files or nodes of the workflow");
         assert_eq!(sentence(&[], &Placement::Anywhere), "no server is enabled");
         let told = sentence(&servers[1..2], &Placement::Group("big".to_owned()));
         assert_eq!(told, "no server of the group big is enabled");

@@ -43,6 +43,11 @@ impl Session {
         self.stock.lacks()
     }
 
+    /// Workflows that an administrator keeps away from the server.
+    pub(super) fn barred(&self) -> Arc<HashSet<WorkflowId>> {
+        self.stock.barred()
+    }
+
     /// Whether the server can run a workflow. One that does not answer may come back with anything.
     pub(super) fn verdict(&self, runnable: &Runnable, max_age: Duration) -> Verdict {
         let answers = self.link.borrow().answers;

@@ -48,6 +48,8 @@ struct Known {
     lacking: HashMap<WorkflowId, BTreeSet<MissingResource>>,
     /// Workflows that do not go there.
     lacks: Arc<HashSet<WorkflowId>>,
+    /// Those of them that an administrator keeps away.
+    barred: Arc<HashSet<WorkflowId>>,
 }
 
 impl Known {
@@ -67,15 +69,17 @@ impl Known {
             }
         }
         let mut lacks: HashSet<WorkflowId> = self.lacking.keys().chain(self.refused.keys()).copied().collect();
+        let mut barred = HashSet::new();
         for runnable in self.runnables.iter() {
             match self.said(runnable) {
                 Some(true) => lacks.remove(&runnable.workflow.id),
-                Some(false) => lacks.insert(runnable.workflow.id),
+                Some(false) => lacks.insert(runnable.workflow.id) | barred.insert(runnable.workflow.id),
                 None => continue,
             };
         }
-        let changed = *self.lacks != lacks;
+        let changed = *self.lacks != lacks || *self.barred != barred;
         self.lacks = Arc::new(lacks);
+        self.barred = Arc::new(barred);
         changed
     }
 }
@@ -156,6 +160,11 @@ impl Stock {
     /// Workflows that do not go there.
     pub(super) fn lacks(&self) -> Arc<HashSet<WorkflowId>> {
         self.lock().lacks.clone()
+    }
+
+    /// Workflows that an administrator keeps away from there.
+    pub(super) fn barred(&self) -> Arc<HashSet<WorkflowId>> {
+        self.lock().barred.clone()
     }
 
     /// Whether it can run the workflow. An inventory that was not read within `max_age` keeps nobody away.
@@ -324,6 +333,7 @@ mod tests {
         stock.read(Some(inventory(&["a.safetensors"])), now);
         assert!(stock.say(BTreeMap::from([("a".to_owned(), false), ("b".to_owned(), true)])));
         assert_eq!(*stock.lacks(), HashSet::from([a.workflow.id]));
+        assert_eq!(stock.barred(), stock.lacks());
         assert_eq!((stock.verdict(&a, now, AGE), stock.verdict(&b, now, AGE)), (Verdict::SaidNot, Verdict::May));
         let rows = stock.workflows();
         assert_eq!(
@@ -331,6 +341,7 @@ mod tests {
             [(Some(false), false), (Some(true), true)]
         );
         assert!(stock.say(BTreeMap::new()));
+        assert!(stock.barred().is_empty());
         assert_eq!(*stock.lacks(), HashSet::from([b.workflow.id]));
     }
 }

@@ -3,7 +3,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use hub_core::error::{ErrorCode, UserError};
+use hub_core::{
+    error::{ErrorCode, UserError},
+    placement::Placement,
+};
 use tokio::time::Instant;
 
 use super::{Pool, inventory, session::Session, stock::Verdict, webhook};
@@ -13,6 +16,8 @@ use crate::{catalogue::Runnable, context::Context};
 const NAMED_MAX: usize = 8;
 /// An inventory younger than this is believed without asking again.
 const YOUNG: Duration = Duration::from_secs(10);
+/// What helps when a pin is at fault.
+const OTHER_PIN: &str = "Name another server or group, or none; or install what is missing there.";
 /// Longest wait for inventories to be read again before a job is refused.
 const ASK_AGAIN_LIMIT: Duration = Duration::from_secs(5);
 
@@ -47,31 +52,46 @@ impl Pool {
         }
     }
 
-    /// Refuses a workflow that no enabled server can run, as far as is known for certain and afresh: servers whose
-    /// inventories say no are asked once more before.
+    /// Refuses a workflow that no enabled server of those meant can run, as far as is known for certain and afresh:
+    /// servers whose inventories say no are asked once more before.
     ///
     /// # Errors
     /// `no_compatible_server` naming what each server lacks.
-    pub(crate) async fn refuse_hopeless(&self, ctx: &Context, runnable: &Runnable) -> Result<(), UserError> {
+    pub(crate) async fn refuse_hopeless(
+        &self,
+        ctx: &Context,
+        runnable: &Runnable,
+        placement: &Placement,
+    ) -> Result<(), UserError> {
         let max_age = inventory::max_age(ctx);
-        if self.hopeless(runnable, max_age).is_none() {
+        if self.hopeless(runnable, placement, max_age).is_none() {
             return Ok(());
         }
         self.ask_again().await;
-        match self.hopeless(runnable, max_age) {
-            Some(lacks) => Err(refusal(&runnable.workflow.name, &lacks)),
+        match self.hopeless(runnable, placement, max_age) {
+            Some(lacks) => Err(refusal(&runnable.workflow.name, placement, &lacks)),
             None => Ok(()),
         }
     }
 
-    /// What each server lacks, when none can run the workflow. `None` too when there is no server.
-    fn hopeless(&self, runnable: &Runnable, max_age: Duration) -> Option<Vec<(String, Verdict)>> {
+    /// What each server lacks, when none of those meant can run the workflow. `None` too when there is no such
+    /// server.
+    fn hopeless(
+        &self,
+        runnable: &Runnable,
+        placement: &Placement,
+        max_age: Duration,
+    ) -> Option<Vec<(String, Verdict)>> {
         let members = self.members();
         let mut lacks = Vec::new();
         for session in members.sessions.values() {
+            let server = session.server();
+            if !placement.allows(server.id, server.group.as_deref()) {
+                continue;
+            }
             match session.verdict(runnable, max_age) {
                 Verdict::May => return None,
-                verdict => lacks.push((session.server().name.clone(), verdict)),
+                verdict => lacks.push((server.name.clone(), verdict)),
             }
         }
         lacks.sort_by(|a, b| a.0.cmp(&b.0));
@@ -107,7 +127,7 @@ impl Pool {
     }
 }
 
-fn refusal(workflow: &str, lacks: &[(String, Verdict)]) -> UserError {
+fn refusal(workflow: &str, placement: &Placement, lacks: &[(String, Verdict)]) -> UserError {
     let mut told: Vec<String> = lacks
         .iter()
         .take(NAMED_MAX)
@@ -119,11 +139,18 @@ fn refusal(workflow: &str, lacks: &[(String, Verdict)]) -> UserError {
     if let Some(more) = lacks.len().checked_sub(NAMED_MAX).filter(|more| *more > 0) {
         told.push(format!("{more} more servers lack something too."));
     }
+    let (whose, hint) = match placement {
+        Placement::Anywhere => {
+            ("No server".to_owned(), "Install what is missing on a server, or choose another render type.")
+        }
+        Placement::Server(_) => ("No server that the job is pinned to".to_owned(), OTHER_PIN),
+        Placement::Group(name) => (format!("No server of the group {name}"), OTHER_PIN),
+    };
     UserError::new(
         ErrorCode::NoCompatibleServer,
-        format!("No server can run the workflow `{workflow}`. {}", told.join(" ")),
+        format!("{whose} can run the workflow `{workflow}`. {}", told.join(" ")),
     )
-    .with_hint("Install what is missing on a server, or choose another render type.")
+    .with_hint(hint)
 }
 
 #[cfg(test)]
@@ -135,7 +162,7 @@ mod tests {
     fn a_refusal_names_files_by_server_and_stays_short() {
         let lack = Lack { nodes: vec!["X".to_owned()], files: vec!["a.safetensors".to_owned()] };
         let lacks: Vec<_> = (0..20).map(|n| (format!("gpu-{n:02}"), Verdict::Lacks(lack.clone()))).collect();
-        let error = refusal("flux", &lacks);
+        let error = refusal("flux", &Placement::Anywhere, &lacks);
         assert_eq!(error.code, ErrorCode::NoCompatibleServer);
         assert!(error.message.contains("gpu-07 lacks: node class X, model file a.safetensors."), "{error}");
         assert!(!error.message.contains("gpu-08") && error.message.contains("12 more"), "{error}");

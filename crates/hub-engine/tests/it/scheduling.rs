@@ -10,7 +10,10 @@ use hub_core::{
     server::LlmRole,
 };
 use hub_engine::{EngineConfig, WaitReason};
-use hub_sim::ollama::{OllamaConfig, OllamaFault};
+use hub_sim::{
+    Fault,
+    ollama::{OllamaConfig, OllamaFault},
+};
 use serde_json::json;
 
 use crate::{
@@ -121,6 +124,49 @@ async fn pins_are_kept_and_unknown_ones_refused_with_what_there_is() {
     assert_eq!(error.valid_values, ["gpu-1", "gpu-2", "gpu-3"]);
     let error = ask(&test, "a", "plain", group("small")).await.unwrap_err();
     assert_eq!((error.argument.as_deref(), error.valid_values), (Some("group"), vec!["big".to_owned()]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pin_to_a_server_that_can_never_run_the_job_fails_it_with_the_reason() {
+    let test = servers(2).start().await;
+    let pinned = || Wish { server: Some("gpu-1".to_owned()), ..Wish::default() };
+    test.engine.server_say(test.server_id(0), "plain", Some(false)).await.unwrap();
+    let error = ask(&test, "a", "plain", pinned()).await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::NoCompatibleServer);
+    assert!(error.message.contains("gpu-1 is not used for it"), "{error}");
+    test.success(ask(&test, "a", "plain", Wish::default()).await.unwrap()).await;
+
+    // The same, said while jobs wait; and a server that leaves the pool.
+    test.engine.server_say(test.server_id(0), "plain", None).await.unwrap();
+    drain(&test, true).await;
+    let group = Wish { group: Some("big".to_owned()), ..Wish::default() };
+    test.change_server(1, |server| server.group = Some("big".to_owned())).await;
+    let (first, second) =
+        (ask(&test, "a", "plain", pinned()).await.unwrap(), ask(&test, "a", "plain", group).await.unwrap());
+    test.engine.server_say(test.server_id(0), "plain", Some(false)).await.unwrap();
+    test.engine.server_delete(test.server_id(1)).await.unwrap();
+    for (job, said) in [(first, "gpu-1 is marked as unable"), (second, "group big")] {
+        let view = test.end(job).await;
+        let hub_core::job::JobState::Failed(error) = &view.job.state else { panic!("{:?}", view.job.state) };
+        assert_eq!(error.code, ErrorCode::NoCompatibleServer);
+        assert!(error.message.contains(said), "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_marked_incompatible_is_not_even_asked_when_all_others_failed() {
+    let test = servers(2).start().await;
+    test.engine.server_say(test.server_id(0), "sampled", Some(false)).await.unwrap();
+    let lacking = Fault::ExecutionError {
+        node: None,
+        exception_type: "FileNotFoundError".to_owned(),
+        message: "Model in folder 'checkpoints' with filename 'x.safetensors' not found.".to_owned(),
+    };
+    test.sims[1].inject(lacking.always());
+    let view = test.end(test.generate_sampled("a").await).await;
+    let hub_core::job::JobState::Failed(error) = &view.job.state else { panic!("{:?}", view.job.state) };
+    assert_eq!(error.code, ErrorCode::NoCompatibleServer);
+    assert_eq!(test.sims[0].stats().prompts_received, 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -109,10 +109,11 @@ fn excluded_lacking_and_unpinned_servers_get_nothing() {
     places[1].prompts.clone_from(&full);
     let mut queue = queue_of([ticket(0, "a", excluded.clone())]);
     assert_eq!(only(&mut queue, &places), None);
-    assert!(queue.hopeless(&places).is_empty());
+    let comes = |_: &Placement| true;
+    assert!(queue.hopeless(&places, comes).is_empty());
     let mut queue = queue_of([ticket(0, "a", Kind { excluded: vec![server(0), server(1)], ..excluded })]);
-    assert_eq!(queue.hopeless(&places), [job(0)]);
-    assert!(queue.hopeless(&[]).is_empty());
+    assert_eq!(queue.hopeless(&places, comes), [job(0)]);
+    assert!(queue.hopeless(&[], comes).is_empty());
     assert_eq!(only(&mut queue, &places), None);
 
     places[1].prompts.clear();
@@ -130,6 +131,40 @@ fn excluded_lacking_and_unpinned_servers_get_nothing() {
     assert_eq!(only(&mut pinned(Placement::Server(server(0))), &places), Some(server(0)));
     places[0].takes_work = false;
     assert_eq!(only(&mut pinned(Placement::Server(server(0))), &places), None);
+}
+
+#[test]
+fn a_barred_server_is_never_asked_whatever_else_there_is() {
+    let mut places = [Place::idle(server(0)), Place::idle(server(1))];
+    places[0].barred = Arc::new(HashSet::from([kind(0).class.workflow]));
+    let comes = |_: &Placement| true;
+    let jobs = || queue_of([ticket(0, "a", kind(0))]);
+    assert_eq!(only(&mut jobs(), &places), Some(server(1)));
+    assert!(jobs().hopeless(&places, comes).is_empty());
+    assert_eq!(only(&mut queue_of([ticket(0, "a", kind(1))]), &places[..1]), Some(server(0)), "others are welcome");
+
+    let excluded = || queue_of([ticket(0, "a", Kind { excluded: vec![server(1)], ..kind(0) })]);
+    assert_eq!(only(&mut excluded(), &places), None);
+    assert_eq!(excluded().hopeless(&places, comes), [job(0)]);
+    let reasons = crate::reasons(&kind(0), &places, &Learned::default(), 0.0);
+    assert_eq!(reasons[0], (server(0), crate::Reason::Barred));
+}
+
+#[test]
+fn a_pin_to_what_is_gone_or_never_runs_it_is_hopeless() {
+    let mut places = [Place { group: Some("big".into()), ..Place::idle(server(0)) }, Place::idle(server(1))];
+    places[0].barred = Arc::new(HashSet::from([kind(0).class.workflow]));
+    let hopeless = |placement: Placement, may_come: bool| {
+        let queue = queue_of([ticket(0, "a", Kind { placement, ..kind(0) })]);
+        !queue.hopeless(&places, |_: &Placement| may_come).is_empty()
+    };
+    assert!(hopeless(Placement::Server(server(0)), true), "the other server is none of its business");
+    assert!(hopeless(Placement::Group("big".to_owned()), true));
+    assert!(!hopeless(Placement::Server(server(1)), true));
+    assert!(!hopeless(Placement::Server(server(9)), true), "it is switched off and may come back");
+    assert!(hopeless(Placement::Server(server(9)), false), "it is gone");
+    assert!(hopeless(Placement::Group("small".to_owned()), false));
+    assert!(!hopeless(Placement::Anywhere, true));
 }
 
 #[test]
