@@ -15,6 +15,7 @@ use figment::{
     Figment,
     providers::{Env, Format as _, Toml},
 };
+use hub_core::caller::CallerWeights;
 use hub_engine::{AlertPolicy, AnswerPolicy, EngineConfig, InputPolicy, SettingSource};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
@@ -121,6 +122,8 @@ pub struct QueueSection {
     wait_limit_s: u64,
     attempts_max: u32,
     repeat_window_s: u64,
+    #[serde(default)]
+    weights: CallerWeights,
 }
 
 /// See `[servers]` in the default file.
@@ -297,6 +300,7 @@ impl Config {
             public_url: self.public_url()?,
             queue_max: self.queue.max,
             queue_max_per_caller: self.queue.max_per_caller,
+            caller_weights: self.queue.weights.clone(),
             queue_wait_limit: seconds(self.queue.wait_limit_s),
             enhance_budget: seconds(self.llm.enhance_budget_s),
             describe_budget: seconds(self.llm.describe_budget_s),
@@ -360,6 +364,21 @@ mod tests {
         assert_eq!(config.database_label(), "postgres://hub:***@db/hub");
         config.database.url.clear();
         assert!(config.database_label().ends_with("hub.db"));
+    }
+
+    #[test]
+    fn weights_of_callers_are_read_and_absurd_ones_refused() {
+        let read = |text: &str| {
+            let read = Figment::from(Toml::string(DEFAULTS)).merge(Toml::string(text)).extract::<Config>();
+            read.map(|read| read.queue).map_err(Box::new)
+        };
+        let weights = read("[queue.weights]\nalice = 2\n\"command line\" = 0.5").expect("valid").weights;
+        let told: Vec<(&str, f64)> = weights.iter().map(|(caller, weight)| (caller.as_str(), weight)).collect();
+        assert_eq!(told, [("alice", 2.0), ("command line", 0.5)]);
+        for absurd in ["-1", "0", "1000", "nan", "\"much\""] {
+            let error = read(&format!("[queue.weights]\nbob = {absurd}")).expect_err("refused").to_string();
+            assert!(error.contains("bob") || error.contains("weights"), "{absurd}: {error}");
+        }
     }
 
     #[test]

@@ -1,6 +1,10 @@
-//! Who asks.
+//! Who asks, and how much each may have.
+
+mod weights;
 
 use serde::{Deserialize, Serialize};
+
+pub use weights::{CallerWeights, WEIGHT_DEFAULT, WEIGHT_MAX, WEIGHT_MIN};
 
 /// Longest caller name, in characters.
 const NAME_MAX_CHARS: usize = 80;

@@ -7,7 +7,7 @@
 use std::{sync::Arc, time::Duration};
 
 use hub_core::{
-    caller::Caller,
+    caller::{Caller, CallerWeights},
     error::UserError,
     ids::{JobId, ServerId, WorkflowId},
     job::{Job, JobState, JobStateKind},
@@ -235,6 +235,11 @@ impl Background {
                 self.inner.dispatch.prioritise(part.id, priority).await;
             }
         }
+    }
+
+    /// Sets the shares of all callers.
+    pub(crate) fn weigh(&self, weights: CallerWeights) {
+        self.inner.dispatch.weigh(weights);
     }
 
     /// Counts a job, as many times as it has parts, among those that wait while it is planned.

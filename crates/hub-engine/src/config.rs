@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hub_core::limits;
+use hub_core::{caller::CallerWeights, limits};
 use url::Url;
 
 use crate::GivenSettings;
@@ -69,6 +69,8 @@ pub struct EngineConfig {
     pub queue_max: usize,
     /// Jobs that one caller may have waiting. Default 1 000.
     pub queue_max_per_caller: usize,
+    /// Shares of callers against each other; what is stored goes before these. Default: all alike.
+    pub caller_weights: CallerWeights,
     /// Longest wait in the queue before a job expires. Default 24 h.
     pub queue_wait_limit: Duration,
     /// Longest time for the enhancement of one prompt; beyond it the plain prompt is used. Default 60 s.
@@ -109,6 +111,7 @@ impl Default for EngineConfig {
             listen_url: None,
             queue_max: 10_000,
             queue_max_per_caller: 1_000,
+            caller_weights: CallerWeights::default(),
             queue_wait_limit: Duration::from_hours(24),
             enhance_budget: Duration::from_mins(1),
             describe_budget: Duration::from_mins(5),

@@ -29,7 +29,7 @@ use self::{
     },
     sealed::Secrets,
 };
-use crate::{describe, plan::enhance, refusal::storage};
+use crate::{describe, engine::weights::WEIGHTS_SETTING, plan::enhance, refusal::storage};
 
 /// Tries of one import; each failure means that somebody changed something meanwhile.
 const IMPORT_TRIES: usize = 3;
@@ -157,6 +157,7 @@ async fn open_part(store: &Store, workflows: bool, secrets: &mut Secrets) -> Res
         settings: Some(SettingsEntry {
             describe_templates: store.setting_get(describe::TEMPLATES_SETTING).await.map_err(storage)?,
             enhance_templates: store.setting_get(enhance::TEMPLATES_SETTING).await.map_err(storage)?,
+            caller_weights: store.setting_get(WEIGHTS_SETTING).await.map_err(storage)?,
         }),
         secrets: None,
     };

@@ -19,7 +19,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use hub_core::{
-    caller::Caller,
+    caller::{Caller, CallerWeights},
     ids::{JobId, ServerId},
 };
 use hub_schedule::{Flight, FlightId, Landing, Learned, Ledger, Place, Seconds};
@@ -38,6 +38,7 @@ pub(crate) use why::Condition;
 enum Order {
     Enqueue(Box<Waiting>),
     Forget(JobId),
+    Weigh(CallerWeights),
     Expired { before: DateTime<Utc>, answer: oneshot::Sender<Vec<JobId>> },
     Why { job: JobId, answer: oneshot::Sender<Option<WhyWaiting>> },
     Priorities { caller: Caller, except: JobId, answer: oneshot::Sender<Option<(i32, i32)>> },
@@ -143,6 +144,11 @@ impl DispatchHandle {
     /// Takes a job out of the queue, if it is there.
     pub(crate) fn forget(&self, job: JobId) {
         self.send(Order::Forget(job));
+    }
+
+    /// Sets the shares of all callers, for what waits and for what comes.
+    pub(crate) fn weigh(&self, weights: CallerWeights) {
+        self.send(Order::Weigh(weights));
     }
 
     /// Jobs in the queue that were queued before `before`. They stay there.

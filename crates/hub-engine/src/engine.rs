@@ -8,6 +8,7 @@ mod edits;
 mod files;
 mod jobs;
 mod servers;
+pub(crate) mod weights;
 
 use std::{sync::Arc, time::Duration};
 
@@ -60,6 +61,7 @@ impl Engine {
         ctx.catalogue.reload(&ctx.store).await?;
         ctx.recent_calls.recall(&ctx.store, ctx.clock.now(), ctx.config.repeat_window).await?;
         let background = Background::start(ctx.clone()).await?;
+        weights::apply(&ctx, &background).await?;
         Ok(Self { inner: Arc::new(Inner { ctx, background }) })
     }
 

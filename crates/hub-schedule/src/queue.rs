@@ -141,6 +141,18 @@ impl Queue {
         }
     }
 
+    /// Sets the shares of these callers, and those of all others to 1.
+    pub fn set_weights<'c>(&mut self, weights: impl IntoIterator<Item = (&'c Caller, f64)>) {
+        let old: Vec<Caller> = self.weights.drain().map(|(caller, _)| caller).collect();
+        for caller in old {
+            self.set_weight(&caller, 1.0);
+        }
+        self.weights.clear();
+        for (caller, weight) in weights {
+            self.set_weight(caller, weight);
+        }
+    }
+
     /// Adds a job; one that is there already is replaced.
     pub fn push(&mut self, ticket: Ticket, now: Seconds) {
         self.remove(ticket.job);

@@ -6,6 +6,7 @@
 
 mod answers;
 mod body;
+mod caller_weights;
 mod catalogue;
 mod config;
 mod document;
@@ -43,6 +44,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(events::stats))
         .routes(routes!(images::upload))
         .routes(routes!(images::show))
+        .routes(routes!(caller_weights::show, caller_weights::replace))
         .routes(routes!(catalogue::show))
         .routes(routes!(servers::list, servers::add))
         .routes(routes!(servers::show, servers::replace, servers::change, servers::remove))

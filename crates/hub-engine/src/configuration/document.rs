@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use hub_core::{
+    caller::CallerWeights,
     catalogue::{Mode, RenderDefaults, SizeLimits},
     error::{ErrorCode, UserError},
     faults,
@@ -219,6 +220,8 @@ pub(crate) struct SettingsEntry {
     pub(crate) describe_templates: Option<DescribeTemplates>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) enhance_templates: Option<EnhanceTemplates>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) caller_weights: Option<CallerWeights>,
 }
 
 fn yes() -> bool {

@@ -22,7 +22,15 @@ use super::{
     document::{Document, LlmServerEntry, RenderTypeEntry, ServerEntry, SettingsEntry, StyleEntry, WorkflowEntry},
     sealed::Secrets,
 };
-use crate::{catalogue::Runnable, describe, engine::checks, import, plan::enhance, refusal::storage, seed};
+use crate::{
+    catalogue::Runnable,
+    describe,
+    engine::{checks, weights::WEIGHTS_SETTING},
+    import,
+    plan::enhance,
+    refusal::storage,
+    seed,
+};
 
 /// A planned import.
 pub(super) struct Plan {
@@ -373,11 +381,12 @@ impl Planner<'_> {
 
     async fn settings(&mut self, entry: &SettingsEntry) -> Result<(), UserError> {
         let wanted = [
+            (WEIGHTS_SETTING, entry.caller_weights.as_ref().map(|weights| json!(weights))),
             (describe::TEMPLATES_SETTING, entry.describe_templates.as_ref().map(|templates| json!(templates))),
             (enhance::TEMPLATES_SETTING, entry.enhance_templates.as_ref().map(|templates| json!(templates))),
         ];
         for (key, value) in wanted {
-            if let Some(Value::Object(texts)) = &value {
+            if let Some(Value::Object(texts)) = value.as_ref().filter(|_| key != WEIGHTS_SETTING) {
                 for (name, text) in texts {
                     checks::text(name, text.as_str().unwrap_or_default())
                         .map_err(|error| below(&format!("settings.{key}"), error))?;

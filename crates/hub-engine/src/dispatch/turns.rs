@@ -80,6 +80,7 @@ impl Dispatcher {
         match order {
             Order::Enqueue(waiting) => self.enqueue(*waiting),
             Order::Forget(job) => drop(self.leave(job)),
+            Order::Weigh(weights) => self.queue.set_weights(weights.iter()),
             Order::Expired { before, answer } => {
                 let queued_at = |job: &Job| job.times.queued_at.unwrap_or(job.times.created_at);
                 let mut old: Vec<JobId> = self

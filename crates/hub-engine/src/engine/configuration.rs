@@ -23,6 +23,7 @@ impl Engine {
         if !options.dry_run {
             self.ctx().llm.forget();
             self.servers_changed().await?;
+            super::weights::apply(self.ctx(), &self.inner.background).await?;
         }
         Ok(report)
     }

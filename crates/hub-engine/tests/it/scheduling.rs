@@ -1,7 +1,7 @@
 //! Who goes where, seen from outside: models, fair shares, pins, priorities, and what those who wait are told.
 
 use hub_core::{
-    caller::Caller,
+    caller::{Caller, CallerWeights},
     catalogue::{Mode, RenderType},
     error::{ErrorCode, UserError},
     ids::JobId,
@@ -101,6 +101,31 @@ async fn a_caller_with_three_jobs_does_not_wait_for_one_with_thirty_two() {
     let last = order.iter().rposition(|job| few.contains(job)).unwrap();
     // Three rounds of three callers; half as much again is fair.
     assert!(last < 13, "the last of the six was number {last}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_caller_of_twice_the_weight_gets_twice_the_time_while_both_have_work() {
+    let weights =
+        |weight: f64| CallerWeights::try_from(std::collections::BTreeMap::from([("a".to_owned(), weight)])).unwrap();
+    // The configuration says something else: what is stored goes before it, and counts for what waits already.
+    let test = servers(1).run_ms(150).config(|config| config.caller_weights = weights(50.0)).start().await;
+    // What is sent at once may overtake each other on the way.
+    test.change_server(0, |server| server.max_in_flight = 1).await;
+    // Run times are known, so that shares are counted in seconds and not in guesses.
+    test.success(ask(&test, "c", "plain", Wish::default()).await.unwrap()).await;
+    drain(&test, true).await;
+    let (mut of_a, mut of_b) = (Vec::new(), Vec::new());
+    for _ in 0..18 {
+        of_a.push(ask(&test, "a", "plain", Wish::default()).await.unwrap());
+        of_b.push(ask(&test, "b", "plain", Wish::default()).await.unwrap());
+    }
+    test.engine.set_caller_weights(&weights(2.0)).await.unwrap();
+    assert_eq!(test.engine.caller_weights().await.unwrap(), weights(2.0));
+    drain(&test, false).await;
+    let order = in_order_of_start(&test, &[of_a.clone(), of_b].concat()).await;
+    // While both have work: of the first eighteen, twelve are the weightier one's.
+    let first = order.iter().take(18).filter(|job| of_a.contains(job)).count();
+    assert!((11..=13).contains(&first), "{first} of 18");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

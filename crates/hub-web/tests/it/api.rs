@@ -77,6 +77,23 @@ async fn several_pictures_are_one_job_whose_parts_are_told_on_demand() {
 }
 
 #[tokio::test]
+async fn weights_of_callers_are_set_and_absurd_ones_refused() {
+    let hub = Hub::empty().await;
+    let path = "/api/v1/caller-weights";
+    assert_eq!(hub.get(path).await.json(), json!({"weights": {}}));
+    let weights = json!({"weights": {"alice": 2.0, "command line": 0.5}});
+    assert_eq!(hub.json("PUT", path, &weights).await.json(), weights);
+    for (weight, said) in [(json!(-1), "from 0.1 to 100"), (json!(0), "from 0.1"), (json!(1e9), "to 100")] {
+        let refused = hub.json("PUT", path, &json!({"weights": {"bob": weight}})).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.text());
+        assert_eq!(refused.json()["argument"], "weights.bob");
+        assert!(refused.text().contains(said), "{}", refused.text());
+    }
+    assert_eq!(hub.json("PUT", path, &json!({"weights": {"bob": "much"}})).await.status.as_u16() / 100, 4);
+    assert_eq!(hub.get(path).await.json(), weights, "what was refused changed nothing");
+}
+
+#[tokio::test]
 async fn a_key_replays_its_job_and_refuses_other_arguments() {
     let hub = Hub::with_server(10).await;
     let with_key = |body: Value| {
