@@ -169,4 +169,3 @@ impl<'a> View<'a> {
         (fit.get_or_insert_with(|| Fit::new(queue, queue.kind_at(id), places, learned, state)), state)
     }
 }
-

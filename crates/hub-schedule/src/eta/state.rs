@@ -126,4 +126,3 @@ impl SetState {
         self.regret = u32::try_from(per_copy).unwrap_or(u32::MAX / 4).saturating_mul(2).saturating_add(1 + only_one);
     }
 }
-
