@@ -18,6 +18,8 @@ use crate::{
     queue::{KindId, Ordered, Queue},
 };
 
+#[cfg(test)]
+pub(crate) use fit::WEIGHED;
 pub(crate) use fit::{allows, is_ruled_out};
 pub(crate) use state::{NOTHING, SetId};
 

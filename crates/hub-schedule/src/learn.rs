@@ -192,6 +192,11 @@ impl Learned {
         slot.and_then(|slot| self.any_run[slot].get()).unwrap_or_else(|| self.any_run())
     }
 
+    /// No server's times against its peers' are less; at most 1.
+    pub(crate) fn least_slowness(&self) -> f64 {
+        self.slowness.iter().filter_map(Ewma::get).fold(1.0, f64::min)
+    }
+
     pub(crate) fn slot(&self, server: ServerId) -> Option<usize> {
         self.slots.get(&server).copied()
     }
@@ -312,6 +317,11 @@ impl Runs<'_> {
         let slowness = slot.and_then(|slot| self.slowness[slot].get()).unwrap_or(1.0);
         (self.usual * slowness, self.guessed)
     }
+
+    /// No server takes less.
+    pub(crate) fn least(&self, least_slowness: f64) -> Seconds {
+        self.by_slot.iter().filter_map(Ewma::get).fold(self.usual * least_slowness, f64::min)
+    }
 }
 
 /// Load times of one model set.
@@ -324,6 +334,11 @@ pub(crate) struct Loads<'l> {
 impl Loads<'_> {
     pub(crate) fn at(&self, slot: Option<usize>) -> Seconds {
         slot.and_then(|slot| self.by_slot.get(slot)).and_then(Ewma::get).unwrap_or(self.usual)
+    }
+
+    /// No server takes less.
+    pub(crate) fn least(&self) -> Seconds {
+        self.by_slot.iter().filter_map(Ewma::get).fold(self.usual, f64::min)
     }
 }
 

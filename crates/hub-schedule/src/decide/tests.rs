@@ -7,6 +7,7 @@ use hub_core::{caller::Caller, ids::WorkflowId, placement::Placement};
 use uuid::Uuid;
 
 use super::*;
+use crate::eta::WEIGHED;
 use crate::{Flight, FlightId, Kind, Ledger, ModelSet, Observation, Prompt, Ticket, WorkClass};
 
 fn uuid(space: u64, number: usize) -> Uuid {
@@ -269,3 +270,24 @@ fn weights_share_the_time_in_proportion() {
 }
 
 mod properties;
+
+/// A long queue of many models against a large pool of which every server is idle: what it costs goes with the
+/// jobs that get a place, not with the pool times the models.
+#[test]
+fn many_free_places_are_not_all_weighed_for_every_model() {
+    const SERVERS: usize = 1000;
+    let kinds: Vec<Kind> = (1..=50).map(kind).collect();
+    let learned = taught(&kinds, SERVERS, 3.0, 10.0);
+    let places: Vec<Place> = (0..SERVERS)
+        .map(|at| Place { resident: Some(kinds[at % kinds.len()].models), ..Place::idle(server(at)) })
+        .collect();
+    let callers: Vec<String> = (0..100).map(|caller| format!("caller {caller}")).collect();
+    let jobs = (0..10_000).map(|at| ticket(at, &callers[at % callers.len()], kinds[at * 7 % kinds.len()].clone()));
+    let mut queue = queue_of(jobs);
+    WEIGHED.set(0);
+    let decided = decide(&mut queue, &places, &learned, 100.0);
+    assert_eq!(decided.assigned.len(), ASSIGNED_MAX);
+    assert!(decided.assigned.iter().all(|assignment| !assignment.cold));
+    // Looking at all places once for each model would be 50 000.
+    assert!(WEIGHED.get() < 10_000, "{} places were weighed", WEIGHED.get());
+}

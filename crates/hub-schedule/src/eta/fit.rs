@@ -17,6 +17,14 @@ const AVOID_S: Seconds = 10.0;
 const EQUAL_SHARE: f64 = 0.02;
 /// Times that all places are looked at for one kind before they are put into order.
 const SCANS_MAX: u32 = 3;
+/// Models that no more than this share of the places have are looked for where they are first.
+const FEW_SHARE: usize = 8;
+
+#[cfg(test)]
+thread_local! {
+    /// Places that were weighed against others: what a decision's time goes with.
+    pub(crate) static WEIGHED: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
 
 /// How good a place is for a kind; the lowest is best.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,6 +52,8 @@ pub(super) struct Fit<'a> {
     found: [Option<(Key, u32)>; 2],
     /// Times that all places were looked at.
     scans: u32,
+    /// No place without the models ends sooner, ever in this decision; worked out when first needed.
+    cold_floor: Option<u64>,
     /// Instead of looking at all again and again: lower bounds for all places, and for those with room.
     heaps: Option<[BinaryHeap<Reverse<Key>>; 2]>,
 }
@@ -65,6 +75,7 @@ impl<'a> Fit<'a> {
             per_quantum: 1.0 / (learned.usual_run(kind.class) * EQUAL_SHARE).max(1e-4),
             found: [None; 2],
             scans: 0,
+            cold_floor: None,
             heaps: None,
         }
     }
@@ -92,6 +103,8 @@ impl<'a> Fit<'a> {
     }
 
     pub(super) fn key(&self, state: &State, at: usize) -> Option<Key> {
+        #[cfg(test)]
+        WEIGHED.set(WEIGHED.get() + 1);
         if !self.may_go(state, at) {
             return None;
         }
@@ -114,6 +127,10 @@ impl<'a> Fit<'a> {
         if let Some((key, stamp)) = self.found[usize::from(open)]
             && state.stamp[key.at as usize] == stamp
         {
+            return Some(key.at as usize);
+        }
+        if let Some(key) = self.best_where_loaded(state, open) {
+            self.found[usize::from(open)] = Some((key, state.stamp[key.at as usize]));
             return Some(key.at as usize);
         }
         if self.scans >= SCANS_MAX {
@@ -140,6 +157,29 @@ impl<'a> Fit<'a> {
         }
         self.found = best.map(|key| key.map(|key| (key, state.stamp[key.at as usize])));
         best[usize::from(open)].map(|key| key.at as usize)
+    }
+
+    /// The best place of all, where that is one of a few that have the models: then nobody looks at the others.
+    /// `None` when it may be another.
+    fn best_where_loaded(&mut self, state: &State, open: bool) -> Option<Key> {
+        let loaded = state.places_with(self.set);
+        if loaded.len() * FEW_SHARE > state.work.len() {
+            return None;
+        }
+        let with_room = loaded.iter().filter(|at| !open || state.room[**at] > 0);
+        let best = with_room.filter_map(|at| self.key(state, *at)).min()?;
+        // Where both end together, the one that need not load goes first.
+        (best.end <= self.cold_floor(state)).then_some(best)
+    }
+
+    fn cold_floor(&mut self, state: &State) -> u64 {
+        if let Some(floor) = self.cold_floor {
+            return floor;
+        }
+        let least = state.least_work + self.loads.least() + self.runs.least(state.least_slowness);
+        let floor = self.steps(least * state.nearest);
+        self.cold_floor = Some(floor);
+        floor
     }
 
     fn best_of_heap(&mut self, state: &State, open: bool) -> Option<usize> {
@@ -175,4 +215,64 @@ pub(crate) fn is_ruled_out(kind: &Kind, place: &Place) -> bool {
 /// at all: files get installed.
 fn heeds_lacks(kind: &Kind, places: &[Place]) -> bool {
     places.iter().any(|place| allows(kind, place) && !place.lacks.contains(&kind.class.workflow))
+}
+
+#[cfg(test)]
+mod tests {
+    use hub_core::{
+        caller::Caller,
+        ids::{JobId, ServerId, WorkflowId},
+    };
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{ModelSet, Observation, Ticket, WorkClass};
+
+    fn kind(number: u8) -> Kind {
+        let class = WorkClass::new(WorkflowId::from_uuid(uuid::Uuid::from_u128(number.into())), None, None, 1);
+        Kind::new(class, ModelSet::from_digest([number; 16]))
+    }
+
+    proptest! {
+        /// What is found where the models are loaded is what looking at all places finds.
+        #[test]
+        fn the_short_way_finds_the_best_place_of_all(
+            servers in prop::collection::vec((0_u8..6, 0.1_f64..4.0, 0.1_f64..9.0, 0.0_f64..20.0, 0_u32..3), 8..40),
+            wanted in 1_u8..6,
+            unknown in any::<bool>(),
+            open in any::<bool>(),
+        ) {
+            let id = |at: usize| ServerId::from_uuid(uuid::Uuid::from_u128(1000 + at as u128));
+            let mut learned = Learned::default();
+            for (at, (_, run, load, ..)) in servers.iter().enumerate().filter(|(at, _)| !unknown || at % 3 > 0) {
+                let Kind { class, models, .. } = kind(wanted);
+                let seen = Observation { class, models, server: id(at), cold: false, seconds: *run };
+                learned.observe(seen);
+                learned.observe(Observation { cold: true, seconds: run + load, ..seen });
+            }
+            let places: Vec<Place> = servers
+                .iter()
+                .enumerate()
+                .map(|(at, (resident, run, _, work, room))| Place {
+                    resident: (*resident > 0).then(|| kind(*resident).models),
+                    weight: *run,
+                    prompts: vec![crate::Prompt { expected: *work, began: None, guessed: true }],
+                    max_in_flight: 1 + room,
+                    ..Place::idle(id(at))
+                })
+                .collect();
+            let mut queue = Queue::default();
+            let ticket = |number| Ticket {
+                job: JobId::new(), caller: Caller::local(), priority: 0, kind: kind(number),
+            };
+            (1..6).for_each(|number| queue.push(ticket(number), 0.0));
+            let (mut state, _) = State::new(&queue, &places, &learned, 0.0);
+            let mut fit = Fit::new(&queue, &kind(wanted), &places, &learned, &mut state);
+            let all = (0..places.len()).filter(|at| !open || state.room[*at] > 0);
+            let best = all.filter_map(|at| fit.key(&state, at)).min();
+            if let Some(found) = fit.best_where_loaded(&state, open) {
+                prop_assert_eq!(Some(found), best);
+            }
+        }
+    }
 }

@@ -22,6 +22,11 @@ pub(crate) struct State {
     /// 1 / weight.
     pub(super) distance: Vec<f64>,
     pub(super) farthest: f64,
+    pub(super) nearest: f64,
+    /// No place that takes work has less, now or later in this decision.
+    pub(super) least_work: Seconds,
+    /// No server is quicker against its peers.
+    pub(super) least_slowness: f64,
     pub(super) resident: Vec<SetId>,
     pub(super) turn: Vec<u64>,
     sets: Vec<SetState>,
@@ -33,7 +38,7 @@ struct SetState {
     /// Jobs that wait for it.
     demand: usize,
     /// Places that have it.
-    copies: u32,
+    places: Vec<usize>,
     /// How much it is wanted per place that has it, and whether that is the only one.
     regret: u32,
 }
@@ -51,22 +56,29 @@ impl State {
             slots,
             distance: places.iter().map(|place| 1.0 / place.weight.max(f64::MIN_POSITIVE)).collect(),
             farthest: 0.0,
+            nearest: f64::INFINITY,
+            least_work: Seconds::INFINITY,
+            least_slowness: learned.least_slowness(),
             resident: Vec::with_capacity(places.len()),
             turn: places.iter().map(|place| place.last_turn).collect(),
             sets: Vec::new(),
             set_of: HashMap::new(),
         };
         state.farthest = state.distance.iter().copied().fold(0.0, f64::max);
+        state.nearest = state.distance.iter().copied().fold(f64::INFINITY, f64::min);
         let mut wake_at: Option<Seconds> = None;
         for (at, place) in places.iter().enumerate() {
             let work = place.remaining(now, learned.foreign_run(state.slots[at]));
             let (room, staging) = place.room(now, work);
             state.work.push(work);
+            if !state.shut[at] {
+                state.least_work = state.least_work.min(work);
+            }
             state.room.push(room);
             state.rooms += room;
             let set = place.resident.map_or(NOTHING, |models| state.set(models, queue));
             if let Some(set) = state.sets.get_mut(set as usize) {
-                set.copies += 1;
+                set.places.push(at);
                 set.weigh();
             }
             state.resident.push(set);
@@ -79,7 +91,7 @@ impl State {
 
     /// Whether models are loaded nowhere.
     pub(super) fn is_seatless(&self, set: SetId) -> bool {
-        self.sets.get(set as usize).is_some_and(|set| set.copies == 0)
+        self.sets.get(set as usize).is_some_and(|set| set.places.is_empty())
     }
 
     /// Whether anybody waits for these models.
@@ -94,7 +106,7 @@ impl State {
         }
         *self.set_of.entry(models).or_insert_with(|| {
             let demand = queue.demand().get(&models).copied().unwrap_or_default();
-            self.sets.push(SetState { demand, copies: 0, regret: 0 });
+            self.sets.push(SetState { demand, places: Vec::new(), regret: 0 });
             SetId::try_from(self.sets.len() - 1).expect("fewer sets than 2^32")
         })
     }
@@ -105,12 +117,17 @@ impl State {
             return;
         }
         if let Some(left) = self.sets.get_mut(self.resident[at] as usize) {
-            left.copies -= 1;
+            left.places.retain(|place| *place != at);
             left.weigh();
         }
-        self.sets[set as usize].copies += 1;
+        self.sets[set as usize].places.push(at);
         self.sets[set as usize].weigh();
         self.resident[at] = set;
+    }
+
+    /// Places where these models are or will be loaded, in no order.
+    pub(super) fn places_with(&self, set: SetId) -> &[usize] {
+        self.sets.get(set as usize).map(|set| set.places.as_slice()).unwrap_or_default()
     }
 
     /// How much is lost when other models are loaded at a place.
@@ -121,8 +138,8 @@ impl State {
 
 impl SetState {
     fn weigh(&mut self) {
-        let per_copy = self.demand / self.copies.max(1) as usize;
-        let only_one = u32::from(self.copies == 1);
+        let per_copy = self.demand / self.places.len().max(1);
+        let only_one = u32::from(self.places.len() == 1);
         self.regret = u32::try_from(per_copy).unwrap_or(u32::MAX / 4).saturating_mul(2).saturating_add(1 + only_one);
     }
 }
