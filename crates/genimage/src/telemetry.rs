@@ -7,6 +7,9 @@ use tracing_subscriber::{EnvFilter, fmt};
 
 use crate::config::{LogFormat, LoggingSection};
 
+/// Filter for the loop in which the MCP SDK serves one client.
+const SDK_LOOP: &str = "rmcp::service=off";
+
 /// Starts logging. `RUST_LOG` wins over the configured level.
 ///
 /// # Errors
@@ -16,7 +19,13 @@ pub(crate) fn init(logging: &LoggingSection) -> anyhow::Result<()> {
         Ok(filter) if !filter.is_empty() => filter,
         _ => logging.level.clone(),
     };
-    let filter = EnvFilter::try_new(&filter).with_context(|| format!("`{filter}` is not a log filter"))?;
+    let names_sdk = filter.contains("rmcp");
+    let mut filter = EnvFilter::try_new(&filter).with_context(|| format!("`{filter}` is not a log filter"))?;
+    if !names_sdk {
+        // The MCP SDK calls it an error when a client leaves before its answer, which clients do all day. What
+        // matters of it the edge says itself.
+        filter = filter.add_directive(SDK_LOOP.parse().context("the SDK's filter")?);
+    }
     // A log that cannot be written is let go: to report it, the layer would print to the same closed standard
     // error, and printing there panics the task that logged.
     let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false);

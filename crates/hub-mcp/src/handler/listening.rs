@@ -108,7 +108,8 @@ impl SessionTask {
                 },
                 update = self.updates.next() => {
                     let Some(update) = update else { return };
-                    if !tell(&Listener::Session(&self.peer), update, &followed).await {
+                    // On the heap, so that an idle session does not hold room for what it would send.
+                    if !Box::pin(tell(&Listener::Session(&self.peer), update, &followed)).await {
                         return;
                     }
                 }
