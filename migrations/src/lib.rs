@@ -22,6 +22,7 @@ mod m20261121_000003_placement;
 mod m20261121_000004_1_job_lists;
 mod m20261121_000004_parent;
 mod m20261121_000005_parts;
+mod m20261121_000006_gpu;
 
 struct Migrator;
 
@@ -35,6 +36,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000004_parent::Parent),
             Box::new(m20261121_000004_1_job_lists::JobLists),
             Box::new(m20261121_000005_parts::Parts),
+            Box::new(m20261121_000006_gpu::Gpu),
         ]
     }
 }

@@ -16,7 +16,7 @@ use figment::{
     providers::{Env, Format as _, Toml},
 };
 use hub_core::caller::CallerWeights;
-use hub_engine::{AlertPolicy, AnswerPolicy, EngineConfig, InputPolicy, SettingSource};
+use hub_engine::{AlertPolicy, AnswerPolicy, EngineConfig, Evict, InputPolicy, LeasePolicy, SettingSource};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use url::Url;
@@ -66,6 +66,8 @@ pub struct Config {
     pub alerts: AlertsSection,
     /// Time for the LLM.
     pub llm: LlmSection,
+    /// GPUs that LLM servers and ComfyUI servers share.
+    pub gpu_lease: GpuLeaseSection,
     /// Input pictures by URL.
     pub input: InputSection,
     /// Answers to agents.
@@ -150,6 +152,31 @@ pub struct AlertsSection {
 pub struct LlmSection {
     enhance_budget_s: u64,
     describe_budget_s: u64,
+}
+
+/// See `[gpu_lease]` in the default file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GpuLeaseSection {
+    evict: Evict,
+    headroom_mb: u64,
+    unknown_need_mb: u64,
+    llm_wait_s: u64,
+    comfy_wait_s: u64,
+}
+
+impl GpuLeaseSection {
+    fn policy(&self) -> LeasePolicy {
+        let bytes = |mb: u64| mb.saturating_mul(1 << 20);
+        LeasePolicy {
+            evict: self.evict,
+            headroom_bytes: bytes(self.headroom_mb),
+            unknown_bytes: bytes(self.unknown_need_mb),
+            llm_wait: Duration::from_secs(self.llm_wait_s),
+            comfy_wait: Duration::from_secs(self.comfy_wait_s),
+            ..LeasePolicy::default()
+        }
+    }
 }
 
 /// See `[input]` in the default file.
@@ -324,6 +351,7 @@ impl Config {
                 preview_max_bytes: self.mcp.preview_max_bytes,
                 preview_max_side_px: self.mcp.preview_max_side_px,
             },
+            lease: self.gpu_lease.policy(),
             retention_days: Some(self.retention.days).filter(|days| *days > 0),
             live_previews: self.servers.live_previews,
             ..EngineConfig::default()

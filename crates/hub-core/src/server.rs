@@ -46,6 +46,9 @@ pub struct Server {
     pub weight: f64,
     /// Group for pinning; default none.
     pub group: Option<String>,
+    /// Name of the GPU that it shares with the LLM servers of the same `gpu`; default none: it shares none.
+    #[serde(default)]
+    pub gpu: Option<String>,
     /// Prompts of ours that may be on the server at once: one runs, the others are staged. Default 2.
     pub max_in_flight: u32,
     /// Longest run of one prompt, in seconds. Default 1800.
@@ -90,6 +93,8 @@ pub struct NewServer {
     pub weight: f64,
     /// Group.
     pub group: Option<String>,
+    /// GPU that is shared.
+    pub gpu: Option<String>,
     /// Prompts at once.
     pub max_in_flight: u32,
     /// Longest run, in seconds.
@@ -113,6 +118,7 @@ impl NewServer {
             ca: None,
             weight: DEFAULT_WEIGHT,
             group: None,
+            gpu: None,
             max_in_flight: DEFAULT_MAX_IN_FLIGHT,
             run_limit_s: DEFAULT_RUN_LIMIT_S,
             stall_limit_s: DEFAULT_STALL_LIMIT_S,
@@ -132,6 +138,7 @@ impl NewServer {
             ca: self.ca,
             weight: self.weight,
             group: self.group,
+            gpu: self.gpu,
             max_in_flight: self.max_in_flight,
             run_limit_s: self.run_limit_s,
             stall_limit_s: self.stall_limit_s,
@@ -232,6 +239,9 @@ pub struct LlmServer {
     pub dialect: LlmDialect,
     /// Bearer key, when it wants one.
     pub api_key: Option<SecretSource>,
+    /// Name of the GPU that it shares with the ComfyUI servers of the same `gpu`; default none.
+    #[serde(default)]
+    pub gpu: Option<String>,
     /// Off: not used.
     pub enabled: bool,
 }

@@ -22,6 +22,7 @@ use hub_core::{
     ids::PromptId,
     job::{self, JobStateKind},
 };
+use hub_schedule::ModelSet;
 use uuid::Uuid;
 
 use self::{
@@ -37,15 +38,18 @@ use crate::{
     collect::{self, CollectFailure},
     crash,
     dispatch::Slot,
+    lease::Claim,
     persist,
     pool::{Inbox, Session},
-    schedule::Waiting,
+    schedule::{Waiting, work_class},
 };
 
 pub(crate) use registry::Registry;
 
 /// Longest time for reading a workflow and its input picture and sending the picture up.
 const PREPARE_LIMIT: Duration = Duration::from_mins(5);
+/// Longest wait for a GPU that LLM servers share: it is given to a job only when they are done or soon will be.
+const GPU_LIMIT: Duration = Duration::from_mins(2);
 /// Longest time for fetching and storing all results of a prompt.
 const COLLECT_LIMIT: Duration = Duration::from_mins(15);
 
@@ -60,15 +64,18 @@ struct Attempt {
     server_name: Arc<str>,
     /// The place on the server; given back once the server is done.
     slot: Option<Slot>,
+    /// The claim on the server's GPU, when it shares one; given back with the place.
+    claim: Option<Claim>,
     entry: Entry,
 }
 
 /// Starts an attempt of a queued job.
 pub(crate) fn launch(inner: &Arc<Inner>, session: Arc<Session>, waiting: Waiting, slot: Slot) {
     let at = job::Attempt { number: waiting.job.attempts + 1, server: session.id(), prompt_id: PromptId::random() };
-    let attempt = Attempt::new(inner, session, waiting, at, slot);
+    let mut attempt = Attempt::new(inner, session, waiting, at, slot);
+    // From now on, so that the GPU stays with ComfyUI between two jobs.
+    attempt.claim = inner.ctx.leases.announce(&attempt.session.server(), attempt.models());
     inner.ctx.tasks.spawn(async move {
-        let mut attempt = attempt;
         let end = attempt.run().await;
         settle::settle(attempt, end).await;
     });
@@ -85,9 +92,9 @@ pub(crate) fn attach(inner: &Arc<Inner>, waiting: Waiting, at: job::Attempt) {
     progress.server = Some(Arc::from(session.server().name.as_str()));
     inner.board.open(progress);
     let slot = inner.take_up(at.server, session.epoch(), &waiting.job);
-    let attempt = Attempt::new(inner, session, waiting, at, slot);
+    let mut attempt = Attempt::new(inner, session, waiting, at, slot);
+    attempt.claim = inner.ctx.leases.adopt(&attempt.session.server(), attempt.models());
     inner.ctx.tasks.spawn(async move {
-        let mut attempt = attempt;
         let end = attempt.resume().await;
         settle::settle(attempt, end).await;
     });
@@ -105,7 +112,13 @@ impl Attempt {
             waiting,
             at,
             slot: Some(slot),
+            claim: None,
         }
+    }
+
+    /// The models that it needs loaded.
+    fn models(&self) -> ModelSet {
+        self.inner.ctx.catalogue.snapshot().models(work_class(&self.waiting.job).workflow)
     }
 
     async fn run(&mut self) -> End {
@@ -138,6 +151,9 @@ impl Attempt {
                 return self.judge_preparation(PrepareFailure::Upload(Error::Timeout { after: PREPARE_LIMIT }));
             }
         };
+        if let Some(end) = self.await_gpu().await {
+            return end;
+        }
         // The socket's id is taken now: what it hears of this prompt, it hears from the first event on.
         let hearing = self.session.link().borrow().client_id.clone();
         let client_id = hearing.clone().unwrap_or_else(|| Arc::from(Uuid::new_v4().simple().to_string()));
@@ -204,6 +220,7 @@ impl Attempt {
         if let Some(slot) = self.slot.take() {
             slot.done();
         }
+        self.claim = None;
         let files = model_files(&prepared.graph).into_iter().map(|file| file.name).collect();
         self.session.ran(self.waiting.job.recipe.as_ref().map(|recipe| recipe.workflow_id), files);
         // The credentials may have been rotated while it ran.
@@ -229,6 +246,22 @@ impl Attempt {
                 End::Succeeded(artifacts)
             }
             Err(failure) => self.judge_collection(failure),
+        }
+    }
+
+    /// Waits until the server's GPU is free of others' models, where it shares one. Whoever does not make room in
+    /// time does not hold the job up: ComfyUI may get by with what is free. `Some` when it must not go on.
+    async fn await_gpu(&self) -> Option<End> {
+        let claim = self.claim.as_ref()?;
+        tokio::select! {
+            () = self.entry.cancelled() => Some(End::Cancelled { posted: false }),
+            () = self.inner.ctx.kill.cancelled() => Some(End::LetGo),
+            waited = tokio::time::timeout(GPU_LIMIT, claim.granted()) => {
+                if waited.is_err() {
+                    tracing::warn!(job = %self.waiting.job.id, server = %self.server_name, "the GPU that the server shares did not become free in time; the job is sent nevertheless");
+                }
+                None
+            }
         }
     }
 

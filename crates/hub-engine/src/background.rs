@@ -76,6 +76,7 @@ impl Background {
         });
         let background = Self { inner: inner.clone() };
         let ctx = &inner.ctx;
+        ctx.leases.begin(&inner);
         inner.pool.begin(ctx);
         let learned = dispatch::recall(ctx).await;
         inner.pool.reload(ctx).await?;
@@ -181,7 +182,12 @@ impl Background {
     }
 
     pub(crate) fn servers(&self) -> Vec<ServerView> {
-        self.inner.pool.views(&self.inner.ctx, |server: ServerId| self.inner.dispatch.in_flight(server))
+        let inner = &self.inner;
+        let mut views = inner.pool.views(&inner.ctx, |server: ServerId| inner.dispatch.in_flight(server));
+        for view in &mut views {
+            view.live.lease = view.server.gpu.as_deref().and_then(|gpu| inner.ctx.leases.view(gpu));
+        }
+        views
     }
 
     /// Tells that a server was added, changed or deleted in the store.

@@ -17,7 +17,7 @@ use hub_core::{
     catalogue::{Catalogue, RenderType, Workflow},
     error::UserError,
     ids::{RenderTypeId, WorkflowId},
-    server::LlmRole,
+    server::{LlmRole, LlmServer},
 };
 use hub_schedule::ModelSet;
 use hub_store::Store;
@@ -36,6 +36,8 @@ pub(crate) struct Snapshot {
     pub(crate) catalogue: Arc<Catalogue>,
     /// The workflow version that each render type runs; absent when it was deleted or never imported.
     workflows: HashMap<RenderTypeId, Arc<Runnable>>,
+    /// Enabled LLM servers that share a GPU.
+    llm_on_gpus: Vec<LlmServer>,
 }
 
 /// A workflow version with its slots and needs, read once.
@@ -66,7 +68,12 @@ impl Runnable {
 impl Snapshot {
     /// A snapshot of given parts; for tests and reloads.
     pub(crate) fn new(catalogue: Catalogue, workflows: HashMap<RenderTypeId, Arc<Runnable>>) -> Self {
-        Self { catalogue: Arc::new(catalogue), workflows }
+        Self { catalogue: Arc::new(catalogue), workflows, llm_on_gpus: Vec::new() }
+    }
+
+    /// The enabled LLM servers on a GPU, by name.
+    pub(crate) fn llm_servers_on(&self, gpu: &str) -> Vec<LlmServer> {
+        self.llm_on_gpus.iter().filter(|server| server.gpu.as_deref() == Some(gpu)).cloned().collect()
     }
 
     /// What a workflow version needs loaded.
@@ -136,7 +143,10 @@ impl CatalogueHolder {
         let _turn = self.0.turn.lock().await;
         let (catalogue, workflows) = self.read(store).await?;
         let version = catalogue.version;
-        self.0.current.send_replace(Arc::new(Snapshot::new(catalogue, workflows)));
+        let mut llm_on_gpus = store.llm_server_list().await.map_err(storage)?;
+        llm_on_gpus.retain(|server| server.enabled && server.gpu.is_some());
+        let snapshot = Snapshot { llm_on_gpus, ..Snapshot::new(catalogue, workflows) };
+        self.0.current.send_replace(Arc::new(snapshot));
         self.0.version.send_replace(version);
         Ok(())
     }

@@ -58,6 +58,48 @@ impl Default for AnswerPolicy {
     }
 }
 
+/// When models are evicted from a GPU that LLM servers and ComfyUI servers share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Evict {
+    /// When what is wanted next does not fit beside what is loaded, as far as is known.
+    #[default]
+    WhenNeeded,
+    /// Whenever the other side is next.
+    Always,
+}
+
+/// How a GPU is shared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeasePolicy {
+    /// When models are evicted. Default: when needed.
+    pub evict: Evict,
+    /// Memory, in bytes, that must stay free for two to count as fitting. Default 1 GiB.
+    pub headroom_bytes: u64,
+    /// What a workflow's models are believed to need until the hub saw them run, in bytes; also an LLM whose
+    /// size nobody tells. Default 12 GiB.
+    pub unknown_bytes: u64,
+    /// How long LLM calls wait while ComfyUI has work, before it gets no new prompts. Default 15 s.
+    pub llm_wait: Duration,
+    /// How long prompts wait while the LLM has calls, before it gets no new ones. Default 30 s.
+    pub comfy_wait: Duration,
+    /// How long a side must have had nothing to do before it is evicted. Default 250 ms.
+    pub linger: Duration,
+}
+
+impl Default for LeasePolicy {
+    fn default() -> Self {
+        Self {
+            evict: Evict::default(),
+            headroom_bytes: 1 << 30,
+            unknown_bytes: 12 << 30,
+            llm_wait: Duration::from_secs(15),
+            comfy_wait: Duration::from_secs(30),
+            linger: Duration::from_millis(250),
+        }
+    }
+}
+
 /// Limits of the engine. Those that can be changed while it runs are told by [`crate::Engine::settings`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct EngineConfig {
@@ -93,6 +135,8 @@ pub struct EngineConfig {
     pub answers: AnswerPolicy,
     /// Input pictures by URL.
     pub input: InputPolicy,
+    /// How GPUs are shared between LLM servers and ComfyUI servers.
+    pub lease: LeasePolicy,
     /// Days that finished jobs are kept; `None` keeps them for ever. Default `None`.
     pub retention_days: Option<u32>,
     /// Age from which a stored file that no record names is deleted. Default 1 h: far more than lies between
@@ -123,6 +167,7 @@ impl Default for EngineConfig {
             alerts: AlertPolicy::default(),
             answers: AnswerPolicy::default(),
             input: InputPolicy::default(),
+            lease: LeasePolicy::default(),
             retention_days: None,
             orphan_grace: Duration::from_hours(1),
             live_previews: true,

@@ -16,6 +16,7 @@ use crate::{
     artifacts::{Fetcher, Vault},
     catalogue::CatalogueHolder,
     feed::Feed,
+    lease::Leases,
     llm::Llm,
     pool,
     settings::Settings,
@@ -31,6 +32,7 @@ pub(crate) struct Context {
     pub(crate) clock: SharedClock,
     pub(crate) vault: Vault,
     pub(crate) catalogue: CatalogueHolder,
+    pub(crate) leases: Leases,
     pub(crate) llm: Llm,
     pub(crate) fetcher: Fetcher,
     pub(crate) recent_calls: RecentCalls,
@@ -49,11 +51,13 @@ impl Context {
     pub(crate) fn new(settings: Settings, store: Store, objects: Arc<dyn ObjectStore>, clock: SharedClock) -> Self {
         let stop = CancellationToken::new();
         let config = EngineConfig::clone(&settings.now());
+        let leases = Leases::new(config.lease.clone());
         Self {
             feed: Feed::new(clock.now(), stop.clone()),
             vault: Vault::new(objects, store.clone()),
             catalogue: CatalogueHolder::default(),
-            llm: Llm::default(),
+            llm: Llm::new(leases.clone()),
+            leases,
             fetcher: Fetcher::new(config.input.clone()),
             recent_calls: RecentCalls::default(),
             inventory_turns: Semaphore::new(pool::INVENTORIES_AT_ONCE),

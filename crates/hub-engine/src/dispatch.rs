@@ -201,6 +201,11 @@ impl DispatchHandle {
         self.counts().relief
     }
 
+    /// A server dropped all models it had.
+    pub(crate) fn emptied(&self, server: ServerId) {
+        self.counts().ledger.emptied(server);
+    }
+
     /// Prompts of ours on a server.
     pub(crate) fn in_flight(&self, server: ServerId) -> u32 {
         self.counts().ledger.in_flight(server)

@@ -21,6 +21,7 @@ mod engine;
 mod events;
 mod feed;
 mod import;
+mod lease;
 mod llm;
 mod parts;
 mod persist;
@@ -36,7 +37,7 @@ mod settings;
 mod submit;
 mod views;
 
-pub use config::{AlertPolicy, AnswerPolicy, EngineConfig, InputPolicy};
+pub use config::{AlertPolicy, AnswerPolicy, EngineConfig, Evict, InputPolicy, LeasePolicy};
 pub use configuration::{ExportOptions, ImportAction, ImportChange, ImportMode, ImportOptions, ImportReport};
 pub use crash::CrashPoint;
 pub use describe::DescribeTemplates;
@@ -47,8 +48,8 @@ pub use reconcile::Status as ReconcilerStatus;
 pub use settings::{FixedSetting, GivenSettings, SettingEffect, SettingSource, SettingView};
 pub use views::{
     Alert, AlertKind, AttemptView, BreakerView, Conversion, DeviceView, ForeignQueue, ImportedWorkflow, InventoryState,
-    InventoryView, JobHistory, JobProgress, JobView, JobWatch, Lack, LivePreview, Precedence, Preview, PreviewBudget,
-    ReconcilerRun, ReconcilerView, RenderTypeOnServer, ServerInfo, ServerLive, ServerTest, ServerView, ServerWhy,
-    SlotView, StageName, StageOutcome, Submitted, TestStage, TimelinePoint, TimelineStep, WaitReason, WhyWaiting,
-    WorkflowOnServer,
+    InventoryView, JobHistory, JobProgress, JobView, JobWatch, Lack, LeaseHolder, LeaseView, LivePreview, Precedence,
+    Preview, PreviewBudget, ReconcilerRun, ReconcilerView, RenderTypeOnServer, ServerInfo, ServerLive, ServerTest,
+    ServerView, ServerWhy, SlotView, StageName, StageOutcome, Submitted, TestStage, TimelinePoint, TimelineStep,
+    WaitReason, WhyWaiting, WorkflowOnServer,
 };

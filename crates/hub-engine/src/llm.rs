@@ -6,7 +6,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -22,7 +25,10 @@ use tokio::{
     time::Instant,
 };
 
-use crate::secret::{self, SecretError};
+use crate::{
+    lease::Leases,
+    secret::{self, SecretError},
+};
 
 /// Calls to LLM servers at the same time; more wait here rather than in the servers.
 const CALLS_PARALLEL: usize = 8;
@@ -85,6 +91,12 @@ pub(crate) enum LlmFailure {
         /// The budget.
         limit: Duration,
     },
+    /// The budget is used up by waiting for a GPU that ComfyUI uses.
+    #[error("the GPU that the LLM shares with ComfyUI was not free within {} s", limit.as_secs_f32())]
+    GpuBusy {
+        /// The budget.
+        limit: Duration,
+    },
     /// It answered nothing that can be used.
     #[error("the LLM's answer was empty or far too long")]
     Useless,
@@ -100,7 +112,7 @@ impl LlmFailure {
                     .with_hint("Whoever runs the hub must assign an LLM server and a model that can do it.")
             }
             Self::Store(_) => UserError::new(ErrorCode::Storage, message),
-            Self::Call { .. } | Self::Budget { .. } | Self::Useless => {
+            Self::Call { .. } | Self::Budget { .. } | Self::GpuBusy { .. } | Self::Useless => {
                 UserError::new(ErrorCode::LlmUnavailable, message).with_hint("Try again later.")
             }
         }
@@ -117,18 +129,7 @@ struct Inner {
     clients: Mutex<HashMap<LlmServerId, (LlmServer, Client)>>,
     picks: Mutex<HashMap<(LlmServerId, LlmRole), (String, Instant)>>,
     calls: Semaphore,
-}
-
-impl Default for Llm {
-    fn default() -> Self {
-        Self {
-            inner: Arc::new(Inner {
-                clients: Mutex::default(),
-                picks: Mutex::default(),
-                calls: Semaphore::new(CALLS_PARALLEL),
-            }),
-        }
-    }
+    leases: Leases,
 }
 
 /// A model that serves a role.
@@ -139,6 +140,18 @@ pub(crate) struct Model {
 }
 
 impl Llm {
+    /// `leases` are asked before a server's GPU is used that it shares.
+    pub(crate) fn new(leases: Leases) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                clients: Mutex::default(),
+                picks: Mutex::default(),
+                calls: Semaphore::new(CALLS_PARALLEL),
+                leases,
+            }),
+        }
+    }
+
     /// The model assigned to a role, or the first capable one of the assigned server.
     pub(crate) async fn model(&self, store: &Store, role: LlmRole) -> Result<Model, LlmFailure> {
         let assignment = store.llm_assignment(role).await?.ok_or(LlmFailure::NotAssigned)?;
@@ -170,13 +183,22 @@ impl Llm {
         messages: Vec<Message>,
         budget: Duration,
     ) -> Result<String, LlmFailure> {
-        tokio::time::timeout(budget, self.ask_twice(store, role, messages))
-            .await
-            .unwrap_or(Err(LlmFailure::Budget { limit: budget }))
+        let queued = AtomicBool::new(false);
+        match tokio::time::timeout(budget, self.ask_twice(store, role, messages, &queued)).await {
+            Ok(answer) => answer,
+            Err(_) if queued.into_inner() => Err(LlmFailure::GpuBusy { limit: budget }),
+            Err(_) => Err(LlmFailure::Budget { limit: budget }),
+        }
     }
 
-    async fn ask_twice(&self, store: &Store, role: LlmRole, messages: Vec<Message>) -> Result<String, LlmFailure> {
-        let failure = match self.ask_once(store, role, messages.clone()).await {
+    async fn ask_twice(
+        &self,
+        store: &Store,
+        role: LlmRole,
+        messages: Vec<Message>,
+        queued: &AtomicBool,
+    ) -> Result<String, LlmFailure> {
+        let failure = match self.ask_once(store, role, messages.clone(), queued).await {
             Ok(answer) => return Ok(answer),
             Err(failure) => failure,
         };
@@ -194,16 +216,29 @@ impl Llm {
         tracing::info!(error = %failure, "an LLM call is tried once more");
         self.forget();
         tokio::time::sleep(pause).await;
-        self.ask_once(store, role, messages).await
+        self.ask_once(store, role, messages, queued).await
     }
 
-    async fn ask_once(&self, store: &Store, role: LlmRole, messages: Vec<Message>) -> Result<String, LlmFailure> {
+    /// `queued` tells whether it waits for the GPU rather than for the answer.
+    async fn ask_once(
+        &self,
+        store: &Store,
+        role: LlmRole,
+        messages: Vec<Message>,
+        queued: &AtomicBool,
+    ) -> Result<String, LlmFailure> {
         /// Longest answer, in tokens: some four times the longest useful prompt.
         const ANSWER_MAX_TOKENS: u32 = 2048;
         let model = self.model(store, role).await?;
         let mut request = ChatRequest::new(model.name.clone(), messages);
         request.think = Some(think(&model.name));
         request.options = ChatOptions { num_predict: Some(ANSWER_MAX_TOKENS), ..ChatOptions::default() };
+        let claim = self.inner.leases.call(&model.server, &model.name);
+        if let Some(claim) = &claim {
+            queued.store(true, Ordering::Relaxed);
+            claim.granted().await;
+            queued.store(false, Ordering::Relaxed);
+        }
         let answer = model
             .client
             .chat(&request)

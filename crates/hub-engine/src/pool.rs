@@ -140,6 +140,12 @@ impl Pool {
         self.members().sessions.get(&server).cloned()
     }
 
+    /// The enabled servers that share this GPU.
+    pub(crate) fn on_gpu(&self, gpu: &str) -> Vec<Arc<Session>> {
+        let members = self.members();
+        members.sessions.values().filter(|session| session.server().gpu.as_deref() == Some(gpu)).cloned().collect()
+    }
+
     /// The enabled servers as the scheduler sees them. `known` adds what is in flight there, told the server and
     /// the life it is in.
     pub(crate) fn places(&self, known: impl Fn(ServerId, u64) -> Place) -> Vec<Place> {
@@ -189,7 +195,8 @@ impl Pool {
             let (state, reason) = session.state_and_reason();
             let rests = session.passage(now) == Passage::None;
             let server = session.server();
-            (server.id, Condition { name: server.name.clone(), state, reason, rests })
+            let (name, gpu) = (server.name.clone(), server.gpu.clone());
+            (server.id, Condition { name, state, reason, rests, gpu, awaits: None })
         };
         self.members().sessions.values().map(condition).collect()
     }

@@ -1,6 +1,7 @@
 //! What the engine shows to the edges.
 
 mod history;
+mod lease;
 mod reconciler;
 mod server;
 mod waiting;
@@ -16,6 +17,7 @@ use hub_core::{
 use tokio::sync::watch;
 
 pub use history::{AttemptView, JobHistory, Precedence, TimelinePoint, TimelineStep};
+pub use lease::{LeaseHolder, LeaseView};
 pub use reconciler::{ReconcilerRun, ReconcilerView};
 pub use server::{
     Alert, AlertKind, BreakerView, DeviceView, ForeignQueue, InventoryState, InventoryView, Lack, RenderTypeOnServer,

@@ -3,7 +3,7 @@
 
 use hub_core::{
     ids::LlmServerId,
-    server::{BaseUrl, LlmAssignment, LlmDialect, LlmRole, LlmServer, SecretSource},
+    server::{LlmAssignment, LlmRole, LlmServer},
 };
 use sea_orm::{
     ActiveValue::Set,
@@ -20,27 +20,12 @@ use crate::{
 };
 
 impl Store {
-    /// Adds an LLM server, enabled.
+    /// Adds an LLM server.
     ///
     /// # Errors
     /// [`StoreError::NameTaken`].
-    pub async fn llm_server_insert(
-        &self,
-        name: &str,
-        base_url: &BaseUrl,
-        dialect: LlmDialect,
-        api_key: Option<&SecretSource>,
-    ) -> Result<LlmServer> {
-        let server = LlmServer {
-            id: LlmServerId::new(),
-            name: name.to_owned(),
-            base_url: base_url.clone(),
-            dialect,
-            api_key: api_key.cloned(),
-            enabled: true,
-        };
-        insert(self.writer(), &server, self.now_ms()).await?;
-        Ok(server)
+    pub async fn llm_server_insert(&self, server: &LlmServer) -> Result<()> {
+        insert(self.writer(), server, self.now_ms()).await
     }
 
     /// Stores an LLM server as it is now. Answers whether it exists.
@@ -155,6 +140,7 @@ fn row_of(server: &LlmServer) -> Result<llm_server::ActiveModel> {
         base_url: Set(server.base_url.to_string()),
         dialect: Set(name("dialect", &server.dialect)?),
         api_key: Set(server.api_key.clone().map(String::from)),
+        gpu: Set(server.gpu.clone()),
         enabled: Set(server.enabled),
         ..<llm_server::ActiveModel as Default>::default()
     })

@@ -37,7 +37,7 @@ pub(super) fn sources(figment: &Figment) -> BTreeMap<String, SettingSource> {
 pub(crate) fn settings(config: &Config) -> GivenSettings {
     let server = &config.server;
     let is_set = |secret: &SecretString| json!(if secret.expose_secret().is_empty() { "" } else { "(set)" });
-    let fixed: [(&str, Value, &str); 14] = [
+    let fixed: [(&str, Value, &str); 19] = [
         ("server.listen", json!(server.listen), "Address that the hub listens on."),
         ("server.data_dir", json!(server.data_dir), "Folder of the database and the pictures."),
         ("server.public_url", json!(server.public_url), "Address under which others reach the hub."),
@@ -55,6 +55,15 @@ pub(crate) fn settings(config: &Config) -> GivenSettings {
             "Fetch input pictures from private, loopback and link-local addresses.",
         ),
         ("input.allowed_hosts", json!(config.input.allowed_hosts), "Hosts of input pictures that are always allowed."),
+        ("gpu_lease.evict", json!(config.gpu_lease.evict), "When models are evicted from a shared GPU."),
+        ("gpu_lease.headroom_mb", json!(config.gpu_lease.headroom_mb), "Two fit when this much memory stays free."),
+        (
+            "gpu_lease.unknown_need_mb",
+            json!(config.gpu_lease.unknown_need_mb),
+            "What a workflow's models are believed to need until they were seen.",
+        ),
+        ("gpu_lease.llm_wait_s", json!(config.gpu_lease.llm_wait_s), "How long LLM calls wait for ComfyUI."),
+        ("gpu_lease.comfy_wait_s", json!(config.gpu_lease.comfy_wait_s), "How long prompts wait for the LLM."),
         ("logging.level", json!(config.logging.level), "What is logged."),
     ];
     let fixed = fixed.into_iter().map(|(key, value, explanation)| FixedSetting {

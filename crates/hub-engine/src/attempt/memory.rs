@@ -15,6 +15,7 @@ const FREE_LIMIT: Duration = Duration::from_secs(5);
 
 /// Has the server free its memory and answers which servers must not get the job again.
 pub(super) async fn relieve(attempt: &Attempt) -> Vec<ServerId> {
+    attempt.inner.ctx.leases.did_not_fit(&attempt.session.server(), attempt.models());
     free(attempt).await;
     let (inner, here) = (&attempt.inner, attempt.at.server);
     let own = attempt.session.memory_bytes();

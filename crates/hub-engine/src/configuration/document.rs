@@ -71,6 +71,8 @@ pub(crate) struct ServerEntry {
     pub(crate) weight: f64,
     #[serde(default)]
     pub(crate) group: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) gpu: Option<String>,
     #[serde(default = "max_in_flight")]
     pub(crate) max_in_flight: u32,
     #[serde(default = "run_limit_s")]
@@ -132,6 +134,8 @@ pub(crate) struct LlmServerEntry {
     pub(crate) needs_api_key: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) api_key: Option<SecretSource>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) gpu: Option<String>,
     #[serde(default = "yes")]
     pub(crate) enabled: bool,
 }

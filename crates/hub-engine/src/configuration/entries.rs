@@ -33,6 +33,7 @@ impl ServerEntry {
             ca: server.ca.clone(),
             weight: server.weight,
             group: server.group.clone(),
+            gpu: server.gpu.clone(),
             max_in_flight: server.max_in_flight,
             run_limit_s: server.run_limit_s,
             stall_limit_s: server.stall_limit_s,
@@ -52,6 +53,7 @@ impl ServerEntry {
             ca: self.ca.clone(),
             weight: self.weight,
             group: self.group.clone(),
+            gpu: self.gpu.clone(),
             max_in_flight: self.max_in_flight,
             run_limit_s: self.run_limit_s,
             stall_limit_s: self.stall_limit_s,
@@ -167,6 +169,7 @@ impl LlmServerEntry {
             dialect: server.dialect,
             needs_api_key: server.api_key.is_some(),
             api_key,
+            gpu: server.gpu.clone(),
             enabled: server.enabled,
         }
     }
@@ -184,6 +187,7 @@ impl LlmServerEntry {
             base_url: self.base_url.clone(),
             dialect: self.dialect,
             api_key: wanted.then(key),
+            gpu: self.gpu.clone(),
             enabled: self.enabled,
         }
     }

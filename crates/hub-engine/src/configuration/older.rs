@@ -140,6 +140,7 @@ fn convert(
             ca: None,
             weight: DEFAULT_WEIGHT,
             group: None,
+            gpu: None,
             max_in_flight: DEFAULT_MAX_IN_FLIGHT,
             stall_limit_s: DEFAULT_STALL_LIMIT_S,
             enabled: true,

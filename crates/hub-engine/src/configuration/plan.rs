@@ -229,8 +229,10 @@ impl Planner<'_> {
         unique("llm_servers", "name", entries.iter().map(|entry| entry.name.as_str()))?;
         let mut wanted = Vec::with_capacity(entries.len());
         for (index, entry) in entries.iter().enumerate() {
-            checked_name(&entry.name).map_err(|error| below(&format!("llm_servers[{index}]"), error))?;
+            let at = |error: UserError| below(&format!("llm_servers[{index}]"), error);
+            checked_name(&entry.name).map_err(at)?;
             let server = entry.server(stored.iter().find(|row| row.name == entry.name), self.secrets);
+            checks::llm_server(&server).map_err(at)?;
             match &server.api_key {
                 Some(SecretSource::Literal(key)) if key.is_empty() => {
                     self.plan

@@ -2,11 +2,16 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use hub_core::{ids::JobId, job::Job};
-use hub_schedule::{Assignment, Flight, Forecast, Kind, Learned, Place, Queue, Seconds, decide, forecast};
+use hub_core::{
+    ids::{JobId, ServerId},
+    job::Job,
+};
+use hub_schedule::{
+    Assignment, Flight, Forecast, Kind, Learned, Place, Queue, Reason, Seconds, decide, forecast, reasons,
+};
 use tokio::time::Instant;
 
-use super::{DispatchHandle, Order, Orders, hopeless, why};
+use super::{Condition, DispatchHandle, Order, Orders, hopeless, why};
 use crate::{JobProgress, attempt, background::Inner, events::Board, schedule::Waiting};
 
 /// Pause between two updates of the queue positions that watchers see.
@@ -19,6 +24,8 @@ const LONG_QUEUE: usize = 1000;
 const POSITIONS_ANNOUNCED: u32 = 50;
 /// Breakers close with time alone, so a queue that is not empty is looked at this often.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Jobs, from the front of the queue, of which one is looked for that would go to a server whose GPU is in use.
+const WISHERS_MAX: usize = 64;
 /// Decisions in a row before orders are looked at again.
 const DECISIONS_MAX: usize = 8;
 
@@ -168,6 +175,7 @@ impl Dispatcher {
             return;
         }
         let mut places = self.places();
+        self.wish(&places);
         for job in self.queue.hopeless(&places, |placement| self.inner.pool.may_come(placement)) {
             let why = self.queue.kind(job).map(|kind| {
                 let conditions = self.inner.pool.conditions();
@@ -209,7 +217,53 @@ impl Dispatcher {
 
     fn places(&self) -> Vec<Place> {
         let counts = self.inner.dispatch.counts();
-        self.inner.pool.places(|server, epoch| DispatchHandle::known(&counts, &self.learned, server, epoch))
+        let mut places =
+            self.inner.pool.places(|server, epoch| DispatchHandle::known(&counts, &self.learned, server, epoch));
+        drop(counts);
+        for (place, _) in self.leased(&mut places) {
+            place.takes_work = false;
+        }
+        places
+    }
+
+    /// Places whose GPU an LLM server has now, with the GPU.
+    fn leased<'p>(&self, places: &'p mut [Place]) -> Vec<(&'p mut Place, String)> {
+        let closed = self.inner.ctx.leases.closed();
+        if closed.is_empty() {
+            return Vec::new();
+        }
+        let gpu_of = |place: &Place| self.inner.pool.session(place.server)?.server().gpu.clone();
+        let on_gpu = places.iter_mut().filter_map(|place| gpu_of(place).map(|gpu| (place, gpu)));
+        on_gpu.filter(|(_, gpu)| closed.contains_key(gpu)).collect()
+    }
+
+    /// Tells the leases of GPUs that are in use which job would come next.
+    fn wish(&self, places: &[Place]) {
+        if self.inner.ctx.leases.closed().is_empty() {
+            return;
+        }
+        let mut places = places.to_vec();
+        let now = self.inner.dispatch.now();
+        for (place, gpu) in self.leased(&mut places) {
+            let place = std::slice::from_ref(&*place);
+            let comes = |kind: &&Kind| {
+                reasons(kind, place, &self.learned, now).iter().any(|(_, reason)| *reason == Reason::NotReady)
+            };
+            let first = self.queue.in_order(&self.learned).take(WISHERS_MAX).filter_map(|job| self.queue.kind(job));
+            if let Some(kind) = first.into_iter().find(comes) {
+                self.inner.ctx.leases.wish(&gpu, kind.models);
+            }
+        }
+    }
+
+    /// What the enabled servers are at, and who is in the way on their GPUs.
+    fn conditions(&self) -> HashMap<ServerId, Condition> {
+        let mut conditions = self.inner.pool.conditions();
+        let closed = self.inner.ctx.leases.closed();
+        for condition in conditions.values_mut() {
+            condition.awaits = condition.gpu.as_ref().and_then(|gpu| closed.get(gpu)).cloned();
+        }
+        conditions
     }
 
     /// Time until the next look at the queue.
@@ -226,7 +280,7 @@ impl Dispatcher {
         let kind = self.queue.kind(job)?;
         let now = self.inner.dispatch.now();
         let (position, starts_in) = self.forecast.get(&job).copied().unzip();
-        let conditions = self.inner.pool.conditions();
+        let conditions = self.conditions();
         let servers = why::servers(kind, &self.places(), &conditions, &self.learned, now);
         Some(crate::WhyWaiting { position, estimated_start_s: starts_in.flatten(), servers })
     }
@@ -234,7 +288,7 @@ impl Dispatcher {
     fn publish_positions(&mut self) {
         let now = self.inner.dispatch.now();
         let places = self.places();
-        let conditions = self.inner.pool.conditions();
+        let conditions = self.conditions();
         let forecasts = forecast(&self.queue, &places, &self.learned, now);
         let relief = forecasts.get(forecasts.len() / 10).and_then(|forecast| forecast.starts_in);
         self.inner.dispatch.counts().relief = relief;

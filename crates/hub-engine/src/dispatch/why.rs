@@ -18,6 +18,10 @@ pub(crate) struct Condition {
     pub(crate) reason: Option<String>,
     /// Its breaker is open.
     pub(crate) rests: bool,
+    /// The GPU that it shares with LLM servers.
+    pub(crate) gpu: Option<String>,
+    /// Who has that GPU now, in words, when prompts must wait for it.
+    pub(crate) awaits: Option<String>,
 }
 
 /// Why jobs of this kind are not at work, server by server.
@@ -37,7 +41,7 @@ pub(super) fn servers(
 }
 
 fn describe(server: ServerId, reason: Reason, condition: &Condition) -> ServerWhy {
-    let Condition { name, state, reason: why, rests } = condition;
+    let Condition { name, state, reason: why, rests, awaits, .. } = condition;
     let (reason, detail, ends_in_s) = match reason {
         Reason::NotPinned => (WaitReason::NotPinned, "the job is pinned elsewhere".to_owned(), None),
         Reason::Excluded => (WaitReason::Excluded, "an earlier attempt there ruled it out".to_owned(), None),
@@ -45,6 +49,10 @@ fn describe(server: ServerId, reason: Reason, condition: &Condition) -> ServerWh
         Reason::Barred => (WaitReason::Lacks, "is marked as unable to run the workflow".to_owned(), None),
         Reason::NotReady if *rests && state.takes_work() => {
             (WaitReason::Resting, "rests after several failures".to_owned(), None)
+        }
+        Reason::NotReady if state.takes_work() && awaits.is_some() => {
+            let holder = awaits.as_deref().unwrap_or_default();
+            (WaitReason::GpuInUse, format!("waits for its GPU, which is held by {holder}"), None)
         }
         Reason::NotReady => {
             let detail = match why {

@@ -92,8 +92,21 @@ impl Engine {
         dialect: LlmDialect,
         api_key: Option<SecretSource>,
     ) -> Result<LlmServer, UserError> {
-        let name = checks::name(name)?;
-        self.store().llm_server_insert(&name, &base_url, dialect, api_key.as_ref()).await.map_err(storage)
+        let name = name.to_owned();
+        let id = LlmServerId::new();
+        self.llm_server_create(LlmServer { id, name, base_url, dialect, api_key, gpu: None, enabled: true }).await
+    }
+
+    /// Adds an LLM server as it is given, under the id it has.
+    ///
+    /// # Errors
+    /// `bad_argument`; `conflict` when the name is taken; `storage`.
+    pub async fn llm_server_create(&self, mut server: LlmServer) -> Result<LlmServer, UserError> {
+        server.name = checks::name(&server.name)?;
+        checks::llm_server(&server)?;
+        self.store().llm_server_insert(&server).await.map_err(storage)?;
+        self.reload().await?;
+        Ok(server)
     }
 
     /// Changes an LLM server.
@@ -102,6 +115,7 @@ impl Engine {
     /// `not_found`; `conflict` when the name is taken; `storage`.
     pub async fn llm_server_update(&self, mut server: LlmServer) -> Result<LlmServer, UserError> {
         server.name = checks::name(&server.name)?;
+        checks::llm_server(&server)?;
         if !self.store().llm_server_update(&server).await.map_err(storage)? {
             return Err(gone("LLM server", &server.name));
         }

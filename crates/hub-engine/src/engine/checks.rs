@@ -6,7 +6,7 @@ use hub_core::{
     error::UserError,
     ids::ServerId,
     limits,
-    server::{NewServer, SecretSource, Server, ServerAuth},
+    server::{LlmServer, NewServer, SecretSource, Server, ServerAuth},
 };
 use url::Url;
 
@@ -71,18 +71,28 @@ pub(crate) fn server(server: &Server) -> Result<(), UserError> {
             ));
         }
     }
-    if let Some(group) = &server.group
-        && name(group).as_deref() != Ok(group)
-    {
-        return Err(UserError::argument(
-            "group",
-            format!("`group` must have 1 to {} characters and no control characters.", limits::NAME_MAX_CHARS),
-        ));
-    }
+    label("group", server.group.as_ref())?;
+    label("gpu", server.gpu.as_ref())?;
     if let Some(given) = &server.origin {
         origin(given)?;
     }
     auth(&server.auth)
+}
+
+/// Everything about an LLM server but its name.
+pub(crate) fn llm_server(server: &LlmServer) -> Result<(), UserError> {
+    label("gpu", server.gpu.as_ref())
+}
+
+/// A name by which servers belong together.
+fn label(argument: &str, label: Option<&String>) -> Result<(), UserError> {
+    if label.is_none_or(|label| name(label).as_deref() == Ok(label)) {
+        return Ok(());
+    }
+    Err(UserError::argument(
+        argument,
+        format!("`{argument}` must have 1 to {} characters and no control characters.", limits::NAME_MAX_CHARS),
+    ))
 }
 
 /// An `Origin` header: scheme, host and port of a page, nothing else.
@@ -220,6 +230,7 @@ mod tests {
             (NewServer { run_limit_s: 0, ..good.clone() }, "run_limit_s"),
             (NewServer { stall_limit_s: u32::MAX, ..good.clone() }, "stall_limit_s"),
             (NewServer { group: Some(String::new()), ..good.clone() }, "group"),
+            (NewServer { gpu: Some("a\nb".to_owned()), ..good.clone() }, "gpu"),
             (NewServer { origin: Some("https://x/path".to_owned()), ..good.clone() }, "origin"),
             (NewServer { origin: Some("null".to_owned()), ..good.clone() }, "origin"),
             (NewServer { auth: header("no spaces", "k"), ..good.clone() }, "auth"),

@@ -64,6 +64,7 @@ impl Engine {
                 rows.into_iter().find(|row| row.id == id).ok_or_else(|| gone("LLM server", &id.to_string()))?;
             let mut after = edit(&before)?;
             after.name = checks::name(&after.name)?;
+            checks::llm_server(&after)?;
             match self.store().llm_server_swap(&before, &after).await.map_err(storage)? {
                 Swapped::Done => {
                     self.ctx().llm.forget();

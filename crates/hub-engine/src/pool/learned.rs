@@ -62,6 +62,11 @@ impl Session {
         self.seen().loaded = files;
     }
 
+    /// The server dropped all models it had.
+    pub(crate) fn emptied(&self) {
+        self.seen().loaded.clear();
+    }
+
     /// Raised whenever the server's process is found to be another one: what was loaded there is gone.
     pub(crate) fn epoch(&self) -> u64 {
         self.epoch.load(Ordering::Relaxed)

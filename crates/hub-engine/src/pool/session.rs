@@ -250,6 +250,7 @@ impl Session {
             loaded: seen.loaded.clone(),
             inventory: self.stock.view(now, max_age),
             workflows: self.stock.workflows(),
+            lease: None,
             warnings: seen.warnings(),
         }
     }

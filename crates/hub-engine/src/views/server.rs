@@ -11,6 +11,8 @@ use hub_core::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::LeaseView;
+
 /// A ComfyUI server with its live state.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ServerView {
@@ -60,6 +62,8 @@ pub struct ServerLive {
     pub inventory: InventoryView,
     /// Workflows that jobs do not go there for, and what was said about workflows by hand.
     pub workflows: Vec<WorkflowOnServer>,
+    /// The GPU that it shares with LLM servers, when it shares one.
+    pub lease: Option<LeaseView>,
     /// What a person should know although the server works.
     pub warnings: Vec<String>,
 }

@@ -41,6 +41,8 @@ pub enum WaitReason {
     NotReady,
     /// Its breaker is open.
     Resting,
+    /// An LLM server has the GPU that the server shares with it.
+    GpuInUse,
     /// It lacks model files or nodes.
     Lacks,
     /// An earlier attempt ruled it out.

@@ -12,6 +12,7 @@ mod fixture;
 mod hub;
 mod importing;
 mod inventory;
+mod lease;
 mod losing;
 mod orphans;
 mod rendering;

@@ -22,6 +22,7 @@ pub(crate) struct Model {
     pub(crate) base_url: String,
     pub(crate) dialect: String,
     pub(crate) api_key: Option<String>,
+    pub(crate) gpu: Option<String>,
     pub(crate) enabled: bool,
     pub(crate) created_at: i64,
 }
@@ -41,6 +42,7 @@ impl TryFrom<Model> for LlmServer {
             base_url: at.name("base_url", &row.base_url)?,
             dialect: at.name("dialect", &row.dialect)?,
             api_key: row.api_key.map(SecretSource::from),
+            gpu: row.gpu,
             name: row.name,
             enabled: row.enabled,
         })

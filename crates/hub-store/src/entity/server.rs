@@ -22,6 +22,7 @@ pub(crate) struct Model {
     pub(crate) ca: Option<String>,
     pub(crate) weight: f64,
     pub(crate) group_name: Option<String>,
+    pub(crate) gpu: Option<String>,
     pub(crate) max_in_flight: i64,
     pub(crate) run_limit_s: i64,
     pub(crate) stall_limit_s: i64,
@@ -54,6 +55,7 @@ impl TryFrom<Model> for Server {
             origin: row.origin,
             weight: row.weight,
             group: row.group_name,
+            gpu: row.gpu,
             enabled: row.enabled,
             draining: row.draining,
         })
@@ -72,6 +74,7 @@ impl Model {
             ca: server.ca.clone().map(String::from),
             weight: server.weight,
             group_name: server.group.clone(),
+            gpu: server.gpu.clone(),
             max_in_flight: server.max_in_flight.into(),
             run_limit_s: server.run_limit_s.into(),
             stall_limit_s: server.stall_limit_s.into(),

@@ -47,6 +47,7 @@ fn everything() -> ConfigChange {
         base_url: "http://ollama:11434".parse().unwrap(),
         dialect: LlmDialect::Ollama,
         api_key: None,
+        gpu: Some("desk".to_owned()),
         enabled: true,
     };
     ConfigChange {

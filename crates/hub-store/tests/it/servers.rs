@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use hub_core::{
     ids::{LlmServerId, ServerId},
-    server::{LlmAssignment, LlmDialect, LlmRole, NewServer, SecretSource, Server, ServerAuth},
+    server::{LlmAssignment, LlmDialect, LlmRole, LlmServer, NewServer, SecretSource, Server, ServerAuth},
 };
 use hub_store::{StoreError, StoreErrorKind, Swapped};
 
@@ -29,6 +29,18 @@ fn server(name: &str, host: &str) -> NewServer {
     NewServer::named(name, format!("http://{host}:8188").parse().unwrap())
 }
 
+fn llm_server(name: &str) -> LlmServer {
+    LlmServer {
+        id: LlmServerId::new(),
+        name: name.to_owned(),
+        base_url: "http://llm:11434".parse().unwrap(),
+        dialect: LlmDialect::Ollama,
+        api_key: None,
+        gpu: None,
+        enabled: true,
+    }
+}
+
 async fn a_server_is_added_changed_and_found(bed: &Bed) {
     let added = bed.store.server_insert(&server("gpu-b", "b")).await.unwrap();
     assert_eq!((added.enabled, added.max_in_flight, added.run_limit_s), (true, 2, 1800));
@@ -41,6 +53,7 @@ async fn a_server_is_added_changed_and_found(bed: &Bed) {
         auth: ServerAuth::Headers { headers },
         weight: 0.25,
         group: Some("cellar".to_owned()),
+        gpu: Some("desk".to_owned()),
         origin: Some("http://b".to_owned()),
         ca: Some("file:/etc/ü.pem".parse().unwrap()),
         ..added.clone()
@@ -89,13 +102,19 @@ async fn a_deleted_server_stays_in_history_and_frees_its_name(bed: &Bed) {
 }
 
 async fn an_llm_server_is_added_and_changed(bed: &Bed) {
-    let url = "http://llm:11434".parse().unwrap();
     let key = SecretSource::File("/run/key".to_owned());
-    let mut added = bed.store.llm_server_insert("ollama", &url, LlmDialect::OpenAi, Some(&key)).await.unwrap();
+    let mut added = LlmServer {
+        dialect: LlmDialect::OpenAi,
+        api_key: Some(key),
+        gpu: Some("desk".to_owned()),
+        ..llm_server("ollama")
+    };
+    bed.store.llm_server_insert(&added).await.unwrap();
     assert_eq!(bed.store.llm_server_list().await.unwrap(), [added.clone()]);
-    let error = bed.store.llm_server_insert("ollama", &url, LlmDialect::Ollama, None).await.unwrap_err();
+    let error = bed.store.llm_server_insert(&llm_server("ollama")).await.unwrap_err();
     assert!(matches!(error, StoreError::NameTaken { .. }), "{error}");
     (added.name, added.dialect, added.api_key, added.enabled) = ("new".to_owned(), LlmDialect::Ollama, None, false);
+    added.gpu = None;
     assert!(bed.store.llm_server_update(&added).await.unwrap());
     assert_eq!(bed.store.llm_server_list().await.unwrap(), [added.clone()]);
     added.id = LlmServerId::new();
@@ -103,9 +122,11 @@ async fn an_llm_server_is_added_and_changed(bed: &Bed) {
 }
 
 async fn deleting_an_llm_server_keeps_settings_and_detaches_roles(bed: &Bed) {
-    let url = "http://llm:11434".parse().unwrap();
-    let one = bed.store.llm_server_insert("one", &url, LlmDialect::Ollama, None).await.unwrap().id;
-    let two = bed.store.llm_server_insert("two", &url, LlmDialect::Ollama, None).await.unwrap().id;
+    let (one, two) = (llm_server("one"), llm_server("two"));
+    for server in [&one, &two] {
+        bed.store.llm_server_insert(server).await.unwrap();
+    }
+    let (one, two) = (one.id, two.id);
     bed.store.setting_set("enhance.template", "Rewrite {{ prompt }}").await.unwrap();
     let to = |server| LlmAssignment { server, model: Some("llava:7b".to_owned()) };
     bed.store.llm_assign(LlmRole::Enhance, Some(&to(one))).await.unwrap();
@@ -120,8 +141,9 @@ async fn deleting_an_llm_server_keeps_settings_and_detaches_roles(bed: &Bed) {
 }
 
 async fn a_role_goes_to_a_server_that_exists(bed: &Bed) {
-    let url = "http://llm:11434".parse().unwrap();
-    let server = bed.store.llm_server_insert("one", &url, LlmDialect::Ollama, None).await.unwrap().id;
+    let server = llm_server("one");
+    bed.store.llm_server_insert(&server).await.unwrap();
+    let server = server.id;
     for model in [None, Some("qwen3".to_owned())] {
         let to = LlmAssignment { server, model };
         bed.store.llm_assign(LlmRole::Enhance, Some(&to)).await.unwrap();

@@ -41,6 +41,8 @@ pub(crate) struct LlmServerRecord {
     api_key_set: bool,
     /// Where the key is kept: `stored`, `env:NAME` or `file:PATH`.
     api_key_from: Option<String>,
+    /// Name of the GPU that it shares with the ComfyUI servers of the same `gpu`.
+    gpu: Option<String>,
     /// Off: not used.
     enabled: bool,
     /// Version, for `If-Match`.
@@ -56,6 +58,7 @@ impl LlmServerRecord {
             dialect: server.dialect.into(),
             api_key_set: server.api_key.as_ref().is_some_and(is_set),
             api_key_from: server.api_key.as_ref().and_then(place),
+            gpu: server.gpu.clone(),
             enabled: server.enabled,
             etag: app.versions.of(server),
         }
@@ -115,6 +118,10 @@ pub(crate) struct LlmServerBody {
     #[serde(default, skip_serializing)]
     #[schema(write_only)]
     api_key: Option<String>,
+    /// Name of the GPU that it shares with ComfyUI servers, which have the same `gpu`: the hub then has one make
+    /// room for the other. 1 to 120 characters. Default: none, it shares no GPU.
+    #[serde(default)]
+    gpu: Option<String>,
     /// Default true.
     #[serde(default)]
     enabled: Option<bool>,
@@ -130,6 +137,7 @@ impl LlmServerBody {
             base_url: server.base_url.to_string(),
             dialect: Some(server.dialect.into()),
             api_key: None,
+            gpu: server.gpu.clone(),
             enabled: Some(server.enabled),
         }
     }
@@ -152,6 +160,7 @@ impl LlmServerBody {
                 None => kept.and_then(|stored| stored.api_key.clone()),
                 Some(key) => Some(key).filter(|key| !key.is_empty()).map(SecretSource::from),
             },
+            gpu: self.gpu.map(|gpu| gpu.trim().to_owned()).filter(|gpu| !gpu.is_empty()),
             enabled: self.enabled.unwrap_or(true),
         })
     }
@@ -194,13 +203,7 @@ pub(crate) async fn models(State(app): State<App>, Path(id): Path<String>) -> Re
     responses((status = 201, body = LlmServerRecord, headers(("Location" = String), ("ETag" = String))),
         Conflict, Invalid))]
 pub(crate) async fn add(State(app): State<App>, JsonBody(body): JsonBody<LlmServerBody>) -> Result<Response, WebError> {
-    let wanted = body.into_server(LlmServerId::new(), None)?;
-    let added = app.engine.llm_server_add(&wanted.name, wanted.base_url, wanted.dialect, wanted.api_key).await?;
-    let server = if wanted.enabled {
-        added
-    } else {
-        app.engine.llm_server_edit(added.id, |server| Ok(LlmServer { enabled: false, ..server.clone() })).await?
-    };
+    let server = app.engine.llm_server_create(body.into_server(LlmServerId::new(), None)?).await?;
     let record = LlmServerRecord::of(&server, &app);
     Ok(answers::created(&format!("/api/v1/llm-servers/{}", server.id), Some(&record.etag), &record))
 }

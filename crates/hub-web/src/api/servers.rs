@@ -67,6 +67,8 @@ pub(crate) struct ServerRecord {
     weight: f64,
     /// Group for pinning.
     group: Option<String>,
+    /// Name of the GPU that it shares with the LLM servers of the same `gpu`.
+    gpu: Option<String>,
     /// The hub's prompts that may be on it at once.
     max_in_flight: u32,
     /// Longest run of one prompt, in seconds.
@@ -110,6 +112,7 @@ impl ServerRecord {
             ca: server.ca,
             weight: server.weight,
             group: server.group,
+            gpu: server.gpu,
             max_in_flight: server.max_in_flight,
             run_limit_s: server.run_limit_s,
             stall_limit_s: server.stall_limit_s,
@@ -161,6 +164,10 @@ pub(crate) struct ServerBody {
     /// Group for pinning. Default: none.
     #[serde(default)]
     group: Option<String>,
+    /// Name of the GPU that it shares with LLM servers, which have the same `gpu`: the hub then has one make room
+    /// for the other. 1 to 120 characters. Default: none, it shares no GPU.
+    #[serde(default)]
+    gpu: Option<String>,
     /// Prompts at once, 1 to 64. Default 2.
     #[serde(default)]
     #[schema(minimum = 1, maximum = 64)]
@@ -194,6 +201,7 @@ impl ServerBody {
             ca: server.ca.clone().map(String::from),
             weight: Some(server.weight),
             group: server.group.clone(),
+            gpu: server.gpu.clone(),
             max_in_flight: Some(server.max_in_flight),
             run_limit_s: Some(server.run_limit_s),
             stall_limit_s: Some(server.stall_limit_s),
@@ -217,6 +225,7 @@ impl ServerBody {
                 .transpose()?,
             weight: self.weight.unwrap_or(DEFAULT_WEIGHT),
             group: given(self.group),
+            gpu: given(self.gpu),
             max_in_flight: self.max_in_flight.unwrap_or(DEFAULT_MAX_IN_FLIGHT),
             run_limit_s: self.run_limit_s.unwrap_or(DEFAULT_RUN_LIMIT_S),
             stall_limit_s: self.stall_limit_s.unwrap_or(DEFAULT_STALL_LIMIT_S),

@@ -103,6 +103,7 @@ impl ShownServer {
             ca: None,
             weight: 1.0,
             group: None,
+            gpu: None,
             max_in_flight: hub_core::server::DEFAULT_MAX_IN_FLIGHT,
             run_limit_s: DEFAULT_RUN_LIMIT_S,
             stall_limit_s: DEFAULT_STALL_LIMIT_S,

@@ -19,10 +19,14 @@ async fn full() -> Hub {
         ),
         (
             "servers",
-            json!({"name": "env", "base_url": "http://127.0.0.1:8", "enabled": false,
+            json!({"name": "env", "base_url": "http://127.0.0.1:8", "enabled": false, "gpu": "desk",
             "auth": {"kind": "headers", "headers": [["X-A", "hunter2"], ["X-B", "env:B"]]}}),
         ),
-        ("llm-servers", json!({"name": "ollama", "base_url": "127.0.0.1:9", "api_key": "hunter2", "enabled": false})),
+        (
+            "llm-servers",
+            json!({"name": "ollama", "base_url": "127.0.0.1:9", "api_key": "hunter2", "enabled": false,
+            "gpu": "desk"}),
+        ),
         ("styles", json!({"name": "ink", "prompt_template": "ink {prompt}", "is_default": true})),
     ] {
         let added = hub.json("POST", &format!("/api/v1/{path}"), &body).await;

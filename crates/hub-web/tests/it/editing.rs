@@ -109,6 +109,31 @@ async fn a_stored_secret_does_not_follow_its_server_to_another_place() {
 }
 
 #[tokio::test]
+async fn a_gpu_is_shared_by_name() {
+    let hub = Hub::empty().await;
+    let server = json!({"name": "gpu", "base_url": "http://127.0.0.1:9", "gpu": " desk "});
+    let added = hub.json("POST", "/api/v1/servers", &server).await.json();
+    assert_eq!((&added["gpu"], &added["live"]["lease"]), (&json!("desk"), &Value::Null));
+    let llm = json!({"name": "ollama", "base_url": "127.0.0.1:9", "gpu": "desk", "enabled": false});
+    let llm = hub.json("POST", "/api/v1/llm-servers", &llm).await.json();
+    assert_eq!((&llm["gpu"], &llm["enabled"]), (&json!("desk"), &json!(false)));
+
+    hub.json("PATCH", "/api/v1/llm-servers/ollama", &json!({"enabled": true})).await;
+    let lease = hub.get("/api/v1/servers/gpu").await.json()["live"]["lease"].clone();
+    assert_eq!((&lease["gpu"], &lease["holder"]), (&json!("desk"), &json!("unknown")), "{lease}");
+    assert_eq!(lease["llm_servers"], json!(["ollama"]));
+
+    for (path, name) in [("servers", "gpu"), ("llm-servers", "ollama")] {
+        let path = format!("/api/v1/{path}/{name}");
+        let refused = hub.json("PATCH", &path, &json!({"gpu": "a\nb"})).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.text());
+        assert!(refused.text().contains("`gpu`"), "{}", refused.text());
+        let reset = hub.json("PATCH", &path, &json!({"gpu": null})).await.json();
+        assert_eq!(reset["gpu"], Value::Null);
+    }
+}
+
+#[tokio::test]
 async fn of_two_editors_the_second_is_told() {
     let hub = Hub::with_server(10).await;
     let paths = ["servers/sim", "styles/anime", "render-types/sd15", "llm-servers/ollama"];

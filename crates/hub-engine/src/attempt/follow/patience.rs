@@ -176,6 +176,7 @@ mod tests {
             ca: None,
             weight: 1.0,
             group: None,
+            gpu: None,
             max_in_flight: 2,
             run_limit_s: 100,
             stall_limit_s: 20,
