@@ -51,7 +51,7 @@ pub(crate) async fn start_figures(binary: &Path) -> anyhow::Result<StartFigures>
     // The first start makes the database and does not count.
     for round in 0..6 {
         let begun = Instant::now();
-        let (mut child, base) = spawn(binary, folder.path())?;
+        let (mut child, base) = spawn(binary, folder.path(), &[])?;
         let http = client()?;
         wait_until_up(&http, &base).await?;
         let took = begun.elapsed().as_secs_f64() * 1000.0;
@@ -68,8 +68,13 @@ pub(crate) async fn start_figures(binary: &Path) -> anyhow::Result<StartFigures>
 impl HubProcess {
     /// Starts a hub on a fresh folder and waits until it answers.
     pub(crate) async fn start(binary: &Path) -> anyhow::Result<Self> {
+        Self::start_with(binary, &[]).await
+    }
+
+    /// The same with settings as environment variables.
+    pub(crate) async fn start_with(binary: &Path, settings: &[(&str, &str)]) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
-        let (child, base) = spawn(binary, folder.path())?;
+        let (child, base) = spawn(binary, folder.path(), settings)?;
         let hub = Self { child, base, http: client()?, _folder: folder };
         wait_until_up(&hub.http, &hub.base).await?;
         Ok(hub)
@@ -77,6 +82,12 @@ impl HubProcess {
 
     /// Registers the servers, waits until all are ready, and answers a target.
     pub(crate) async fn with_servers(&self, urls: &[String], side: u32) -> anyhow::Result<ThroughHub> {
+        self.add_servers(urls).await?;
+        Ok(ThroughHub { endpoint: format!("{}/mcp", self.base), http: self.http.clone(), side })
+    }
+
+    /// Registers the servers as `sim-0`, `sim-1`, … and waits until all are ready.
+    pub(crate) async fn add_servers(&self, urls: &[String]) -> anyhow::Result<()> {
         for (index, url) in urls.iter().enumerate() {
             let body = json!({ "name": format!("sim-{index}"), "base_url": url });
             let answer = self.http.post(format!("{}/api/v1/servers", self.base)).json(&body).send().await?;
@@ -87,12 +98,33 @@ impl HubProcess {
             let ready: Value = self.http.get(format!("{}/api/v1/servers", self.base)).send().await?.json().await?;
             let text = ready.to_string();
             if text.matches("\"state\":\"ready\"").count() == urls.len() {
-                break;
+                return Ok(());
             }
             anyhow::ensure!(begun.elapsed() < START_LIMIT, "the servers do not get ready: {text}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        Ok(ThroughHub { endpoint: format!("{}/mcp", self.base), http: self.http.clone(), side })
+    }
+
+    /// `GET` of a path.
+    pub(crate) async fn get(&self, path: &str) -> anyhow::Result<Value> {
+        answer(self.http.get(format!("{}{path}", self.base))).await
+    }
+
+    /// `POST` of JSON to a path.
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        answer(self.http.post(format!("{}{path}", self.base)).json(body)).await
+    }
+
+    /// `PATCH` of JSON to a path.
+    pub(crate) async fn patch(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        answer(self.http.patch(format!("{}{path}", self.base)).json(body)).await
+    }
+
+    /// `DELETE` of a path.
+    pub(crate) async fn delete(&self, path: &str) -> anyhow::Result<()> {
+        let answer = self.http.delete(format!("{}{path}", self.base)).send().await?;
+        anyhow::ensure!(answer.status().is_success(), "{path}: {}", answer.text().await?);
+        Ok(())
     }
 
     /// Address of its `/mcp`.
@@ -150,11 +182,20 @@ impl Target for ThroughHub {
     }
 }
 
+/// The answer of a call that must succeed.
+async fn answer(request: reqwest::RequestBuilder) -> anyhow::Result<Value> {
+    let answer = request.send().await?;
+    let (status, path) = (answer.status(), answer.url().path().to_owned());
+    let body = answer.text().await?;
+    anyhow::ensure!(status.is_success(), "{path}: {status} {body}");
+    Ok(serde_json::from_str(&body)?)
+}
+
 fn client() -> anyhow::Result<reqwest::Client> {
     Ok(reqwest::Client::builder().pool_max_idle_per_host(128).timeout(Duration::from_mins(10)).build()?)
 }
 
-fn spawn(binary: &Path, folder: &Path) -> anyhow::Result<(Child, String)> {
+fn spawn(binary: &Path, folder: &Path, settings: &[(&str, &str)]) -> anyhow::Result<(Child, String)> {
     // A port that was free a moment ago; nothing else on this machine is starting servers now.
     let port = std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
     let child = Command::new(binary)
@@ -162,6 +203,7 @@ fn spawn(binary: &Path, folder: &Path) -> anyhow::Result<(Child, String)> {
         .arg("--data-dir")
         .arg(folder)
         .env("RUST_LOG", "warn")
+        .envs(settings.iter().copied())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .spawn()

@@ -2,15 +2,19 @@
 //!
 //! The same simulated ComfyUI servers are driven twice: by a correct direct client (event socket first,
 //! submit, history, view) and through a hub in a process of its own, over its `/mcp`. Absolute figures
-//! depend on the machine; the ratios are what counts.
+//! depend on the machine; the ratios are what counts. The subcommands play single scenes: pools in virtual time, and
+//! through a real hub lost servers, a long queue, and models that have to be loaded.
 
 mod direct;
+mod failover;
 mod hub;
 mod lists;
 mod load;
 mod mcp;
 mod pool;
+mod queue;
 mod report;
+mod swaps;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -45,6 +49,12 @@ enum Command {
     Lists(lists::ListsArgs),
     /// Measures the MCP edge: tools/list, many streaming clients, idle sessions
     Mcp(mcp::McpArgs),
+    /// Kills and hangs servers at work: time until their jobs run elsewhere
+    Failover(failover::FailoverArgs),
+    /// Queues many jobs while no server takes any: time of an insert, and memory
+    Queue(queue::QueueArgs),
+    /// Three servers, three models, eighteen jobs through a hub: time, and loads of models
+    Swaps(swaps::SwapsArgs),
 }
 
 /// Run time on the simulated server, in milliseconds, and callers at once.
@@ -60,7 +70,8 @@ fn main() -> anyhow::Result<()> {
         Some(Command::Lists(args)) => {
             return tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(lists::run(args));
         }
-        Some(Command::Mcp(_)) | None => {}
+        // These need a hub.
+        Some(Command::Mcp(_) | Command::Failover(_) | Command::Queue(_) | Command::Swaps(_)) | None => {}
     }
     rustls::crypto::ring::default_provider()
         .install_default()
@@ -75,8 +86,12 @@ async fn run(args: Args) -> anyhow::Result<()> {
     };
     anyhow::ensure!(binary.is_file(), "{} does not exist; build it: cargo build --release", binary.display());
     let for_each = Duration::from_secs(args.seconds);
-    if let Some(Command::Mcp(mcp)) = &args.command {
-        return mcp::run(mcp, &binary, for_each).await;
+    match &args.command {
+        Some(Command::Mcp(mcp)) => return mcp::run(mcp, &binary, for_each).await,
+        Some(Command::Failover(args)) => return failover::run(&binary, args).await,
+        Some(Command::Queue(args)) => return queue::run(&binary, args).await,
+        Some(Command::Swaps(args)) => return swaps::run(&binary, args).await,
+        Some(Command::Pool(_) | Command::Lists(_)) | None => {}
     }
 
     let mut rows = Vec::new();

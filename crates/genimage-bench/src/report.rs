@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::{hub::StartFigures, load::Load};
+use crate::{failover::FailoverFigures, hub::StartFigures, load::Load, queue::QueueFigures, swaps::SwapsFigures};
 
 /// Figures of one scene.
 pub(crate) struct Row {
@@ -75,4 +75,48 @@ pub(crate) fn start(figures: &StartFigures) {
 /// The burst.
 pub(crate) fn burst(load: &Load) {
     println!("64 calls at once on one server: {} succeeded, slowest {:.0} ms", load.jobs(), load.percentile_ms(1.0));
+}
+
+/// Lost servers.
+pub(crate) fn failover(figures: &FailoverFigures) {
+    let FailoverFigures { killed, hung, limit_s } = figures;
+    println!("a killed server's job runs elsewhere after {} s (aim: 3 s)", range(killed));
+    println!(
+        "a hung server's job runs elsewhere after {} s, with a limit of {limit_s} s (aim: limit + 2 s)",
+        range(hung)
+    );
+}
+
+/// The long queue.
+pub(crate) fn queue(figures: &QueueFigures) {
+    let mut sorted = figures.inserts_ms.clone();
+    sorted.sort_by(f64::total_cmp);
+    let at = |share: f64| {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index into the list")]
+        let index = (sorted.len().saturating_sub(1) as f64 * share).round() as usize;
+        sorted.get(index).copied().unwrap_or(f64::NAN)
+    };
+    let [before, after, peak] = figures.memory_mb;
+    println!("{} jobs queued by POST /api/v1/jobs, one after the other", figures.jobs);
+    println!("insert: p50 {:.2} ms (aim: 3 ms), p99 {:.2} ms, slowest {:.0} ms", at(0.5), at(0.99), at(1.0));
+    println!(
+        "memory of the hub: {before:.0} MB before, {after:.0} MB after, {peak:.0} MB at its highest (aim: 250 MB)"
+    );
+}
+
+/// The scene of models.
+pub(crate) fn swaps(figures: &SwapsFigures) {
+    let SwapsFigures { makespan_s, loads, bound_s } = figures;
+    println!("18 jobs of 3 models on 3 servers: {} s (bound {bound_s:.1} s, aim: 2.5 s)", range(makespan_s));
+    println!("loads of models by round (aim: 3): {loads:?}");
+}
+
+/// `least to most`, with the median.
+fn range(values: &[f64]) -> String {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    match (sorted.first(), sorted.get(sorted.len() / 2), sorted.last()) {
+        (Some(least), Some(median), Some(most)) => format!("{least:.2} to {most:.2} (median {median:.2})"),
+        _ => "-".to_owned(),
+    }
 }
