@@ -91,7 +91,7 @@ async fn pool(binary: &Path) -> anyhow::Result<(HubProcess, Vec<ComfySim>)> {
 /// Submits a job and waits until it runs; answers its id and the number of its server.
 async fn begin(hub: &HubProcess) -> anyhow::Result<(String, usize)> {
     let body = json!({ "tool": "generate_image", "arguments": {
-        "prompt": "a red fox", "render_type": "sd15", "width": 64, "height": 64, "enhance": false } });
+        "prompt": "a red fox", "render_type": "sd15", "width": 256, "height": 256, "enhance": false } });
     let answer = hub.post("/api/v1/jobs", &body).await?;
     let id = answer["id"].as_str().with_context(|| format!("no job: {answer}"))?.to_owned();
     let job = until(hub, &id, |job| job["state"] == "running").await?;
