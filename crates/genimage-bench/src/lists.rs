@@ -142,6 +142,8 @@ fn recipe(prompt: &str, n: u32, seed: u32) -> Recipe {
         cfg: Some(7.0),
         denoise: None,
         input: None,
+        mask: None,
+        part: None,
     }
 }
 

@@ -149,9 +149,11 @@ pub struct AlertsSection {
 /// See `[llm]` in the default file.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_field_names, reason = "the names of the keys")]
 pub struct LlmSection {
     enhance_budget_s: u64,
     describe_budget_s: u64,
+    prompt_budget_s: u64,
 }
 
 /// See `[gpu_lease]` in the default file.
@@ -331,6 +333,7 @@ impl Config {
             queue_wait_limit: seconds(self.queue.wait_limit_s),
             enhance_budget: seconds(self.llm.enhance_budget_s),
             describe_budget: seconds(self.llm.describe_budget_s),
+            prompt_budget: seconds(self.llm.prompt_budget_s),
             attempts_max: self.queue.attempts_max,
             repeat_window: seconds(self.queue.repeat_window_s),
             poll_interval: seconds(self.servers.poll_interval_s.max(1)),

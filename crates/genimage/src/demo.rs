@@ -96,7 +96,7 @@ pub(crate) async fn register_ollama(engine: &Engine, name: &str, url: &str) -> a
         }
         None => engine.llm_server_add(name, base_url, LlmDialect::Ollama, None).await.map_err(told)?,
     };
-    for role in [LlmRole::Enhance, LlmRole::Describe] {
+    for role in LlmRole::ALL {
         if engine.store().llm_assignment(role).await.context("cannot read the LLM roles")?.is_none() {
             let assignment = LlmAssignment { server: server.id, model: None };
             engine.llm_assign(role, Some(assignment)).await.map_err(told)?;

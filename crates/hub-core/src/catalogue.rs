@@ -204,6 +204,7 @@ impl Style {
 
 /// A snapshot of everything a caller can choose from.
 #[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "facts that do not depend on each other")]
 pub struct Catalogue {
     /// Raised by one with every change.
     pub version: u64,
@@ -215,6 +216,12 @@ pub struct Catalogue {
     pub can_enhance: bool,
     /// Whether an LLM is assigned to describe pictures.
     pub can_describe: bool,
+    /// Whether an LLM is assigned to generate prompts.
+    pub can_generate_prompts: bool,
+    /// Names of the styles that generated prompts may have, in the order of `styles`.
+    pub prompt_styles: Vec<String>,
+    /// Whether some visible render type finds the parts to redraw by itself.
+    pub finds_parts: bool,
     /// How many ComfyUI servers are enabled.
     pub enabled_servers: usize,
 }

@@ -14,7 +14,7 @@ use crate::{
     parts::Outcome,
     placement::Placement,
     recipe::Recipe,
-    request::JobRequest,
+    request::{GeneratedPrompt, JobRequest},
 };
 
 /// One try to run a job on one server. The number fences late writers: only the newest attempt may
@@ -292,7 +292,7 @@ pub struct Job {
     pub state: JobState,
     /// The plan, once there is one; none for jobs that need no ComfyUI server.
     pub recipe: Option<Recipe>,
-    /// Text result (a description), for jobs that have one.
+    /// Text result, for jobs that have one: a description, or a generated prompt as JSON.
     pub text: Option<String>,
     /// What the caller should know although the job goes on.
     pub warnings: Vec<String>,
@@ -326,6 +326,16 @@ impl Job {
     /// The job that holds its results: itself, or the whole that it is a part of.
     pub fn result_job(&self) -> JobId {
         self.part.map_or(self.id, |part| part.of)
+    }
+}
+
+impl Job {
+    /// The prompt that a finished `generate_prompt` job made.
+    pub fn generated_prompt(&self) -> Option<GeneratedPrompt> {
+        match self.request {
+            JobRequest::Prompt(_) => serde_json::from_str(self.text.as_deref()?).ok(),
+            JobRequest::Image(_) | JobRequest::Describe(_) => None,
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use crate::{
     catalogue::Mode,
     ids::{ArtifactId, WorkflowId},
-    request::ImageSize,
+    request::{ImageSize, Part},
 };
 
 /// The plan of a job as resolved: what runs, with which values. Stored with the job and beside each
@@ -48,4 +48,10 @@ pub struct Recipe {
     pub denoise: Option<f64>,
     /// Input picture.
     pub input: Option<ArtifactId>,
+    /// What is white in it is redrawn, the rest is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mask: Option<ArtifactId>,
+    /// What is looked for and redrawn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<Part>,
 }

@@ -4,14 +4,18 @@
 //! [`ToolCall::parse`], so a fault is told in the same words everywhere. Names that only the
 //! catalogue knows (styles, render types) are checked by the engine when it plans.
 
+mod area;
 mod arguments;
 mod image_ref;
+mod prompt;
 mod size;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub use area::{Area, Part, PixelBox, Region};
 pub use image_ref::ImageRef;
+pub use prompt::{GeneratedPrompt, PromptRequest, PromptStyle};
 pub use size::{AspectRatio, ImageSize, SizeChoice};
 
 pub use arguments::parse_idempotency_key;
@@ -27,7 +31,8 @@ use crate::{
 };
 
 /// Tools that make jobs, by their public names.
-pub const JOB_TOOLS: [&str; 4] = ["generate_image", "upscale_image", "edit_image", "describe_image"];
+pub const JOB_TOOLS: [&str; 6] =
+    ["generate_image", "upscale_image", "edit_image", "detail_image", "describe_image", "generate_prompt"];
 
 /// Which styles to apply.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,6 +68,9 @@ pub struct ImageRequest {
     pub denoise: Option<f64>,
     /// Input picture; required except for generation.
     pub input: Option<ImageRef>,
+    /// What of the input picture is redrawn; only where details are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub area: Option<Area>,
     /// Pictures to make, 1–16, each with a seed of its own. Left out where it is 1, so that what was
     /// stored before there was a choice reads, and digests, as ever.
     #[serde(default = "one", skip_serializing_if = "is_one")]
@@ -93,6 +101,7 @@ impl ImageRequest {
             denoise: None,
             input: None,
             n: 1,
+            area: None,
         }
     }
 }
@@ -122,11 +131,14 @@ pub struct DescribeRequest {
 /// What a job does. The tag is not `kind`: a description has a field of that name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "request", rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "nearly every job is of the large kind")]
 pub enum JobRequest {
     /// Makes pictures on a ComfyUI server.
     Image(ImageRequest),
     /// Has an LLM describe a picture.
     Describe(DescribeRequest),
+    /// Has an LLM write a prompt.
+    Prompt(PromptRequest),
 }
 
 impl JobRequest {
@@ -135,6 +147,7 @@ impl JobRequest {
         match self {
             Self::Image(request) => request.mode.tool(),
             Self::Describe(_) => "describe_image",
+            Self::Prompt(_) => "generate_prompt",
         }
     }
 
@@ -148,6 +161,7 @@ impl JobRequest {
         match self {
             Self::Image(request) => request.prompt.as_deref(),
             Self::Describe(_) => None,
+            Self::Prompt(request) => request.subject.as_deref(),
         }
     }
 }
@@ -177,6 +191,10 @@ pub struct CallOptions {
     pub wish: Wish,
     /// The job that this call retries, runs again or varies.
     pub parent: Option<JobId>,
+    /// The job whose recipe fills in what the call does not give.
+    pub from_job: Option<JobId>,
+    /// Tell the plan and make nothing.
+    pub plan_only: bool,
 }
 
 /// One call of a tool that makes a job.
@@ -190,7 +208,7 @@ pub struct ToolCall {
 
 impl ToolCall {
     /// Parses the arguments of the tool `tool`. `null` means omitted; the older system's argument
-    /// names (`style_names`, `enhance_prompt`, `input_image_url`, `upscale_type`) are accepted.
+    /// names (`style_names`, `enhance_prompt`, `input_image_url`, `upscale_type`, `render_style`) are accepted.
     ///
     /// # Errors
     /// [`ErrorCode::UnknownTool`], or [`ErrorCode::BadArgument`] naming the argument, what was
@@ -201,10 +219,12 @@ impl ToolCall {
             "generate_image" => JobRequest::Image(parse_image(Mode::Generate, &mut args)?),
             "upscale_image" => JobRequest::Image(parse_image(Mode::Upscale, &mut args)?),
             "edit_image" => JobRequest::Image(parse_image(Mode::Edit, &mut args)?),
+            "detail_image" => JobRequest::Image(parse_image(Mode::Detail, &mut args)?),
             "describe_image" => JobRequest::Describe(parse_describe(&mut args)?),
+            "generate_prompt" => JobRequest::Prompt(parse_prompt(&mut args)?),
             other => return Err(unknown_tool(other, JOB_TOOLS)),
         };
-        let options = parse_options(&mut args)?;
+        let options = parse_options(&request, &mut args)?;
         args.refuse_unknown(tool)?;
         Ok(Self { request, options })
     }
@@ -223,12 +243,21 @@ pub fn unknown_tool(given: &str, known: impl IntoIterator<Item = &'static str>) 
 }
 
 fn parse_image(mode: Mode, args: &mut Arguments<'_>) -> Result<ImageRequest, UserError> {
+    // A job to start from has whatever is not given.
+    let from_job = args.job("from_job")?.is_some();
+    let area = if mode == Mode::Detail { args.area()? } else { None };
     let prompt = args.prompt("prompt")?;
-    if prompt.is_none() && matches!(mode, Mode::Generate | Mode::Edit) {
+    let needs_prompt = match mode {
+        Mode::Generate | Mode::Edit => true,
+        Mode::Upscale => false,
+        // What a detector looks for says enough.
+        Mode::Detail => !matches!(area, Some(Area::Part(_))),
+    };
+    if prompt.is_none() && needs_prompt && !from_job {
         return Err(missing("prompt", "say what the picture should show"));
     }
     let input = if mode.needs_input() { args.image(&["image", "input_image_url"])? } else { None };
-    if mode.needs_input() && input.is_none() {
+    if mode.needs_input() && input.is_none() && !from_job {
         return Err(missing("image", "give an image id, a job id, an http(s) URL or a data URI"));
     }
     Ok(ImageRequest {
@@ -241,12 +270,13 @@ fn parse_image(mode: Mode, args: &mut Arguments<'_>) -> Result<ImageRequest, Use
         } else {
             &["render_type"]
         })?,
-        size: if mode == Mode::Upscale { SizeChoice::Default } else { args.size()? },
+        size: if matches!(mode, Mode::Upscale | Mode::Detail) { SizeChoice::Default } else { args.size()? },
         seed: args.seed()?,
         enhance: args.boolean(&["enhance", "enhance_prompt"])?,
         denoise: if mode == Mode::Generate { None } else { args.fraction("denoise")? },
         input,
-        n: if mode == Mode::Upscale { 1 } else { args.pictures()? },
+        n: if matches!(mode, Mode::Upscale | Mode::Detail) { 1 } else { args.pictures()? },
+        area,
     })
 }
 
@@ -262,13 +292,33 @@ fn parse_describe(args: &mut Arguments<'_>) -> Result<DescribeRequest, UserError
     Ok(DescribeRequest { image, kind: kind.unwrap_or_default(), language })
 }
 
-fn parse_options(args: &mut Arguments<'_>) -> Result<CallOptions, UserError> {
+/// Means "no style" where one style is named.
+const NO_STYLE: &str = "none";
+
+fn parse_prompt(args: &mut Arguments<'_>) -> Result<PromptRequest, UserError> {
+    let style = match args.name(&["style", "render_style"])? {
+        None => PromptStyle::Fitting,
+        Some(name) if name == NO_STYLE => PromptStyle::None,
+        Some(name) => PromptStyle::Named(name),
+    };
+    Ok(PromptRequest {
+        subject: args.prompt("subject")?,
+        elements: args.names(&["elements"])?.unwrap_or_default(),
+        style,
+        seed: args.seed()?,
+    })
+}
+
+fn parse_options(request: &JobRequest, args: &mut Arguments<'_>) -> Result<CallOptions, UserError> {
+    let makes_pictures = matches!(request, JobRequest::Image(_));
     Ok(CallOptions {
         wait_s: args.wait_s()?,
-        inline: args.inline()?,
+        inline: if makes_pictures { args.inline()? } else { None },
         idempotency_key: args.idempotency_key()?,
         wish: Wish::default(),
         parent: None,
+        from_job: if makes_pictures { args.job("from_job")? } else { None },
+        plan_only: makes_pictures && args.boolean(&["plan_only"])?.unwrap_or(false),
     })
 }
 

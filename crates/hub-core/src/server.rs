@@ -224,6 +224,13 @@ pub enum LlmRole {
     Enhance,
     /// Describes pictures; needs a vision model.
     Describe,
+    /// Writes prompts from a subject, or from nothing.
+    PromptGenerator,
+}
+
+impl LlmRole {
+    /// All roles.
+    pub const ALL: [Self; 3] = [Self::Enhance, Self::Describe, Self::PromptGenerator];
 }
 
 /// One LLM server as configured.

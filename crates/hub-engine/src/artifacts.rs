@@ -8,6 +8,7 @@ mod discard;
 mod fetch;
 mod input;
 mod inventory;
+mod metadata;
 mod pixels;
 mod preview;
 mod sniff;

@@ -18,7 +18,7 @@ use hub_store::Cancelled;
 use tokio::sync::broadcast;
 
 use crate::{
-    CrashPoint, JobProgress, JobView, JobWatch, ReconcilerView, ServerView, WhyWaiting,
+    CrashPoint, JobProgress, JobView, JobWatch, PlannedServer, ReconcilerView, ServerView, WhyWaiting,
     attempt::{self, Registry, prepare::GraphCache},
     context::Context,
     crash,
@@ -107,6 +107,15 @@ impl Background {
     /// Puts a stored job that is being planned on the board.
     pub(crate) fn planning(&self, job: &Job) {
         self.inner.board.open(JobProgress::of(job));
+    }
+
+    /// Tells what is being done for a job that is being planned, and how much of it is done, 0–1.
+    pub(crate) fn tell_planning(&self, job: JobId, words: &str, fraction: f32) {
+        self.inner.board.update(job, |progress| {
+            progress.node = Some(words.into());
+            progress.fraction = progress.fraction.max(fraction);
+            true
+        });
     }
 
     /// Takes a stored job that waits for a server. Call it after the commit, once.
@@ -210,6 +219,13 @@ impl Background {
             Some(runnable) => self.inner.pool.refuse_hopeless(&self.inner.ctx, runnable, placement).await,
             None => Ok(()),
         }
+    }
+
+    /// Whether each enabled server could run a workflow.
+    pub(crate) fn fits(&self, workflow: WorkflowId) -> Vec<PlannedServer> {
+        let snapshot = self.inner.ctx.catalogue.snapshot();
+        let runnable = snapshot.runnable_of(workflow);
+        runnable.map(|runnable| self.inner.pool.fits(&self.inner.ctx, runnable)).unwrap_or_default()
     }
 
     /// Why a job waits for a server; `None` when it does not.

@@ -25,6 +25,7 @@ use serde::Deserialize as _;
 use tokio::sync::{Mutex, watch};
 
 use crate::{
+    PromptGeneratorSettings, plan, prompt_generator,
     refusal::storage,
     schedule::{model_set, unknown_models},
 };
@@ -145,7 +146,9 @@ impl CatalogueHolder {
         let version = catalogue.version;
         let mut llm_on_gpus = store.llm_server_list().await.map_err(storage)?;
         llm_on_gpus.retain(|server| server.enabled && server.gpu.is_some());
-        let snapshot = Snapshot { llm_on_gpus, ..Snapshot::new(catalogue, workflows) };
+        let mut snapshot = Snapshot { llm_on_gpus, ..Snapshot::new(catalogue, workflows) };
+        let finds_parts = plan::area::finds_parts(&snapshot);
+        Arc::make_mut(&mut snapshot.catalogue).finds_parts = finds_parts;
         self.0.current.send_replace(Arc::new(snapshot));
         self.0.version.send_replace(version);
         Ok(())
@@ -159,14 +162,20 @@ impl CatalogueHolder {
         let servers = store.server_list().await.map_err(storage)?;
         let workflows = workflows_of(store, &render_types).await?;
         let version = *self.0.version.borrow() + 1;
-        let catalogue = Catalogue {
+        let generator: PromptGeneratorSettings =
+            store.setting_get(prompt_generator::SETTING).await.map_err(storage)?.unwrap_or_default();
+        let mut catalogue = Catalogue {
             version,
             render_types,
             styles,
             can_enhance: is_served(store, LlmRole::Enhance).await?,
             can_describe: is_served(store, LlmRole::Describe).await?,
+            can_generate_prompts: is_served(store, LlmRole::PromptGenerator).await?,
+            prompt_styles: Vec::new(),
+            finds_parts: false,
             enabled_servers: servers.iter().filter(|server| server.enabled).count(),
         };
+        catalogue.prompt_styles = generator.styles_of(&catalogue);
         Ok((catalogue, workflows))
     }
 }

@@ -119,6 +119,8 @@ pub struct EngineConfig {
     pub enhance_budget: Duration,
     /// Longest time for a description. Default 300 s.
     pub describe_budget: Duration,
+    /// Longest time for a generated prompt. Default 300 s.
+    pub prompt_budget: Duration,
     /// Attempts that may fail for the server's fault before the job fails. Default 3.
     pub attempts_max: u32,
     /// Window in which an identical call of the same caller finds the first one's job. Default 120 s.
@@ -159,6 +161,7 @@ impl Default for EngineConfig {
             queue_wait_limit: Duration::from_hours(24),
             enhance_budget: Duration::from_mins(1),
             describe_budget: Duration::from_mins(5),
+            prompt_budget: Duration::from_mins(5),
             attempts_max: 3,
             repeat_window: Duration::from_mins(2),
             poll_interval: Duration::from_secs(5),

@@ -29,13 +29,10 @@ use self::{
     },
     sealed::Secrets,
 };
-use crate::{describe, engine::weights::WEIGHTS_SETTING, plan::enhance, refusal::storage};
+use crate::{describe, engine::weights::WEIGHTS_SETTING, plan::enhance, prompt_generator, refusal::storage};
 
 /// Tries of one import; each failure means that somebody changed something meanwhile.
 const IMPORT_TRIES: usize = 3;
-/// Every role, in the order of their names.
-const ROLES: [LlmRole; 2] = [LlmRole::Describe, LlmRole::Enhance];
-
 /// What goes into an export.
 #[derive(Debug, Clone)]
 pub struct ExportOptions {
@@ -139,7 +136,7 @@ async fn open_part(store: &Store, workflows: bool, secrets: &mut Secrets) -> Res
     let render_types = store.render_type_list().await.map_err(storage)?;
     let styles = store.style_list().await.map_err(storage)?;
     let mut roles = std::collections::BTreeMap::new();
-    for role in ROLES {
+    for role in LlmRole::ALL {
         let Some(assignment) = store.llm_assignment(role).await.map_err(storage)? else { continue };
         if let Some(server) = llm_servers.iter().find(|server| server.id == assignment.server) {
             roles.insert(role, RoleEntry { server: server.name.clone(), model: assignment.model });
@@ -158,6 +155,7 @@ async fn open_part(store: &Store, workflows: bool, secrets: &mut Secrets) -> Res
             describe_templates: store.setting_get(describe::TEMPLATES_SETTING).await.map_err(storage)?,
             enhance_templates: store.setting_get(enhance::TEMPLATES_SETTING).await.map_err(storage)?,
             caller_weights: store.setting_get(WEIGHTS_SETTING).await.map_err(storage)?,
+            prompt_generator: store.setting_get(prompt_generator::SETTING).await.map_err(storage)?,
         }),
         secrets: None,
     };

@@ -26,8 +26,8 @@ use object_store::ObjectStore;
 use tokio::sync::{broadcast, watch};
 
 use crate::{
-    EngineConfig, FeedId, FeedReader, JobView, JobWatch, QueueSizes, ReconcilerView, Submitted, WhyWaiting,
-    background::Background, context::Context, refusal::storage, settings::Settings, submit,
+    EngineConfig, FeedId, FeedReader, JobView, JobWatch, PlanView, QueueSizes, ReconcilerView, Submitted, WhyWaiting,
+    background::Background, context::Context, dry_run, refusal::storage, settings::Settings, submit,
 };
 
 pub use jobs::CancelledJobs;
@@ -99,6 +99,14 @@ impl Engine {
     pub async fn submit(&self, caller: &Caller, call: ToolCall) -> Result<Submitted, UserError> {
         // On the heap: it holds a whole request and recipe, and every edge's future would hold it again.
         Box::pin(submit::submit(&self.inner.ctx, &self.inner.background, caller, call)).await
+    }
+
+    /// What a call would do: plans it and makes nothing.
+    ///
+    /// # Errors
+    /// As [`Engine::submit`], as far as that can be told without fetching anything.
+    pub async fn plan(&self, call: ToolCall) -> Result<PlanView, UserError> {
+        Box::pin(dry_run::plan(&self.inner.ctx, &self.inner.background, call)).await
     }
 
     /// Follows a job; one that has ended (or is unknown to the background) answers its end at once.

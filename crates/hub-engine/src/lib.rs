@@ -16,6 +16,7 @@ mod context;
 mod crash;
 mod describe;
 mod dispatch;
+mod dry_run;
 mod ended;
 mod engine;
 mod events;
@@ -28,6 +29,7 @@ mod persist;
 mod plan;
 mod planner;
 mod pool;
+mod prompt_generator;
 mod reconcile;
 mod refusal;
 mod schedule;
@@ -35,6 +37,7 @@ mod secret;
 mod seed;
 mod settings;
 mod submit;
+mod variation;
 mod views;
 
 pub use config::{AlertPolicy, AnswerPolicy, EngineConfig, Evict, InputPolicy, LeasePolicy};
@@ -44,12 +47,13 @@ pub use describe::DescribeTemplates;
 pub use engine::{CancelledJobs, Engine};
 pub use feed::{Anew, FeedEvent, FeedId, FeedNews, FeedReader, InvalidFeedId, QueueSizes, ServerChange};
 pub use plan::enhance::EnhanceTemplates;
+pub use prompt_generator::PromptGeneratorSettings;
 pub use reconcile::Status as ReconcilerStatus;
 pub use settings::{FixedSetting, GivenSettings, SettingEffect, SettingSource, SettingView};
 pub use views::{
     Alert, AlertKind, AttemptView, BreakerView, Conversion, DeviceView, ForeignQueue, ImportedWorkflow, InventoryState,
-    InventoryView, JobHistory, JobProgress, JobView, JobWatch, Lack, LeaseHolder, LeaseView, LivePreview, Precedence,
-    Preview, PreviewBudget, ReconcilerRun, ReconcilerView, RenderTypeOnServer, ServerInfo, ServerLive, ServerTest,
-    ServerView, ServerWhy, SlotView, StageName, StageOutcome, Submitted, TestStage, TimelinePoint, TimelineStep,
-    WaitReason, WhyWaiting, WorkflowOnServer,
+    InventoryView, JobHistory, JobProgress, JobView, JobWatch, Lack, LeaseHolder, LeaseView, LivePreview, PlanView,
+    PlannedServer, Precedence, Preview, PreviewBudget, ReconcilerRun, ReconcilerView, RenderTypeOnServer, ServerInfo,
+    ServerLive, ServerTest, ServerView, ServerWhy, SlotView, StageName, StageOutcome, Submitted, TestStage,
+    TimelinePoint, TimelineStep, WaitReason, WhyWaiting, WorkflowOnServer,
 };

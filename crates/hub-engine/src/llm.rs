@@ -19,7 +19,10 @@ use hub_core::{
     server::{LlmDialect, LlmRole, LlmServer},
 };
 use hub_store::{Store, StoreError};
-use ollama::{Capability, ChatOptions, ChatRequest, Client, Dialect, ErrorKind, LlmConfig, Message, Think, Timeouts};
+use ollama::{
+    Capability, ChatOptions, ChatRequest, Client, Dialect, ErrorKind, Format, LlmConfig, Message, Think, Timeouts,
+};
+use serde_json::Value;
 use tokio::{
     sync::{Semaphore, SemaphorePermit},
     time::Instant,
@@ -68,7 +71,7 @@ pub(crate) enum LlmFailure {
         need: &'static str,
     },
     /// The assigned model cannot do it.
-    #[error("the model `{model}` on `{server}` cannot {need}")]
+    #[error("the model `{model}` on `{server}` cannot {need}; {}", able_in_words(able))]
     NotCapable {
         /// The server's name.
         server: String,
@@ -76,6 +79,8 @@ pub(crate) enum LlmFailure {
         model: String,
         /// What is needed.
         need: &'static str,
+        /// Models of that server that can, by name.
+        able: Vec<String>,
     },
     /// The call failed.
     #[error("the LLM server `{server}`: {cause}")]
@@ -102,10 +107,14 @@ pub(crate) enum LlmFailure {
     Useless,
 }
 
+fn able_in_words(able: &[String]) -> String {
+    if able.is_empty() { "no model there can".to_owned() } else { format!("these can: {}", able.join(", ")) }
+}
+
 impl LlmFailure {
-    /// What the caller of a tool that needs the LLM is told.
-    pub(crate) fn to_user(&self) -> UserError {
-        let message = format!("The picture cannot be described: {self}.");
+    /// What the caller of a tool that needs the LLM is told, after `what` failed.
+    pub(crate) fn to_user(&self, what: &str) -> UserError {
+        let message = format!("{what}: {self}.");
         match self {
             Self::NotAssigned | Self::Secret { .. } | Self::NoModel { .. } | Self::NotCapable { .. } => {
                 UserError::new(ErrorCode::NotConfigured, message)
@@ -116,6 +125,36 @@ impl LlmFailure {
                 UserError::new(ErrorCode::LlmUnavailable, message).with_hint("Try again later.")
             }
         }
+    }
+}
+
+/// What is asked of a model.
+#[derive(Debug, Clone)]
+pub(crate) struct Question {
+    pub(crate) messages: Vec<Message>,
+    shape: Option<Shape>,
+}
+
+/// How an answer is held to a JSON Schema.
+#[derive(Debug, Clone)]
+struct Shape {
+    schema: Value,
+    seed: u32,
+}
+
+impl Question {
+    /// One that is answered in plain text.
+    fn text(messages: Vec<Message>) -> Self {
+        Self { messages, shape: None }
+    }
+
+    /// One that is answered by JSON after a schema. The same seed has the same model answer much the same.
+    pub(crate) fn shaped(messages: Vec<Message>, schema: Value, seed: u64) -> Self {
+        // Models take 32 bits; both halves count.
+        #[expect(clippy::cast_possible_truncation, reason = "folded on purpose")]
+        let seed = (seed ^ (seed >> 32)) as u32;
+        // Servers that read it as a signed number would refuse the highest bit.
+        Self { messages, shape: Some(Shape { schema, seed: seed >> 1 }) }
     }
 }
 
@@ -183,8 +222,19 @@ impl Llm {
         messages: Vec<Message>,
         budget: Duration,
     ) -> Result<String, LlmFailure> {
+        self.ask_shaped(store, role, &Question::text(messages), budget).await
+    }
+
+    /// Like [`Llm::ask`]. An answer that has a shape is passed on as the model wrote it: it may not fit.
+    pub(crate) async fn ask_shaped(
+        &self,
+        store: &Store,
+        role: LlmRole,
+        question: &Question,
+        budget: Duration,
+    ) -> Result<String, LlmFailure> {
         let queued = AtomicBool::new(false);
-        match tokio::time::timeout(budget, self.ask_twice(store, role, messages, &queued)).await {
+        match tokio::time::timeout(budget, self.ask_twice(store, role, question, &queued)).await {
             Ok(answer) => answer,
             Err(_) if queued.into_inner() => Err(LlmFailure::GpuBusy { limit: budget }),
             Err(_) => Err(LlmFailure::Budget { limit: budget }),
@@ -195,10 +245,10 @@ impl Llm {
         &self,
         store: &Store,
         role: LlmRole,
-        messages: Vec<Message>,
+        question: &Question,
         queued: &AtomicBool,
     ) -> Result<String, LlmFailure> {
-        let failure = match self.ask_once(store, role, messages.clone(), queued).await {
+        let failure = match self.ask_once(store, role, question, queued).await {
             Ok(answer) => return Ok(answer),
             Err(failure) => failure,
         };
@@ -216,7 +266,7 @@ impl Llm {
         tracing::info!(error = %failure, "an LLM call is tried once more");
         self.forget();
         tokio::time::sleep(pause).await;
-        self.ask_once(store, role, messages, queued).await
+        self.ask_once(store, role, question, queued).await
     }
 
     /// `queued` tells whether it waits for the GPU rather than for the answer.
@@ -224,15 +274,23 @@ impl Llm {
         &self,
         store: &Store,
         role: LlmRole,
-        messages: Vec<Message>,
+        question: &Question,
         queued: &AtomicBool,
     ) -> Result<String, LlmFailure> {
         /// Longest answer, in tokens: some four times the longest useful prompt.
         const ANSWER_MAX_TOKENS: u32 = 2048;
+        /// Longest answer that has a shape, in tokens: proposals as well as prompts.
+        const SHAPED_MAX_TOKENS: u32 = 6144;
         let model = self.model(store, role).await?;
-        let mut request = ChatRequest::new(model.name.clone(), messages);
+        let mut request = ChatRequest::new(model.name.clone(), question.messages.clone());
         request.think = Some(think(&model.name));
-        request.options = ChatOptions { num_predict: Some(ANSWER_MAX_TOKENS), ..ChatOptions::default() };
+        let num_predict = Some(if question.shape.is_some() { SHAPED_MAX_TOKENS } else { ANSWER_MAX_TOKENS });
+        request.options = ChatOptions {
+            num_predict,
+            seed: question.shape.as_ref().map(|shape| shape.seed),
+            ..ChatOptions::default()
+        };
+        request.format = question.shape.as_ref().map(|shape| Format::Schema(shape.schema.clone()));
         let claim = self.inner.leases.call(&model.server, &model.name);
         if let Some(claim) = &claim {
             queued.store(true, Ordering::Relaxed);
@@ -244,6 +302,9 @@ impl Llm {
             .chat(&request)
             .await
             .map_err(|cause| LlmFailure::Call { server: model.server.name.clone(), cause })?;
+        if question.shape.is_some() {
+            return Ok(answer.content);
+        }
         let text = ollama::clean_text(&answer.content);
         if text.is_empty() || text.chars().count() > hub_core::limits::PROMPT_MAX_CHARS {
             return Err(LlmFailure::Useless);
@@ -302,7 +363,7 @@ impl Llm {
 /// What a model must be able to do for a role, and how to say it.
 fn needed(role: LlmRole) -> (Capability, &'static str) {
     match role {
-        LlmRole::Enhance => (Capability::Completion, "write text"),
+        LlmRole::Enhance | LlmRole::PromptGenerator => (Capability::Completion, "write text"),
         LlmRole::Describe => (Capability::Vision, "see pictures"),
     }
 }
@@ -310,7 +371,7 @@ fn needed(role: LlmRole) -> (Capability, &'static str) {
 /// The assigned model, unless the server says that it cannot do it. One about which the server says
 /// nothing is believed: a person chose it.
 async fn checked(client: &Client, server: &LlmServer, name: String, role: LlmRole) -> Result<String, LlmFailure> {
-    if role == LlmRole::Enhance {
+    if needed(role).0 == Capability::Completion {
         // Any chat model will do; a wrong one is told by its first call.
         return Ok(name);
     }
@@ -320,26 +381,41 @@ async fn checked(client: &Client, server: &LlmServer, name: String, role: LlmRol
     if capabilities.is_empty() || capabilities.contains(&capability) {
         return Ok(name);
     }
-    Err(LlmFailure::NotCapable { server: server.name.clone(), model: name, need })
+    let able = capable(client, server, &capability, usize::MAX).await?.0;
+    Err(LlmFailure::NotCapable { server: server.name.clone(), model: name, need, able })
 }
 
 async fn first_capable(client: &Client, server: &LlmServer, role: LlmRole) -> Result<String, LlmFailure> {
+    let (capability, need) = needed(role);
+    let (able, unknown) = capable(client, server, &capability, 1).await?;
+    let first = able.into_iter().next().or(unknown);
+    first.ok_or_else(|| LlmFailure::NoModel { server: server.name.clone(), need })
+}
+
+/// The first models of a server that can do it, at most `most`; and the first about which it says nothing.
+async fn capable(
+    client: &Client,
+    server: &LlmServer,
+    capability: &Capability,
+    most: usize,
+) -> Result<(Vec<String>, Option<String>), LlmFailure> {
     let failed = |cause| LlmFailure::Call { server: server.name.clone(), cause };
-    let (capability, _) = needed(role);
-    let mut unknown = None;
+    let (mut able, mut unknown) = (Vec::new(), None);
     for model in client.models().await.map_err(failed)?.into_iter().take(LOOKED_AT_MAX) {
         let capabilities = match model.capabilities {
             Some(capabilities) => capabilities,
             None => client.capabilities(&model.name).await.map_err(failed)?,
         };
-        if capabilities.contains(&capability) {
-            return Ok(model.name);
-        }
-        if capabilities.is_empty() && unknown.is_none() {
+        if capabilities.contains(capability) {
+            able.push(model.name);
+            if able.len() >= most {
+                break;
+            }
+        } else if capabilities.is_empty() && unknown.is_none() {
             unknown = Some(model.name);
         }
     }
-    unknown.ok_or_else(|| LlmFailure::NoModel { server: server.name.clone(), need: needed(role).1 })
+    Ok((able, unknown))
 }
 
 /// Thinking costs time and gains nothing here. The gpt-oss family cannot stop, only think less.

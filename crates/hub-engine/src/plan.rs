@@ -3,11 +3,12 @@
 //! Pure functions over one snapshot of the catalogue. Whether and how an LLM rewords the prompt is told
 //! to [`plan`] as [`Wording`]; asking the LLM is the planner's work.
 
+pub(crate) mod area;
 pub(crate) mod enhance;
 mod render_type;
 pub(crate) mod seed;
 mod size;
-mod styles;
+pub(crate) mod styles;
 
 #[cfg(test)]
 pub(crate) mod fixtures;
@@ -38,6 +39,21 @@ pub(crate) enum Wording {
         /// Instead of the caller's negative prompt.
         negative: Option<String>,
     },
+    /// An earlier job's, styles included.
+    Kept(Kept),
+}
+
+/// The words of an earlier recipe, as they were rendered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Kept {
+    pub(crate) prompt: Option<String>,
+    pub(crate) negative: Option<String>,
+    /// Styles whose words are in both.
+    pub(crate) styles: Vec<String>,
+    /// Whether an LLM wrote them.
+    pub(crate) enhanced: bool,
+    /// Why not.
+    pub(crate) because: Option<String>,
 }
 
 /// A finished plan.
@@ -63,6 +79,17 @@ pub(crate) fn enhancement(catalogue: &Catalogue, request: &ImageRequest) -> Resu
     }
 }
 
+/// The words of a plan that is made without asking an LLM, and whether one is to reword them first. Those of an
+/// earlier job stay as they are.
+pub(crate) fn wording(catalogue: &Catalogue, request: &ImageRequest, kept: Option<Wording>) -> (Wording, bool) {
+    if let Some(kept) = kept {
+        return (kept, false);
+    }
+    let because = enhancement(catalogue, request).err();
+    let reworded = because.is_none();
+    (Wording::AsAsked { because: because.unwrap_or_default() }, reworded)
+}
+
 /// The recipe for a request.
 ///
 /// # Errors
@@ -76,21 +103,27 @@ pub(crate) fn plan(
 ) -> Result<Plan, UserError> {
     let catalogue = &*snapshot.catalogue;
     let styles = match (&request.styles, request.mode) {
+        // Their words are in the prompt already.
+        _ if matches!(wording, Wording::Kept(_)) => Vec::new(),
         // Default styles are for new pictures; what is done to a given picture gets only what was named.
         (StyleChoice::Defaults, mode) if mode != Mode::Generate => Vec::new(),
         (choice, _) => styles::choose(catalogue, choice)?,
     };
-    let render_type = render_type::choose(catalogue, request.mode, request.render_type.as_deref(), &styles)?;
+    let render_type = area::render_type(snapshot, request)
+        .map_or_else(|| render_type::choose(catalogue, request.mode, request.render_type.as_deref(), &styles), Ok)?;
     let (size, rounded) = size::choose(render_type, request.size)?;
     let runnable = snapshot.runnable(render_type).ok_or_else(|| no_workflow(render_type))?;
     if catalogue.enabled_servers == 0 {
         return Err(UserError::new(ErrorCode::NoServer, "This hub has no ComfyUI server that is switched on.")
             .with_hint("Whoever runs the hub must add a ComfyUI server."));
     }
+    let part = area::check(snapshot, render_type, runnable, request)?;
     let (prompt, negative, because) = match wording {
         Wording::AsAsked { because } => {
-            (request.prompt.as_deref(), request.negative_prompt.as_deref(), Some(because.clone()))
+            let prompt = request.prompt.as_deref().or(part.map(area::words));
+            (prompt, request.negative_prompt.as_deref(), Some(because.clone()))
         }
+        Wording::Kept(kept) => (kept.prompt.as_deref(), kept.negative.as_deref(), kept.because.clone()),
         Wording::Enhanced { prompt, negative } => {
             (Some(prompt.as_str()), negative.as_deref().or(request.negative_prompt.as_deref()), None)
         }
@@ -108,8 +141,14 @@ pub(crate) fn plan(
         prompt_asked: request.prompt.clone(),
         prompt: styles::apply_to_prompt(prompt, &styles),
         negative_prompt: styles::apply_to_negative(negative, &styles),
-        styles: styles.iter().map(|style| style.name.clone()).collect(),
-        enhanced: because.is_none(),
+        styles: match wording {
+            Wording::Kept(kept) => kept.styles.clone(),
+            _ => styles.iter().map(|style| style.name.clone()).collect(),
+        },
+        enhanced: match wording {
+            Wording::Kept(kept) => kept.enhanced,
+            _ => because.is_none(),
+        },
         not_enhanced_because: because,
         seed: request.seed.unwrap_or(drawn_seed),
         size,
@@ -117,6 +156,8 @@ pub(crate) fn plan(
         cfg: defaults.cfg,
         denoise: request.denoise.or(defaults.denoise),
         input,
+        mask: area::mask(request),
+        part,
     };
     Ok(Plan { recipe, warnings })
 }

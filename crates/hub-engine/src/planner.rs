@@ -11,7 +11,7 @@ use hub_core::{
     error::{ErrorCode, UserError},
     ids::ArtifactId,
     job::{Job, JobState},
-    request::{DescribeRequest, ImageRef, ImageRequest, JobRequest},
+    request::{ImageRef, ImageRequest, JobRequest, PromptRequest},
     server::LlmRole,
 };
 use ollama::Message;
@@ -29,6 +29,7 @@ use crate::{
         self, Plan, Wording,
         enhance::{self, EnhanceTemplates},
     },
+    prompt_generator,
 };
 
 /// Plans a job that is stored as `planning` and known to the board, and hands it on. Ends early, leaving
@@ -62,7 +63,11 @@ async fn ended(mut watch: JobWatch) {
 async fn work(ctx: &Context, background: &Background, job: &Job) {
     let outcome = match &job.request {
         JobRequest::Image(request) => plan_image(ctx, background, job, request).await,
-        JobRequest::Describe(request) => answer(ctx, background, job, request).await,
+        JobRequest::Describe(request) => match describe::describe(ctx, request).await {
+            Ok(text) => answer(ctx, background, job, &text).await,
+            Err(error) => Err(error),
+        },
+        JobRequest::Prompt(request) => generate_prompt(ctx, background, job, request).await,
     };
     if let Err(error) = outcome {
         tracing::info!(job = %job.id, error = %error, "a job cannot be planned");
@@ -79,7 +84,9 @@ async fn plan_image(
     job: &Job,
     request: &ImageRequest,
 ) -> Result<(), UserError> {
-    let plan = planned(ctx, request).await?;
+    let mut plan = planned(ctx, request).await?;
+    // What was noted when the job was accepted, such as the first frame of an animation.
+    plan.warnings.splice(0..0, job.warnings.iter().cloned());
     // Submit asked too, but planning takes its time, and a restarted hub plans anew.
     background.refuse_hopeless(plan.recipe.workflow_id, &job.placement).await?;
     let parts = if job.is_whole() {
@@ -177,9 +184,24 @@ fn stored_input(request: &ImageRequest) -> Result<Option<ArtifactId>, UserError>
     }
 }
 
-async fn answer(ctx: &Context, background: &Background, job: &Job, request: &DescribeRequest) -> Result<(), UserError> {
-    let text = describe::describe(ctx, request).await?;
-    let answered = persist::settle(ctx, || ctx.store.job_succeed_with_text(job.id, &text, &job.warnings));
+async fn generate_prompt(
+    ctx: &Context,
+    background: &Background,
+    job: &Job,
+    request: &PromptRequest,
+) -> Result<(), UserError> {
+    let tell = |words: &str, fraction: f32| background.tell_planning(job.id, words, fraction);
+    let generated = prompt_generator::generate(ctx, request, tell).await?;
+    let text = serde_json::to_string(&generated).map_err(|error| {
+        tracing::error!(%error, "a generated prompt cannot be written down");
+        UserError::new(ErrorCode::Internal, "The hub could not write the prompt down.")
+    })?;
+    answer(ctx, background, job, &text).await
+}
+
+/// Ends a job whose result is a text.
+async fn answer(ctx: &Context, background: &Background, job: &Job, text: &str) -> Result<(), UserError> {
+    let answered = persist::settle(ctx, || ctx.store.job_succeed_with_text(job.id, text, &job.warnings));
     let won = crash::around(CrashPoint::TextAnswer, answered).await;
     if won == Some(true) {
         publish_end(ctx, background, job, JobState::Succeeded).await;

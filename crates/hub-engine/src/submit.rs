@@ -7,14 +7,14 @@ mod repeats;
 use std::{str::FromStr, sync::Arc};
 
 use hub_core::{
-    artifact::ArtifactRole,
+    artifact::{Artifact, ArtifactRole},
     caller::Caller,
     error::{ErrorCode, UserError},
     ids::{ArtifactId, JobId, WorkflowId},
     job::{Job, JobState},
     limits,
     placement::{Placement, Wish},
-    request::{ImageRef, JobRequest, ToolCall},
+    request::{Area, ImageRef, ImageSize, JobRequest, ToolCall},
 };
 use hub_store::{Inserted, NewJob};
 use url::{Host, Url};
@@ -27,8 +27,9 @@ use crate::{
     artifacts::from_data_uri,
     background::Background,
     context::Context,
-    crash, parts, persist,
+    crash, dry_run, parts, persist,
     plan::{self, Wording},
+    prompt_generator,
     refusal::{input_image, storage},
 };
 
@@ -51,7 +52,11 @@ pub(crate) async fn submit(
         return Err(UserError::new(ErrorCode::ShuttingDown, "The hub is shutting down.").with_retry_after_s(10));
     }
     let ToolCall { request, options } = call;
-    let digest = digest(&request, &options.wish, options.parent).await?;
+    if options.plan_only {
+        return Err(dry_run::refuse_submit());
+    }
+    let origin = options.parent.or(options.from_job);
+    let digest = digest(&request, &options.wish, origin).await?;
     // Before anything is refused or stored: a repeated call finds its job whatever changed since.
     let earlier = match &options.idempotency_key {
         Some(key) => ctx.store.job_find_key(caller, key, &digest).await.map_err(storage)?,
@@ -60,14 +65,21 @@ pub(crate) async fn submit(
     if let Some(job) = earlier {
         return Ok(Submitted { job, replayed: true });
     }
+    let (request, wording) = match request {
+        JobRequest::Image(image) => {
+            let filled = dry_run::whole(ctx, image, &options).await?;
+            (JobRequest::Image(filled.request), filled.wording)
+        }
+        other => (other, None),
+    };
     let placement = placement(background, &options.wish)?;
     check_bounds(ctx, background, caller, request.pictures())?;
     // Planned before the picture is fetched: a fault in the arguments is told at once.
-    let (mut new, workflow) = new_job(ctx, caller, request, digest.clone(), options.idempotency_key)?;
+    let (mut new, workflow) = new_job(ctx, caller, request, wording, digest.clone(), options.idempotency_key)?;
     if let Some(workflow) = workflow {
         background.refuse_hopeless(workflow, &placement).await?;
     }
-    (new.priority, new.placement, new.parent) = (options.wish.priority, placement, options.parent);
+    (new.priority, new.placement, new.parent) = (options.wish.priority, placement, origin);
     store_input(ctx, &mut new).await?;
     let (inserted, parts) = crash::around(CrashPoint::Insert, insert(ctx, &new)).await?;
     let job = match inserted {
@@ -100,11 +112,16 @@ async fn insert(ctx: &Context, new: &NewJob) -> Result<(Inserted, Vec<Job>), Use
 fn new_job(
     ctx: &Context,
     caller: &Caller,
-    request: JobRequest,
+    mut request: JobRequest,
+    wording: Option<Wording>,
     request_digest: String,
     idempotency_key: Option<String>,
 ) -> Result<(NewJob, Option<WorkflowId>), UserError> {
     let snapshot = ctx.catalogue.snapshot();
+    if let JobRequest::Prompt(prompt) = &mut request {
+        // Now, so that a restart draws the same again.
+        prompt.seed.get_or_insert_with(|| plan::seed::draw(&mut rand::rng()));
+    }
     let mut workflow = None;
     let (recipe, warnings) = match &request {
         JobRequest::Describe(_) if snapshot.catalogue.can_describe => (None, Vec::new()),
@@ -112,17 +129,20 @@ fn new_job(
             return Err(UserError::new(ErrorCode::NotConfigured, "No LLM is set up to describe pictures.")
                 .with_hint("Whoever runs the hub must assign an LLM server with a model that sees pictures."));
         }
+        JobRequest::Prompt(prompt) => {
+            prompt_generator::check(&snapshot.catalogue, prompt)?;
+            (None, Vec::new())
+        }
         JobRequest::Image(image) => {
-            let reworded = plan::enhancement(&snapshot.catalogue, image);
-            let because = reworded.clone().err().unwrap_or_default();
+            let (wording, reworded) = plan::wording(&snapshot.catalogue, image, wording);
             let seed = plan::seed::draw(&mut rand::rng());
             // Planned in any case, so that a fault is told now rather than by a failed job.
-            let mut plan = plan::plan(&snapshot, image, None, seed, &Wording::AsAsked { because })?;
+            let mut plan = plan::plan(&snapshot, image, None, seed, &wording)?;
             workflow = Some(plan.recipe.workflow_id);
-            if reworded.is_ok() {
+            if reworded {
                 (None, Vec::new())
             } else {
-                if image.enhance == Some(true) {
+                if image.enhance == Some(true) && !plan.recipe.enhanced {
                     let because = plan.recipe.not_enhanced_because.clone().unwrap_or_default();
                     plan.warnings.push(format!("The prompt was used as given: {because}."));
                 }
@@ -146,7 +166,7 @@ fn new_job(
 }
 
 /// The servers that a wish means.
-fn placement(background: &Background, wish: &Wish) -> Result<Placement, UserError> {
+pub(crate) fn placement(background: &Background, wish: &Wish) -> Result<Placement, UserError> {
     let unknown = |what: &str, given: &str, mut valid: Vec<String>| {
         valid.sort();
         valid.dedup();
@@ -202,38 +222,72 @@ async fn store_input(ctx: &Context, new: &mut NewJob) -> Result<(), UserError> {
     let reference = match &mut new.request {
         JobRequest::Image(image) => image.input.as_mut(),
         JobRequest::Describe(describe) => Some(&mut describe.image),
+        JobRequest::Prompt(_) => None,
     };
     let Some(reference) = reference else { return Ok(()) };
-    let id = stored_picture(ctx, reference).await?;
-    *reference = ImageRef::Artifact(id);
+    let (picture, notes) = stored_picture(ctx, reference).await?;
+    *reference = ImageRef::Artifact(picture.id);
+    new.warnings.extend(notes);
     if let Some(recipe) = &mut new.recipe {
-        recipe.input = Some(id);
+        recipe.input = Some(picture.id);
+    }
+    store_mask(ctx, new, &picture).await
+}
+
+/// Stores the mask of a request that has one, or makes it from its box, and names it by id.
+async fn store_mask(ctx: &Context, new: &mut NewJob, picture: &Artifact) -> Result<(), UserError> {
+    let JobRequest::Image(image) = &mut new.request else { return Ok(()) };
+    let id = match &image.area {
+        None | Some(Area::Part(_)) => return Ok(()),
+        Some(Area::Mask(reference)) => {
+            let stored = stored_picture(ctx, reference).await.map_err(|mut error| {
+                error.argument = Some("mask".to_owned());
+                error
+            })?;
+            new.warnings.extend(stored.1);
+            stored.0.id
+        }
+        Some(Area::Region(region)) => {
+            let size = size_of(picture);
+            ctx.vault.store_box_mask(size, region.within(size)?).await?.id
+        }
+    };
+    image.area = Some(Area::Mask(ImageRef::Artifact(id)));
+    if let Some(recipe) = &mut new.recipe {
+        recipe.mask = Some(id);
     }
     Ok(())
 }
 
-async fn stored_picture(ctx: &Context, reference: &ImageRef) -> Result<ArtifactId, UserError> {
+/// A stored picture's size.
+pub(crate) fn size_of(picture: &Artifact) -> ImageSize {
+    ImageSize { width_px: picture.width_px, height_px: picture.height_px }
+}
+
+/// The stored picture that a reference means, fetched where it must be, and what the caller should know about it.
+pub(crate) async fn stored_picture(ctx: &Context, reference: &ImageRef) -> Result<(Artifact, Vec<String>), UserError> {
+    let known = |artifact| (artifact, Vec::new());
     match reference {
-        ImageRef::Artifact(id) => usable(ctx, *id).await,
-        ImageRef::Job(id) => primary_result(ctx, *id).await,
-        ImageRef::Data(uri) => Ok(ctx.vault.store_input(from_data_uri(uri)?).await?.id),
+        ImageRef::Artifact(id) => usable(ctx, *id).await.map(known),
+        ImageRef::Job(id) => primary_result(ctx, *id).await.map(known),
+        ImageRef::Data(uri) => ctx.vault.take_in(from_data_uri(uri)?).await,
         ImageRef::Url(url) => match own_picture(url, ctx.config.public_url.as_ref()) {
-            Some(id) => usable(ctx, id).await,
-            None => Ok(ctx.vault.store_input(ctx.fetcher.fetch(url).await?).await?.id),
+            Some(id) => usable(ctx, id).await.map(known),
+            None => ctx.vault.take_in(ctx.fetcher.fetch(url).await?).await,
         },
     }
 }
 
-async fn usable(ctx: &Context, id: ArtifactId) -> Result<ArtifactId, UserError> {
+async fn usable(ctx: &Context, id: ArtifactId) -> Result<Artifact, UserError> {
     let artifact = ctx.vault.artifact(id).await?;
     if artifact.kind == hub_core::artifact::MediaKind::Image {
-        return Ok(id);
+        return Ok(artifact);
     }
     let what = if artifact.role == ArtifactRole::Output { "result" } else { "file" };
     Err(input_image(format!("The {what} {id} is {}, not a picture.", artifact.mime)))
 }
 
-async fn primary_result(ctx: &Context, id: JobId) -> Result<ArtifactId, UserError> {
+async fn primary_result(ctx: &Context, id: JobId) -> Result<Artifact, UserError> {
     let unknown = || UserError::new(ErrorCode::UnknownJob, format!("There is no job {id}."));
     let job = ctx.store.job_get(id).await.map_err(storage)?.ok_or_else(unknown)?;
     if !matches!(job.state, JobState::Succeeded) {
@@ -242,8 +296,8 @@ async fn primary_result(ctx: &Context, id: JobId) -> Result<ArtifactId, UserErro
         return Err(if state.is_terminal() { error } else { error.with_hint("Wait until it has succeeded.") });
     }
     let artifacts = ctx.store.artifacts_of(id).await.map_err(storage)?;
-    let picture = artifacts.iter().find(|artifact| artifact.kind == hub_core::artifact::MediaKind::Image);
-    picture.map(|artifact| artifact.id).ok_or_else(|| input_image(format!("The job {id} made no picture.")))
+    let picture = artifacts.into_iter().find(|artifact| artifact.kind == hub_core::artifact::MediaKind::Image);
+    picture.ok_or_else(|| input_image(format!("The job {id} made no picture.")))
 }
 
 /// The picture that one of the hub's own `/outputs/` addresses names. It is taken from the store by its

@@ -13,8 +13,11 @@ use hub_core::{
     artifact::Artifact,
     ids::JobId,
     job::{Job, JobStateKind},
+    recipe::Recipe,
 };
+use serde::Serialize;
 use tokio::sync::watch;
+use utoipa::ToSchema;
 
 pub use history::{AttemptView, JobHistory, Precedence, TimelinePoint, TimelineStep};
 pub use lease::{LeaseHolder, LeaseView};
@@ -35,6 +38,29 @@ pub struct Submitted {
     pub replayed: bool,
 }
 
+/// What a request would do.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[schema(as = Plan)]
+pub struct PlanView {
+    /// The whole recipe. Its prompts have their styles; an LLM that would reword them first was not asked.
+    pub recipe: Recipe,
+    /// An LLM would reword the prompt first.
+    pub would_enhance: bool,
+    /// What the caller should know.
+    pub warnings: Vec<String>,
+    /// The enabled servers, in the order of their names.
+    pub servers: Vec<PlannedServer>,
+}
+
+/// Whether a server could run a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct PlannedServer {
+    /// Its name.
+    pub name: String,
+    /// Why it could not, as far as is known; null when it could.
+    pub why_not: Option<String>,
+}
+
 /// How far a job is. The newest state only: watchers that are slow miss steps, never the end.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JobProgress {
@@ -52,7 +78,7 @@ pub struct JobProgress {
     pub fraction: f32,
     /// Step and steps of the node that runs.
     pub steps: Option<(u32, u32)>,
-    /// The node that runs, by title or class.
+    /// The node that runs, by title or class; before that, what is being prepared.
     pub node: Option<Arc<str>>,
     /// Picture of the unfinished work.
     pub preview: Option<LivePreview>,
@@ -95,6 +121,7 @@ impl JobProgress {
             return format!("{done} of {of} pictures done{at_work}");
         }
         match (self.state, self.queue_position, &self.node, self.steps) {
+            (JobStateKind::Planning, _, Some(what), _) => what.to_string(),
             (JobStateKind::Planning, ..) => "preparing the prompt".to_owned(),
             (JobStateKind::Queued, Some(0), ..) => "waiting, next in line".to_owned(),
             (JobStateKind::Queued, Some(before), ..) => format!("waiting, {before} before it"),

@@ -48,6 +48,23 @@ pub(crate) async fn begin(
     Ok(Begun { submitted, options })
 }
 
+/// The answer to a call that wants only the plan; `None` for every other call.
+///
+/// # Errors
+/// What `hub-core` and the engine refuse.
+pub(crate) async fn planned(
+    hub: &Hub,
+    tool: &str,
+    arguments: &Map<String, Value>,
+    delivery: &Delivery,
+) -> Result<Option<CallToolResult>, UserError> {
+    if arguments.get("plan_only") != Some(&Value::Bool(true)) {
+        return Ok(None);
+    }
+    let plan = hub.engine.plan(ToolCall::parse(tool, arguments)?).await?;
+    Ok(Some(result::of_plan(&plan, delivery)))
+}
+
 /// How long a call may wait.
 pub(crate) fn wait(hub: &Hub, asked_s: Option<u32>) -> Duration {
     Duration::from_secs(u64::from(asked_s.unwrap_or(hub.config.wait_default_s)))
@@ -119,6 +136,9 @@ async fn answer_job(
     delivery: &Delivery,
     never: &CancellationToken,
 ) -> Result<CallToolResult, UserError> {
+    if let Some(plan) = planned(hub, name, arguments, delivery).await? {
+        return Ok(plan);
+    }
     let Begun { submitted, options } = begin(hub, name, arguments, key, delivery).await?;
     let job = submitted.job.id;
     Ok(match follow(&hub.engine, job, wait(hub, options.wait_s), None, never).await? {

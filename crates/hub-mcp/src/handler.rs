@@ -95,6 +95,9 @@ impl HubHandler {
         context: &RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, hub_core::error::UserError> {
         let hub = &*self.hub;
+        if let Some(plan) = calls::planned(hub, name, arguments, &scene.delivery).await? {
+            return Ok(plan.into());
+        }
         let call = self.session.calls.begin(context.id.clone());
         let key = outside_key(context);
         let Begun { submitted, options } = calls::begin(hub, name, arguments, key.as_deref(), &scene.delivery).await?;

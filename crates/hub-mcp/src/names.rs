@@ -21,5 +21,5 @@ pub(crate) const SERVER_VERSION: &str = env!("CARGO_PKG_VERSION");
 /// What a model should know before its first call.
 pub(crate) const INSTRUCTIONS: &str = "Makes pictures on a pool of ComfyUI servers. Call generate_image with a prompt; \
 the answer holds a preview, an id and a URL for each picture. The same seed and arguments make the same picture. Show the user the URL. Pass an id (img_… or job_…) as \
-`image` to upscale_image, edit_image or describe_image. If an answer says `status: running`, call get_job with its \
+`image` to upscale_image, edit_image, detail_image or describe_image, or a job id as `from_job` for variations. If an answer says `status: running`, call get_job with its \
 job id until the picture is there; do not start the same picture again. list_options explains styles and render types.";

@@ -1,6 +1,7 @@
 //! The shape of a tool's result: what every client can use, and nothing that makes one drop the
 //! pictures. Text first, then pictures, then links; the record for programs is in `_meta`.
 
+mod plan;
 mod record;
 mod text;
 
@@ -20,6 +21,7 @@ use crate::{
     names::{ERROR_META_KEY, RESULT_META_KEY},
 };
 
+pub(crate) use plan::of_plan;
 pub(crate) use record::{file, record, running_record};
 
 /// What becomes of a job whose result is asked for.

@@ -69,6 +69,8 @@ fn recipe() -> Recipe {
         cfg: None,
         denoise: None,
         input: None,
+        mask: None,
+        part: None,
     }
 }
 
@@ -137,6 +139,8 @@ pub(crate) fn catalogue() -> Catalogue {
     render_types.push(render_type(21, "upscale-detail", Mode::Upscale, false));
     render_types.push(render_type(22, "qwen-edit", Mode::Edit, true));
     render_types.push(render_type(23, "flux-kontext", Mode::Edit, false));
+    render_types.push(render_type(24, "inpaint", Mode::Detail, true));
+    render_types.push(render_type(25, "face-detailer", Mode::Detail, false));
     let names = [
         "anime",
         "architecture",
@@ -173,5 +177,16 @@ pub(crate) fn catalogue() -> Catalogue {
             ..Style::new(name, "looks")
         })
         .collect();
-    Catalogue { version: 7, render_types, styles, can_enhance: true, can_describe: true, enabled_servers: 2 }
+    let prompt_styles = names.map(str::to_owned).to_vec();
+    Catalogue {
+        version: 7,
+        render_types,
+        styles,
+        can_enhance: true,
+        can_describe: true,
+        can_generate_prompts: true,
+        prompt_styles,
+        finds_parts: true,
+        enabled_servers: 2,
+    }
 }

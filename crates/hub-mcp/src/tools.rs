@@ -6,8 +6,10 @@
 mod arguments;
 mod cancel_job;
 mod describe_image;
+mod detail_image;
 mod edit_image;
 mod generate_image;
+mod generate_prompt;
 mod get_job;
 mod list_options;
 mod schema;
@@ -38,11 +40,13 @@ pub(crate) enum HubTool {
     ListOptions,
 }
 
-const NAMES: [(&str, HubTool); 7] = [
+const NAMES: [(&str, HubTool); 9] = [
     (generate_image::NAME, HubTool::Job(generate_image::NAME)),
     (upscale_image::NAME, HubTool::Job(upscale_image::NAME)),
     (edit_image::NAME, HubTool::Job(edit_image::NAME)),
+    (detail_image::NAME, HubTool::Job(detail_image::NAME)),
     (describe_image::NAME, HubTool::Job(describe_image::NAME)),
+    (generate_prompt::NAME, HubTool::Job(generate_prompt::NAME)),
     (get_job::NAME, HubTool::GetJob),
     (cancel_job::NAME, HubTool::CancelJob),
     (list_options::NAME, HubTool::ListOptions),
@@ -69,7 +73,9 @@ pub(crate) fn list(catalogue: &Catalogue, wait_default_s: u32) -> Vec<Tool> {
         generate_image::definition(catalogue, wait_default_s),
         upscale_image::definition(catalogue, wait_default_s),
         edit_image::definition(catalogue, wait_default_s),
+        detail_image::definition(catalogue, wait_default_s),
         describe_image::definition(catalogue, wait_default_s),
+        generate_prompt::definition(catalogue, wait_default_s),
     ]
     .into_iter()
     .flatten()

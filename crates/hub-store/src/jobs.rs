@@ -308,6 +308,6 @@ fn part_number(index: u32) -> i32 {
 fn named_render_type(request: &JobRequest) -> Option<String> {
     match request {
         JobRequest::Image(request) => request.render_type.clone(),
-        JobRequest::Describe(_) => None,
+        JobRequest::Describe(_) | JobRequest::Prompt(_) => None,
     }
 }

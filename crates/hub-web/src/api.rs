@@ -16,6 +16,7 @@ mod images;
 mod jobs;
 mod llm_roles;
 mod llm_servers;
+mod llm_settings;
 mod render_types;
 mod server_tests;
 mod servers;
@@ -68,6 +69,8 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(llm_roles::list))
         .routes(routes!(llm_roles::show, llm_roles::assign, llm_roles::unassign))
         .routes(routes!(settings::list, settings::replace, settings::change))
+        .routes(routes!(llm_settings::show_describe, llm_settings::change_describe, llm_settings::reset_describe))
+        .routes(routes!(llm_settings::show_generator, llm_settings::change_generator, llm_settings::reset_generator))
         .routes(routes!(config::export))
         .routes(routes!(config::import))
         .routes(routes!(document::show))

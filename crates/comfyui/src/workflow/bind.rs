@@ -46,6 +46,8 @@ pub struct Bindings {
     pub extra_images: Vec<String>,
     /// Mask picture.
     pub mask: Option<String>,
+    /// Model file that finds the parts to redraw.
+    pub detector: Option<String>,
     /// Pictures per run.
     pub batch: Option<u32>,
     /// Where results are saved, such as `hub/<job>/img`. Make it unique per attempt: an identical graph is
@@ -139,6 +141,7 @@ pub fn bind_all(graph: &Graph, slots: &Slots, values: &Bindings) -> Result<Bound
     work.text(SlotKind::Sampler, values.sampler.as_deref())?;
     work.text(SlotKind::Scheduler, values.scheduler.as_deref())?;
     work.text(SlotKind::Checkpoint, values.checkpoint.as_deref())?;
+    work.text(SlotKind::Detector, values.detector.as_deref())?;
     work.pictures(values)?;
     work.prefix(values.filename_prefix.as_deref())?;
     for (target, value) in &values.custom {

@@ -168,6 +168,9 @@ fn folder<'a>(class: &str, input: &'a str) -> &'a str {
     if input == "model_name" && class.contains("Upscale") {
         return "upscale_models";
     }
+    if input == "model_name" && class.contains("Ultralytics") {
+        return "ultralytics";
+    }
     if input == "clip_name" && class.contains("Vision") {
         return "clip_vision";
     }

@@ -58,6 +58,8 @@ pub enum SlotKind {
     InputImage,
     /// A mask picture.
     Mask,
+    /// The model file that finds the parts of a picture which are redrawn.
+    Detector,
     /// Pictures per run.
     Batch,
     /// The node whose pictures are the result; holds no value to set.

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use super::{AspectRatio, ImageRef, ImageSize, Inline, SizeChoice};
-use crate::{error::UserError, limits, suggest};
+use super::{Area, AspectRatio, ImageRef, ImageSize, Inline, Part, Region, SizeChoice};
+use crate::{error::UserError, ids::JobId, limits, suggest};
 
 /// Longest piece of a bad value that is quoted back, in characters.
 const QUOTE_MAX_CHARS: usize = 60;
@@ -182,6 +182,36 @@ impl<'a> Arguments<'a> {
             }
             (None, Some(_), None) => Err(UserError::argument("width", "`height` is given without `width`; give both.")),
         }
+    }
+
+    /// The id of a job.
+    pub(super) fn job(&mut self, name: &'static str) -> Result<Option<JobId>, UserError> {
+        let Some((name, value)) = self.take(&[name]) else { return Ok(None) };
+        let text = value.as_str().ok_or_else(|| wrong_type(name, value, "a job's id, job_…"))?;
+        let parsed = text.trim().parse();
+        parsed.map(Some).map_err(|error| UserError::argument(name, format!("`{name}` must be a job's id: {error}.")))
+    }
+
+    /// At most one way of saying what is redrawn.
+    pub(super) fn area(&mut self) -> Result<Option<Area>, UserError> {
+        let mask = self.image(&["mask"])?.map(Area::Mask);
+        let region = self.region()?.map(Area::Region);
+        let part = self.choice(&["part"], &Part::ALL.map(|part| (part.as_str(), part)))?.map(Area::Part);
+        let mut given = [mask, region, part].into_iter().flatten();
+        match (given.next(), given.next()) {
+            (area, None) => Ok(area),
+            (_, Some(_)) => Err(UserError::argument("region", "Give only one of `region`, `mask` and `part`.")),
+        }
+    }
+
+    fn region(&mut self) -> Result<Option<Region>, UserError> {
+        let Some((name, value)) = self.take(&["region"]) else { return Ok(None) };
+        let wanted = "a list of four numbers, [x, y, width, height]";
+        let list = value.as_array().ok_or_else(|| wrong_type(name, value, wanted))?;
+        let numbers: Option<Vec<f64>> = list.iter().map(Value::as_f64).collect();
+        let numbers: Option<[f64; 4]> = numbers.and_then(|numbers| numbers.try_into().ok());
+        let numbers = numbers.ok_or_else(|| UserError::argument(name, format!("`{name}` must be {wanted}.")))?;
+        Region::new(numbers).map(Some)
     }
 
     pub(super) fn image(&mut self, names: &[&'static str]) -> Result<Option<ImageRef>, UserError> {

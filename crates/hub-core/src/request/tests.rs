@@ -9,7 +9,7 @@ fn parse(tool: &str, arguments: &Value) -> Result<ToolCall, UserError> {
 fn image(tool: &str, arguments: &Value) -> ImageRequest {
     match parse(tool, arguments).expect("valid").request {
         JobRequest::Image(request) => request,
-        JobRequest::Describe(_) => panic!("not a description"),
+        other => panic!("not an image: {other:?}"),
     }
 }
 

@@ -2,7 +2,8 @@
 //! believed. Blocking parts are for `spawn_blocking`.
 //!
 //! ComfyUI renders every frame of an animation as a batch and reads 16-bit files differently from
-//! release to release, so such pictures are stored as their first frame in 8 bits.
+//! release to release, so such pictures are stored as their first frame in 8 bits. Turned pictures and those in CMYK
+//! are written anew as well; places, cameras and whatever hides behind a picture's end are never passed on.
 
 use std::io::Cursor;
 
@@ -14,11 +15,12 @@ use base64::{
 use bytes::Bytes;
 use hub_core::{error::UserError, limits};
 use image::{
-    DynamicImage, ImageFormat,
-    codecs::{png::PngDecoder, webp::WebPDecoder},
+    AnimationDecoder as _, ImageFormat,
+    codecs::{gif::GifDecoder, png::PngDecoder, webp::WebPDecoder},
 };
 
 use super::{
+    metadata::{self, Cleaned},
     pixels::{self, PixelError},
     sniff::{Sniffed, decodable, sniff},
 };
@@ -26,6 +28,9 @@ use crate::refusal::input_image;
 
 /// What is accepted, in words.
 pub(crate) const ACCEPTED: [&str; 4] = ["PNG", "JPEG", "WebP", "GIF"];
+
+/// Told where a picture has several frames.
+const FIRST_FRAME: &str = "The input picture is an animation; its first frame is used.";
 
 /// Padding may be missing: many clients drop it.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -38,6 +43,8 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 pub(crate) struct Accepted {
     pub(crate) bytes: Bytes,
     pub(crate) sniffed: Sniffed,
+    /// What the caller should know.
+    pub(crate) notes: Vec<&'static str>,
 }
 
 /// The bytes of a `data:` URI. Its declared type is ignored.
@@ -64,23 +71,33 @@ pub(crate) fn accept(bytes: Bytes) -> Result<Accepted, UserError> {
         .with_valid(ACCEPTED));
     };
     let picture = pixels::decode(&bytes, format).map_err(|error| refuse(&error))?;
-    if needs_simplifying(&bytes, format, &picture) {
-        let png = Bytes::from(pixels::encode_png(&picture).map_err(|error| refuse(&error))?);
-        let sniffed = sniff(&png);
-        return Ok(Accepted { bytes: png, sniffed });
+    let animated = is_animated(&bytes, format);
+    let notes = if animated { vec![FIRST_FRAME] } else { Vec::new() };
+    let odd = animated
+        || picture.color().bytes_per_pixel() > picture.color().channel_count()
+        || pixels::is_turned(&bytes, format)
+        || (format == ImageFormat::Jpeg && metadata::is_cmyk(&bytes));
+    match metadata::clean(&bytes, format) {
+        Cleaned::AsItWas if !odd => Ok(Accepted { bytes, sniffed, notes }),
+        Cleaned::Without(bytes) if !odd => Ok(Accepted { bytes, sniffed, notes }),
+        _ => {
+            let png = Bytes::from(pixels::encode_png(&picture).map_err(|error| refuse(&error))?);
+            let sniffed = sniff(&png);
+            Ok(Accepted { bytes: png, sniffed, notes })
+        }
     }
-    Ok(Accepted { bytes, sniffed })
 }
 
-fn needs_simplifying(bytes: &[u8], format: ImageFormat, picture: &DynamicImage) -> bool {
-    let deep = picture.color().bytes_per_pixel() > picture.color().channel_count();
-    let animated = match format {
-        ImageFormat::Gif => true,
+/// Whether a picture has more than one frame.
+fn is_animated(bytes: &[u8], format: ImageFormat) -> bool {
+    match format {
+        ImageFormat::Gif => {
+            GifDecoder::new(Cursor::new(bytes)).is_ok_and(|decoder| decoder.into_frames().take(2).count() > 1)
+        }
         ImageFormat::Png => PngDecoder::new(Cursor::new(bytes)).and_then(|decoder| decoder.is_apng()).unwrap_or(false),
         ImageFormat::WebP => WebPDecoder::new(Cursor::new(bytes)).is_ok_and(|decoder| decoder.has_animation()),
         _ => false,
-    };
-    deep || animated
+    }
 }
 
 fn refuse(error: &PixelError) -> UserError {
@@ -106,7 +123,8 @@ fn describe(bytes: &[u8], sniffed: &Sniffed) -> String {
 
 #[cfg(test)]
 mod tests {
-    use image::{ImageBuffer, Rgb};
+    use image::{DynamicImage, Frame, ImageBuffer, Rgb, RgbaImage, codecs::gif::GifEncoder};
+    use img_parts::{ImageEXIF as _, jpeg::Jpeg};
 
     use super::*;
 
@@ -135,6 +153,71 @@ mod tests {
         let accepted = accept(encoded(&deep, ImageFormat::Png)).expect("accepted");
         let plain = pixels::decode(&accepted.bytes, ImageFormat::Png).expect("decodes");
         assert_eq!(plain.color(), image::ColorType::Rgb8);
+    }
+
+    #[test]
+    fn of_an_animation_the_first_frame_is_taken_and_that_is_said() {
+        let mut gif = Vec::new();
+        let mut encoder = GifEncoder::new(&mut gif);
+        for shade in [10, 200] {
+            let frame = RgbaImage::from_pixel(6, 4, image::Rgba([shade, shade, shade, 255]));
+            encoder.encode_frame(Frame::new(frame)).expect("encodes");
+        }
+        drop(encoder);
+        let accepted = accept(Bytes::from(gif)).expect("accepted");
+        assert_eq!(accepted.notes, [FIRST_FRAME]);
+        let first = pixels::decode(&accepted.bytes, ImageFormat::Png).expect("decodes").to_rgb8();
+        assert!(first.get_pixel(0, 0).0[0] < 60, "{:?}", first.get_pixel(0, 0));
+        let still = encoded(&DynamicImage::new_rgba8(6, 4), ImageFormat::Gif);
+        assert!(accept(still).expect("accepted").notes.is_empty());
+    }
+
+    #[test]
+    fn a_turned_photo_is_stored_upright_and_without_its_place() {
+        // One entry: orientation 6, a quarter turn clockwise. Behind it stands what must not be passed on.
+        let exif = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0GPS 48.8583 N";
+        let mut jpeg = Jpeg::from_bytes(encoded(&DynamicImage::new_rgb8(20, 10), ImageFormat::Jpeg)).expect("a JPEG");
+        jpeg.set_exif(Some(Bytes::from_static(exif)));
+        let accepted = accept(jpeg.encoder().bytes()).expect("accepted");
+        assert_eq!((accepted.sniffed.width_px, accepted.sniffed.height_px), (10, 20));
+        assert!(!accepted.bytes.windows(3).any(|at| at == b"GPS"));
+    }
+
+    #[test]
+    fn cmyk_becomes_rgb() {
+        let cmyk = Bytes::from_static(include_bytes!("../../tests/fixtures/cmyk.jpg"));
+        assert!(metadata::is_cmyk(&cmyk));
+        let accepted = accept(cmyk).expect("accepted");
+        assert_eq!(accepted.sniffed.mime, "image/png");
+        let plain = pixels::decode(&accepted.bytes, ImageFormat::Png).expect("decodes").to_rgb8();
+        let [red, green, blue] = plain.get_pixel(8, 8).0;
+        assert!(red > 180 && green < 90 && blue < 90, "{red} {green} {blue}: it is a red square");
+    }
+
+    #[test]
+    fn a_bomb_is_refused_before_it_is_decoded() {
+        // A header of 60 000 × 60 000 pixels and nothing behind it.
+        let mut png = encoded(&DynamicImage::new_rgb8(1, 1), ImageFormat::Png).to_vec();
+        png[16..24].copy_from_slice(&[0, 0, 0xea, 0x60, 0, 0, 0xea, 0x60]);
+        let checksum = crc32(&png[12..29]);
+        png[29..33].copy_from_slice(&checksum.to_be_bytes());
+        let error = accept(Bytes::from(png)).expect_err("3.6 gigapixels");
+        assert!(error.message.contains("3600000000 pixels"), "{}", error.message);
+    }
+
+    fn crc32(bytes: &[u8]) -> u32 {
+        !bytes.iter().fold(u32::MAX, |crc, byte| {
+            (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 & 0_u32.wrapping_sub(crc & 1)))
+        })
+    }
+
+    #[test]
+    fn a_wrong_name_or_type_does_not_matter_and_a_cut_file_is_refused() {
+        let jpeg = encoded(&DynamicImage::new_rgb8(64, 64), ImageFormat::Jpeg);
+        assert_eq!(accept(jpeg.clone()).expect("by content").sniffed.mime, "image/jpeg");
+        let png = encoded(&DynamicImage::new_rgb8(64, 64), ImageFormat::Png);
+        let error = accept(png.slice(..png.len() / 2)).expect_err("cut off");
+        assert!(error.message.contains("decoded"), "{}", error.message);
     }
 
     #[test]

@@ -5,11 +5,15 @@
 use std::io::Cursor;
 
 use bytes::Bytes;
-use hub_core::limits;
+use hub_core::{
+    limits,
+    request::{ImageSize, PixelBox},
+};
 use image::{
-    DynamicImage, ExtendedColorType, ImageDecoder, ImageEncoder, ImageError, ImageFormat, ImageReader, Limits,
-    RgbImage,
+    DynamicImage, ExtendedColorType, GrayImage, ImageDecoder, ImageEncoder, ImageError, ImageFormat, ImageReader,
+    Limits, Luma, RgbImage,
     codecs::{jpeg::JpegEncoder, png::PngEncoder},
+    metadata::Orientation,
 };
 
 /// Most memory one decode may take, in bytes: the largest accepted picture in 16-bit RGBA, and some.
@@ -70,6 +74,27 @@ pub(crate) fn decode(bytes: &[u8], format: ImageFormat) -> Result<DynamicImage, 
         picture.apply_orientation(orientation);
     }
     Ok(picture)
+}
+
+/// Whether the picture's metadata says that it is to be turned or mirrored.
+pub(crate) fn is_turned(bytes: &[u8], format: ImageFormat) -> bool {
+    let decoder = ImageReader::with_format(Cursor::new(bytes), format).into_decoder();
+    let orientation = decoder.and_then(|mut decoder| decoder.orientation());
+    orientation.is_ok_and(|orientation| orientation != Orientation::NoTransforms)
+}
+
+/// A black PNG with a white box.
+pub(crate) fn box_mask(size: ImageSize, white: PixelBox) -> Result<Vec<u8>, PixelError> {
+    let within = |at: u32, from: u32, length: u32| (from..from.saturating_add(length)).contains(&at);
+    let mask = GrayImage::from_fn(size.width_px, size.height_px, |x, y| {
+        let inside = within(x, white.left_px, white.width_px) && within(y, white.top_px, white.height_px);
+        Luma([if inside { u8::MAX } else { 0 }])
+    });
+    let mut png = Vec::new();
+    let encoder = PngEncoder::new(&mut png);
+    let written = encoder.write_image(&mask, size.width_px, size.height_px, ExtendedColorType::L8);
+    written.map_err(PixelError::Encode)?;
+    Ok(png)
 }
 
 /// Makes a JPEG whose longest side is at most `max_side_px` and that has at most `max_bytes`.

@@ -12,6 +12,7 @@ use hub_core::{
     error::{ErrorCode, UserError},
     ids::{ArtifactId, JobId},
     recipe::Recipe,
+    request::{ImageSize, PixelBox},
 };
 use hub_store::{NewArtifact, Store};
 use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload, path::Path};
@@ -20,7 +21,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::{RwLock, Semaphore};
 
 use super::{
-    input,
+    input, pixels,
     preview::PreviewCache,
     sniff::{Sniffed, sniff},
 };
@@ -142,7 +143,32 @@ impl Vault {
     /// # Errors
     /// `input_image` saying what is wrong with it; `storage`.
     pub(crate) async fn store_input(&self, bytes: Bytes) -> Result<Artifact, UserError> {
+        self.take_in(bytes).await.map(|(artifact, _)| artifact)
+    }
+
+    /// A black picture of `size` with a white box, as a mask.
+    ///
+    /// # Errors
+    /// `storage`.
+    pub(crate) async fn store_box_mask(&self, size: ImageSize, white: PixelBox) -> Result<Artifact, UserError> {
+        let png = self.decoding(move || pixels::box_mask(size, white)).await?.map_err(|error| {
+            tracing::error!(error = %error, "a mask cannot be encoded");
+            UserError::new(ErrorCode::Internal, "The hub could not make the mask.")
+        })?;
+        self.store_input(Bytes::from(png)).await
+    }
+
+    /// Checks and stores a picture that a caller gave. Answers what the caller should know about it, too.
+    ///
+    /// # Errors
+    /// `input_image` saying what is wrong with it; `storage`.
+    pub(crate) async fn take_in(&self, bytes: Bytes) -> Result<(Artifact, Vec<String>), UserError> {
         let accepted = self.decoding(move || input::accept(bytes)).await??;
+        let notes = accepted.notes.iter().map(|note| (*note).to_owned()).collect();
+        self.keep_input(accepted).await.map(|artifact| (artifact, notes))
+    }
+
+    async fn keep_input(&self, accepted: input::Accepted) -> Result<Artifact, UserError> {
         let size_bytes = accepted.bytes.len() as u64;
         let sha256 = sha256_hex(accepted.bytes.clone()).await.map_err(VaultError::from)?;
         let key = object_key(&sha256, accepted.sniffed.extension);
@@ -276,6 +302,8 @@ mod tests {
             cfg: None,
             denoise: None,
             input: None,
+            mask: None,
+            part: None,
         }
     }
 

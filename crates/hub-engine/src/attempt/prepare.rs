@@ -12,9 +12,10 @@ use comfyui::{
 };
 use hub_core::{
     error::{ErrorCode, UserError},
-    ids::WorkflowId,
+    ids::{ArtifactId, WorkflowId},
     job::Job,
     recipe::Recipe,
+    request::Part,
 };
 
 use crate::{CrashPoint, background::Inner, context::Context, crash, persist};
@@ -98,19 +99,25 @@ impl From<UserError> for PrepareFailure {
 pub(super) async fn prepare(inner: &Inner, job: &Job, client: &Client) -> Result<Prepared, PrepareFailure> {
     let recipe = recipe(job)?;
     let parsed = inner.graphs.get(&inner.ctx, recipe.workflow_id).await?;
-    let input = match recipe.input {
-        None => None,
-        Some(input) => {
-            let (artifact, bytes) = inner.ctx.vault.input(input).await?;
-            // Plain ASCII by content: servers treat other names oddly, and the same picture is sent over itself.
-            let name = format!("{}.{}", artifact.sha256, artifact.extension);
-            let folder = format!("hub/{}", job.id.as_uuid().simple());
-            let upload = client.upload_image(bytes, &name, &folder, true);
-            let uploaded = crash::around(CrashPoint::Upload, upload).await.map_err(PrepareFailure::Upload)?;
-            Some(uploaded.reference())
+    let mut sent = [None, None];
+    for (place, picture) in sent.iter_mut().zip([recipe.input, recipe.mask]) {
+        if let Some(picture) = picture {
+            *place = Some(send(inner, job, client, picture).await?);
         }
-    };
-    Ok(bound(parsed, job, recipe, input)?)
+    }
+    let [input, mask] = sent;
+    Ok(bound(parsed, job, recipe, input, mask)?)
+}
+
+/// Sends a stored picture to the server; answers how graphs name it there.
+async fn send(inner: &Inner, job: &Job, client: &Client, picture: ArtifactId) -> Result<String, PrepareFailure> {
+    let (artifact, bytes) = inner.ctx.vault.input(picture).await?;
+    // Plain ASCII by content: servers treat other names oddly, and the same picture is sent over itself.
+    let name = format!("{}.{}", artifact.sha256, artifact.extension);
+    let folder = format!("hub/{}", job.id.as_uuid().simple());
+    let upload = client.upload_image(bytes, &name, &folder, true);
+    let uploaded = crash::around(CrashPoint::Upload, upload).await.map_err(PrepareFailure::Upload)?;
+    Ok(uploaded.reference())
 }
 
 /// Binds the recipe of a job that was posted before, to know its nodes. Sends nothing.
@@ -127,7 +134,23 @@ fn recipe(job: &Job) -> Result<&Recipe, UserError> {
     })
 }
 
-fn bound(parsed: Arc<Parsed>, job: &Job, recipe: &Recipe, input: Option<String>) -> Result<Prepared, UserError> {
+/// The model file that finds a part, unless the workflow's own is for it already.
+fn detector(slots: &Slots, part: Part) -> Option<String> {
+    let own = slots.get(SlotKind::Detector)?.current.as_ref().and_then(serde_json::Value::as_str).unwrap_or_default();
+    let file = match part {
+        Part::Face => "bbox/face_yolov8m.pt",
+        Part::Hand => "bbox/hand_yolov8s.pt",
+    };
+    (!own.contains(part.as_str())).then(|| file.to_owned())
+}
+
+fn bound(
+    parsed: Arc<Parsed>,
+    job: &Job,
+    recipe: &Recipe,
+    input: Option<String>,
+    mask: Option<String>,
+) -> Result<Prepared, UserError> {
     let values = Bindings {
         prompt: recipe.prompt.clone(),
         negative: recipe.negative_prompt.clone(),
@@ -138,6 +161,8 @@ fn bound(parsed: Arc<Parsed>, job: &Job, recipe: &Recipe, input: Option<String>)
         cfg: recipe.cfg,
         denoise: recipe.denoise,
         input_image: input,
+        mask,
+        detector: recipe.part.and_then(|part| detector(&parsed.slots, part)),
         filename_prefix: Some(format!("hub/{}/img", job.id.as_uuid().simple())),
         ..Bindings::default()
     };

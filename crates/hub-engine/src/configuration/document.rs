@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::sealed::Sealed;
-use crate::{DescribeTemplates, EnhanceTemplates};
+use crate::{DescribeTemplates, EnhanceTemplates, PromptGeneratorSettings};
 
 /// What every file says that it is.
 pub(crate) const FORMAT: &str = "genimage-config";
@@ -226,6 +226,8 @@ pub(crate) struct SettingsEntry {
     pub(crate) enhance_templates: Option<EnhanceTemplates>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) caller_weights: Option<CallerWeights>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) prompt_generator: Option<PromptGeneratorSettings>,
 }
 
 fn yes() -> bool {

@@ -11,14 +11,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use hub_core::{
     catalogue::{RenderType, Style},
     error::UserError,
-    server::{LlmAssignment, LlmServer, SecretSource, Server, ServerAuth},
+    server::{LlmAssignment, LlmRole, LlmServer, SecretSource, Server, ServerAuth},
 };
 use hub_store::{ConfigChange, Edits, Store};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{
-    ImportAction, ImportChange, ImportMode, ROLES, differing,
+    ImportAction, ImportChange, ImportMode, differing,
     document::{Document, LlmServerEntry, ServerEntry, SettingsEntry},
     sealed::Secrets,
 };
@@ -26,6 +26,7 @@ use crate::{
     describe,
     engine::{checks, weights::WEIGHTS_SETTING},
     plan::enhance,
+    prompt_generator,
     refusal::storage,
     seed,
 };
@@ -191,7 +192,7 @@ impl Planner<'_> {
         if let Some(entries) = &document.llm_servers {
             after = self.llm_servers(entries, stored.clone())?;
         }
-        for role in ROLES {
+        for role in LlmRole::ALL {
             let present = self.store.llm_assignment(role).await.map_err(storage)?;
             let word = json!(role).as_str().unwrap_or_default().to_owned();
             let entry = document.llm_roles.as_ref().map(|roles| roles.get(&role));
@@ -262,6 +263,7 @@ impl Planner<'_> {
             (WEIGHTS_SETTING, entry.caller_weights.as_ref().map(|weights| json!(weights))),
             (describe::TEMPLATES_SETTING, entry.describe_templates.as_ref().map(|templates| json!(templates))),
             (enhance::TEMPLATES_SETTING, entry.enhance_templates.as_ref().map(|templates| json!(templates))),
+            (prompt_generator::SETTING, entry.prompt_generator.as_ref().map(|settings| json!(settings))),
         ];
         for (key, value) in wanted {
             if let Some(Value::Object(texts)) = value.as_ref().filter(|_| key != WEIGHTS_SETTING) {

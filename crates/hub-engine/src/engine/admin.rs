@@ -17,8 +17,9 @@ use serde_json::Value;
 
 use super::{Engine, checks};
 use crate::{
-    DescribeTemplates, EngineConfig, EnhanceTemplates, ImportedWorkflow, ServerView, SettingView, catalogue::Runnable,
-    checkup, describe, import, plan::enhance, refusal::storage, seed,
+    DescribeTemplates, EngineConfig, EnhanceTemplates, ImportedWorkflow, PromptGeneratorSettings, ServerView,
+    SettingView, catalogue::Runnable, checkup, describe, import, plan::enhance, prompt_generator, refusal::storage,
+    seed,
 };
 
 impl Engine {
@@ -170,8 +171,9 @@ impl Engine {
     /// Changes the instructions for descriptions.
     ///
     /// # Errors
-    /// `storage`.
+    /// `bad_argument` naming the template; `storage`.
     pub async fn set_describe_templates(&self, templates: &DescribeTemplates) -> Result<(), UserError> {
+        templates.check()?;
         self.set_setting(describe::TEMPLATES_SETTING, templates).await
     }
 
@@ -189,6 +191,24 @@ impl Engine {
     /// `storage`.
     pub async fn set_enhance_templates(&self, templates: &EnhanceTemplates) -> Result<(), UserError> {
         self.set_setting(enhance::TEMPLATES_SETTING, templates).await
+    }
+
+    /// How prompts are generated.
+    ///
+    /// # Errors
+    /// `storage`.
+    pub async fn prompt_generator(&self) -> Result<PromptGeneratorSettings, UserError> {
+        self.setting(prompt_generator::SETTING).await
+    }
+
+    /// Changes how prompts are generated.
+    ///
+    /// # Errors
+    /// `bad_argument` naming the setting and what it may be; `storage`.
+    pub async fn set_prompt_generator(&self, settings: &PromptGeneratorSettings) -> Result<(), UserError> {
+        settings.check(&self.catalogue())?;
+        self.set_setting(prompt_generator::SETTING, settings).await?;
+        self.reload().await
     }
 
     async fn setting<T: DeserializeOwned + Default>(&self, key: &str) -> Result<T, UserError> {

@@ -40,7 +40,7 @@ fn find<'a>(catalogue: &'a Catalogue, name: &str) -> Result<&'a Style, UserError
 }
 
 /// The prompt within the styles' templates, each applied to the result of the one before.
-pub(super) fn apply_to_prompt(prompt: Option<&str>, styles: &[&Style]) -> Option<String> {
+pub(crate) fn apply_to_prompt(prompt: Option<&str>, styles: &[&Style]) -> Option<String> {
     let given = prompt.unwrap_or_default().trim().to_owned();
     let joined = styles.iter().fold(given, |so_far, style| apply(&style.prompt_template, &so_far));
     Some(joined).filter(|joined| !joined.is_empty())
@@ -48,7 +48,7 @@ pub(super) fn apply_to_prompt(prompt: Option<&str>, styles: &[&Style]) -> Option
 
 /// The negative prompt with the styles' own; `None` when there is nothing to say, which leaves the
 /// workflow's text.
-pub(super) fn apply_to_negative(negative: Option<&str>, styles: &[&Style]) -> Option<String> {
+pub(crate) fn apply_to_negative(negative: Option<&str>, styles: &[&Style]) -> Option<String> {
     let given = negative.unwrap_or_default().trim().to_owned();
     let joined = styles.iter().fold(given, |so_far, style| apply(&style.negative_template, &so_far));
     Some(joined).filter(|joined| !joined.is_empty())

@@ -10,7 +10,7 @@ use hub_core::{
 use tokio::time::Instant;
 
 use super::{Pool, inventory, session::Session, stock::Verdict, webhook};
-use crate::{catalogue::Runnable, context::Context};
+use crate::{PlannedServer, catalogue::Runnable, context::Context};
 
 /// Servers that one refusal names; of further ones only the number is told.
 const NAMED_MAX: usize = 8;
@@ -72,6 +72,26 @@ impl Pool {
             Some(lacks) => Err(refusal(&runnable.workflow.name, placement, &lacks)),
             None => Ok(()),
         }
+    }
+
+    /// Whether each enabled server could run the workflow, by name.
+    pub(crate) fn fits(&self, ctx: &Context, runnable: &Runnable) -> Vec<PlannedServer> {
+        let max_age = inventory::max_age(ctx);
+        let members = self.members();
+        let mut fits: Vec<PlannedServer> = members
+            .sessions
+            .values()
+            .map(|session| PlannedServer {
+                name: session.server().name.clone(),
+                why_not: match session.verdict(runnable, max_age) {
+                    Verdict::May => None,
+                    Verdict::Lacks(lack) => Some(format!("lacks {lack}")),
+                    Verdict::SaidNot => Some("is not used for it".to_owned()),
+                },
+            })
+            .collect();
+        fits.sort_by(|a, b| a.name.cmp(&b.name));
+        fits
     }
 
     /// What each server lacks, when none of those meant can run the workflow. `None` too when there is no such

@@ -13,7 +13,7 @@ use hub_core::{
     ids::JobId,
     job::Job,
     placement::Wish,
-    request::{ImageRef, ImageRequest, JobRequest},
+    request::{Area, ImageRef, ImageRequest, JobRequest},
 };
 use hub_store::Store;
 use sha2::{Digest, Sha256};
@@ -30,6 +30,7 @@ const RETRY_AFTER_MIN: TimeDelta = TimeDelta::seconds(20);
 /// What was asked, in 64 hexadecimal digits: equal requests, and only those, have equal digests.
 pub(super) async fn digest(request: &JobRequest, wish: &Wish, parent: Option<JobId>) -> Result<String, UserError> {
     let holds_picture = matches!(request, JobRequest::Image(ImageRequest { input: Some(ImageRef::Data(_)), .. }))
+        || matches!(request, JobRequest::Image(ImageRequest { area: Some(Area::Mask(ImageRef::Data(_))), .. }))
         || matches!(request, JobRequest::Describe(describe) if matches!(describe.image, ImageRef::Data(_)));
     let failed = |error: &dyn std::fmt::Display| {
         tracing::error!(error = %error, "a request cannot be digested");
@@ -82,7 +83,11 @@ pub(super) async fn find_repeat(
 }
 
 fn is_repeat(request: &JobRequest, earlier: &Job, now: DateTime<Utc>) -> bool {
-    let seed_given = matches!(request, JobRequest::Image(image) if image.seed.is_some());
+    let seed_given = match request {
+        JobRequest::Image(image) => image.seed.is_some(),
+        JobRequest::Prompt(prompt) => prompt.seed.is_some(),
+        JobRequest::Describe(_) => false,
+    };
     let retried = !earlier.state.kind().is_terminal() && now - earlier.times.created_at >= RETRY_AFTER_MIN;
     seed_given || retried
 }

@@ -1,6 +1,10 @@
 use std::time::Duration;
 
-use hub_core::{error::ErrorCode, job::JobState, job::JobStateKind, server::LlmRole};
+use hub_core::{
+    error::ErrorCode,
+    job::{JobState, JobStateKind},
+    server::{LlmAssignment, LlmRole},
+};
 use hub_engine::{DescribeTemplates, EngineConfig};
 use hub_sim::ollama::{OllamaConfig, OllamaFault, SimModel};
 use image::ImageFormat;
@@ -159,6 +163,40 @@ async fn a_description_without_a_model_that_sees_fails_with_the_reason() {
 }
 
 #[tokio::test]
+async fn an_assigned_model_that_cannot_see_is_refused_before_the_call_naming_those_that_can() {
+    let hub = Hub::start(EngineConfig::default()).await;
+    let models = vec![
+        SimModel::new("blind:latest", &["completion"]),
+        SimModel::new("eye-a:latest", &["completion", "vision"]),
+        SimModel::new("eye-b:latest", &["vision"]),
+    ];
+    let (sim, server) = hub.llm(OllamaConfig { models, ..OllamaConfig::default() }, &[]).await;
+    let to = LlmAssignment { server: server.id, model: Some("blind:latest".to_owned()) };
+    hub.engine.llm_assign(LlmRole::Describe, Some(to)).await.unwrap();
+    let artifact = hub.engine.store_input(picture(8, 8, ImageFormat::Jpeg).into()).await.unwrap();
+    let job = hub.call("describe_image", json!({"image": artifact.id.to_string()})).await.unwrap().job.id;
+    let job = hub.until(job, &[JobStateKind::Succeeded, JobStateKind::Failed]).await;
+    let JobState::Failed(error) = job.state else { panic!("it cannot succeed: {:?}", job.state) };
+    assert_eq!(error.code, ErrorCode::NotConfigured);
+    assert!(error.message.contains("these can: eye-a:latest, eye-b:latest"), "{}", error.message);
+    assert!(sim.requests().iter().all(|request| request.path != "/api/chat"), "no picture was sent");
+}
+
+#[tokio::test]
+async fn describing_in_french_uses_the_french_instructions() {
+    let hub = Hub::start(EngineConfig::default()).await;
+    let (sim, _) = hub.llm(OllamaConfig::default(), &[LlmRole::Describe]).await;
+    let own = DescribeTemplates { optimized_fr: "{width} sur {height}, {braces}".to_owned(), ..Default::default() };
+    hub.engine.set_describe_templates(&own).await.unwrap();
+    let artifact = hub.engine.store_input(picture(30, 20, ImageFormat::Png).into()).await.unwrap();
+    let arguments = json!({"image": artifact.id.to_string(), "language": "fr"});
+    let job = hub.call("describe_image", arguments).await.unwrap().job.id;
+    hub.until(job, &[JobStateKind::Succeeded]).await;
+    let chat = sim.requests().into_iter().find(|request| request.path == "/api/chat").unwrap();
+    assert_eq!(chat.body["messages"][0]["content"], json!("30 sur 20, {braces}"));
+}
+
+#[tokio::test]
 async fn deleting_an_llm_server_in_use_keeps_templates() {
     let hub = Hub::start(EngineConfig::default()).await;
     let (_sim, server) = hub.llm(OllamaConfig::default(), &[LlmRole::Describe, LlmRole::Enhance]).await;
@@ -171,7 +209,7 @@ async fn deleting_an_llm_server_in_use_keeps_templates() {
     assert_eq!(hub.engine.describe_templates().await.unwrap(), own);
 }
 
-async fn until(condition: impl Fn() -> bool) {
+pub(crate) async fn until(condition: impl Fn() -> bool) {
     let reached = async {
         while !condition() {
             tokio::time::sleep(Duration::from_millis(10)).await;

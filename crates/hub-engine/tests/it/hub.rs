@@ -58,6 +58,19 @@ impl Hub {
         hub
     }
 
+    /// Adds the shipped render types that redraw an area and that find parts.
+    pub(crate) async fn detailers(&self) {
+        let shipped = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+        let inpaint = shipped(include_str!("../../../../workflows/detail-inpaint-sdxl.json"));
+        let parts = shipped(include_str!("../../../../workflows/detail-part-sdxl.json"));
+        for (name, graph) in [("inpaint", inpaint), ("parts", parts)] {
+            self.engine.workflow_import_value(name, &graph, "").await.unwrap();
+            let mut row = RenderType::new(name, name, Mode::Detail);
+            row.is_default = name == "inpaint";
+            self.engine.render_type_save(row).await.unwrap();
+        }
+    }
+
     /// With nothing at all.
     pub(crate) async fn empty(config: EngineConfig) -> Self {
         static PROVIDER: Once = Once::new();

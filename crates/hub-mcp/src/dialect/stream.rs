@@ -158,6 +158,14 @@ fn success(view: &JobView, delivery: &Delivery) -> Value {
             "content": [{"type": "text", "text": text}],
         });
     }
+    if let Some(prompt) = view.job.generated_prompt() {
+        let said = json!({
+            "positive_prompt": prompt.positive_prompt,
+            "negative_prompt": prompt.negative_prompt,
+            "human_readable_summary": prompt.explain(),
+        });
+        return json!({"structured_output": said, "content": [{"type": "json", "json": said}]});
+    }
     let url = |artifact| delivery.url_of(artifact).unwrap_or_default();
     let images: Vec<_> = view.artifacts.iter().filter(|artifact| artifact.kind == MediaKind::Image).collect();
     let primary = images.first().copied().or(view.artifacts.first());

@@ -22,7 +22,9 @@ pub(crate) fn record(view: &JobView, delivery: &Delivery) -> Value {
     if !files.is_empty() {
         record.insert("files".to_owned(), json!(list(files)));
     }
-    if let Some(text) = &job.text {
+    if let Some(prompt) = job.generated_prompt() {
+        record.insert("prompt".to_owned(), json!(prompt));
+    } else if let Some(text) = &job.text {
         record.insert("description".to_owned(), json!(text));
     }
     if let Some(recipe) = &job.recipe {

@@ -3,7 +3,11 @@
 
 use std::fmt::Write as _;
 
-use hub_core::{artifact::Artifact, recipe::Recipe, request::JobRequest};
+use hub_core::{
+    artifact::Artifact,
+    recipe::Recipe,
+    request::{GeneratedPrompt, JobRequest},
+};
 use hub_engine::JobView;
 
 use super::noun;
@@ -22,7 +26,10 @@ macro_rules! line {
 pub(super) fn success(view: &JobView, pictures: &Pictures, delivery: &Delivery) -> String {
     let job = &view.job;
     let mut text = String::new();
-    if let Some(description) = &job.text {
+    if let Some(prompt) = job.generated_prompt() {
+        add_prompt(&mut text, &prompt);
+        line!(text, "(job {})", job.id);
+    } else if let Some(description) = &job.text {
         line!(text, "{description}");
         line!(text, "(job {})", job.id);
     }
@@ -47,6 +54,21 @@ pub(super) fn success(view: &JobView, pictures: &Pictures, delivery: &Delivery) 
     }
     text.truncate(text.trim_end().len());
     text
+}
+
+fn add_prompt(text: &mut String, prompt: &GeneratedPrompt) {
+    line!(text, "prompt: {}", prompt.positive_prompt);
+    if !prompt.negative_prompt.is_empty() {
+        line!(text, "negative_prompt: {}", prompt.negative_prompt);
+    }
+    // The words of the style are in the prompt: applied once more they would count twice.
+    match &prompt.style {
+        Some(style) => {
+            line!(text, "The words of the style {style} are in it: give generate_image styles: [], enhance: false.");
+        }
+        None => line!(text, "Give generate_image enhance: false to have it drawn as it is."),
+    }
+    line!(text, "Drawn with seed {} for the subject: {}", prompt.seed, prompt.subject);
 }
 
 fn describe(artifact: &Artifact, delivery: &Delivery) -> String {

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{
     Effect,
-    schema::{Schema, image},
+    schema::{IMAGE_FORMS, Schema, image},
     tool,
 };
 
@@ -21,9 +21,9 @@ pub(super) fn definition(catalogue: &Catalogue, wait_default_s: u32) -> Option<T
     let kinds = json!({"type": "string", "enum": ["natural", "optimized"], "default": "optimized", "description": "natural: prose; optimized: keywords for a prompt"});
     let language = json!({"type": "string", "maxLength": limits::NAME_MAX_CHARS, "default": "en", "description": "Language of the answer"});
     let schema = Schema::new()
-        .with_required("image", image())
+        .with_required("image", image(IMAGE_FORMS))
         .with("description_type", kinds)
         .with("language", language)
-        .with_answer_options(wait_default_s);
+        .with_handle_options(false, wait_default_s);
     Some(tool(NAME, "Describe image", DESCRIPTION.to_owned(), schema.build(), Effect::Adds))
 }

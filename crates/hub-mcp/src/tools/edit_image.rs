@@ -2,10 +2,11 @@
 
 use hub_core::catalogue::{Catalogue, Mode};
 use rmcp::model::Tool;
+use serde_json::json;
 
 use super::{
     Effect, can_render,
-    schema::{Schema, denoise, image, prompt},
+    schema::{IMAGE_FORMS, Schema, image, prompt},
     tool,
 };
 
@@ -18,12 +19,12 @@ pub(super) fn definition(catalogue: &Catalogue, wait_default_s: u32) -> Option<T
         return None;
     }
     let schema = Schema::new()
-        .with_required("image", image())
-        .with_required("prompt", prompt("What to change, or what the result shows"))
+        .with("image", image(IMAGE_FORMS))
+        .with("prompt", prompt("What to change"))
         .with_picture_choices(catalogue, Mode::Edit)
         .with_size(catalogue, Mode::Edit)
-        .with_pictures()
-        .with("denoise", denoise())
-        .with_answer_options(wait_default_s);
+        .with_pictures(Mode::Edit)
+        .with("denoise", json!({"type": "number", "minimum": 0, "maximum": 1}))
+        .with_answer_options(Mode::Edit, wait_default_s);
     Some(tool(NAME, "Edit image", DESCRIPTION.to_owned(), schema.build(), Effect::Adds))
 }

@@ -19,10 +19,10 @@ pub(super) fn definition(catalogue: &Catalogue, wait_default_s: u32) -> Option<T
         return None;
     }
     let schema = Schema::new()
-        .with_required("prompt", prompt("What to show: subject, setting, light, composition"))
+        .with("prompt", prompt("What to show: subject, setting, light, composition"))
         .with_picture_choices(catalogue, Mode::Generate)
         .with_size(catalogue, Mode::Generate)
-        .with_pictures()
-        .with_answer_options(wait_default_s);
+        .with_pictures(Mode::Generate)
+        .with_answer_options(Mode::Generate, wait_default_s);
     Some(tool(NAME, "Generate image", DESCRIPTION.to_owned(), schema.build(), Effect::Adds))
 }

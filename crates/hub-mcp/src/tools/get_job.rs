@@ -2,11 +2,11 @@
 
 use hub_core::{error::UserError, ids::JobId, request::Inline};
 use rmcp::model::Tool;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::{
     Effect, arguments,
-    schema::{Schema, inline, job_id, wait_s},
+    schema::{INLINE, Schema, job_id, wait_s},
     tool,
 };
 
@@ -15,8 +15,10 @@ pub(super) const NAME: &str = "get_job";
 const DESCRIPTION: &str = "Wait for a job and get its result, as the call that began it would have answered.";
 
 pub(super) fn definition(wait_default_s: u32) -> Tool {
-    let schema =
-        Schema::new().with_required("job_id", job_id()).with("wait_s", wait_s(wait_default_s)).with("inline", inline());
+    let schema = Schema::new()
+        .with_required("job_id", job_id())
+        .with("wait_s", wait_s(wait_default_s))
+        .with("inline", json!({"type": "string", "enum": INLINE}));
     tool(NAME, "Get job", DESCRIPTION.to_owned(), schema.build(), Effect::Reads)
 }
 

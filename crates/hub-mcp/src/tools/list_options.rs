@@ -74,6 +74,7 @@ fn record(catalogue: &Catalogue) -> Value {
         "styles": styles,
         "can_enhance": catalogue.can_enhance,
         "can_describe": catalogue.can_describe,
+        "can_generate_prompts": catalogue.can_generate_prompts,
     })
 }
 

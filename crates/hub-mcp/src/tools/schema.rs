@@ -10,9 +10,6 @@ use hub_core::{
 };
 use serde_json::{Map, Value, json};
 
-/// Names of styles are repeated in every tool while they take no more than this, in bytes.
-const STYLES_REPEATED_MAX_BYTES: usize = 400;
-
 /// The properties of one tool's arguments.
 pub(super) struct Schema {
     properties: Map<String, Value>,
@@ -36,36 +33,58 @@ impl Schema {
 
     /// What to avoid, styles, render type, seed, enhancement: what every picture tool takes.
     pub(super) fn with_picture_choices(self, catalogue: &Catalogue, mode: Mode) -> Self {
-        self.with("negative_prompt", json!({"type": "string", "description": "What to avoid"}))
+        // What means the same everywhere is explained once, where pictures begin.
+        let negative = match mode {
+            Mode::Generate => json!({"type": "string", "description": "What to avoid"}),
+            _ => json!({"type": "string"}),
+        };
+        self.with("negative_prompt", negative)
             .with("styles", styles(catalogue, mode))
             .with("render_type", render_type(catalogue, mode))
-            .with("seed", json!({"type": "integer", "minimum": 0, "description": "Omit for a random one"}))
-            .with("enhance", enhance(catalogue))
+            .with("seed", if mode == Mode::Generate { seed() } else { json!({"type": "integer"}) })
+            .with("enhance", enhance(catalogue, mode))
     }
 
     /// Either an aspect ratio or both sides.
     pub(super) fn with_size(self, catalogue: &Catalogue, mode: Mode) -> Self {
-        let side = |which: &str, other: &str| {
-            let (min, max) = sides(catalogue, mode);
-            json!({"type": "integer", "minimum": min, "maximum": max, "description": format!("{which} in px, with {other}")})
-        };
-        let ratio =
-            json!({"type": "string", "enum": aspect_ratios(catalogue, mode), "description": "Or width and height"});
-        self.with("aspect_ratio", ratio).with("width", side("Width", "height")).with("height", side("Height", "width"))
+        let (min, max) = sides(catalogue, mode);
+        let side = json!({"type": "integer", "minimum": min, "maximum": max});
+        let ratio = json!({"type": "string", "enum": aspect_ratios(catalogue, mode), "description": "Or width and height in px"});
+        self.with("aspect_ratio", ratio).with("width", side.clone()).with("height", side)
     }
 
     /// How many pictures, for tools that may make several.
-    pub(super) fn with_pictures(self) -> Self {
-        let max = limits::PICTURES_MAX;
-        self.with("n", json!({"type": "integer", "minimum": 1, "maximum": max, "description": "How many"}))
+    pub(super) fn with_pictures(self, mode: Mode) -> Self {
+        let mut property = json!({"type": "integer", "minimum": 1, "maximum": limits::PICTURES_MAX});
+        if mode == Mode::Generate {
+            property["description"] = json!("How many");
+        }
+        self.with("n", property)
     }
 
-    /// How to answer: what every tool that makes a job takes.
-    pub(super) fn with_answer_options(self, wait_default_s: u32) -> Self {
-        self.with("wait_s", wait_s(wait_default_s)).with("inline", inline()).with(
-            "idempotency_key",
-            json!({"type": "string", "maxLength": limits::IDEMPOTENCY_KEY_MAX_CHARS, "description": "Same key, same job"}),
-        )
+    /// A job to start from, and how to answer: what every tool that makes pictures takes.
+    pub(super) fn with_answer_options(self, mode: Mode, wait_default_s: u32) -> Self {
+        let with = if mode == Mode::Generate {
+            self.with("from_job", json!({"type": "string", "description": "job_… to vary: what is not given is as there, with a new seed"}))
+                .with("plan_only", json!({"type": "boolean", "description": "Tell the plan, make nothing"}))
+                .with("inline", inline())
+        } else {
+            self.with("from_job", json!({"type": "string"}))
+                .with("plan_only", json!({"type": "boolean"}))
+                .with("inline", json!({"type": "string", "enum": INLINE}))
+        };
+        with.with_handle_options(mode == Mode::Generate, wait_default_s)
+    }
+
+    /// How long to wait for the answer. An idempotency key is taken as well, but it is for programs, which read
+    /// documents: models pay for each word here.
+    pub(super) fn with_handle_options(self, explained: bool, wait_default_s: u32) -> Self {
+        let mut wait = wait_s(wait_default_s);
+        if let (false, Some(wait)) = (explained, wait.as_object_mut()) {
+            wait.shift_remove("description");
+            wait.shift_remove("maximum");
+        }
+        self.with("wait_s", wait)
     }
 
     pub(super) fn build(self) -> Map<String, Value> {
@@ -81,12 +100,22 @@ impl Schema {
 }
 
 pub(super) fn prompt(description: &str) -> Value {
-    json!({"type": "string", "maxLength": limits::PROMPT_MAX_CHARS, "description": description})
+    json!({"type": "string", "description": description})
 }
 
-pub(super) fn image() -> Value {
-    json!({"type": "string", "description": "img_… or job_… id, genimage:// URI, http(s) URL or data: URI"})
+pub(super) fn seed() -> Value {
+    json!({"type": "integer", "minimum": 0, "description": "Omit for a random one"})
 }
+
+/// A picture; its forms are explained once.
+pub(super) fn image(description: &str) -> Value {
+    json!({"type": "string", "description": description})
+}
+
+/// How a picture can be named.
+pub(super) const IMAGE_FORMS: &str = "img_… or job_… id, http(s) URL or data: URI";
+/// How much of a picture can be in an answer.
+pub(super) const INLINE: [&str; 3] = ["none", "preview", "full"];
 
 pub(super) fn denoise() -> Value {
     json!({"type": "number", "minimum": 0, "maximum": 1, "description": "How much may change"})
@@ -97,24 +126,21 @@ pub(super) fn job_id() -> Value {
 }
 
 pub(super) fn wait_s(default: u32) -> Value {
-    json!({"type": "integer", "minimum": 0, "maximum": limits::WAIT_MAX_S, "default": default, "description": "Seconds, then a job id is answered"})
+    json!({"type": "integer", "maximum": limits::WAIT_MAX_S, "default": default, "description": "Seconds, then a job id is answered"})
 }
 
 pub(super) fn inline() -> Value {
-    json!({"type": "string", "enum": ["none", "preview", "full"], "default": "preview", "description": "Picture data in the answer"})
+    json!({"type": "string", "enum": INLINE, "default": "preview", "description": "Picture data in the answer"})
 }
 
-/// The names of all styles, in full in the first tool that takes them. In the others too while that
-/// is cheap; beyond it they refer to the first, since every model pays for the list in each conversation.
+/// The names of all styles, in full in the first tool that takes them. The others refer to it, since every model
+/// pays for the list in each conversation.
 fn styles(catalogue: &Catalogue, mode: Mode) -> Value {
     let names: Vec<&str> = catalogue.enabled_styles().map(|style| style.name.as_str()).collect();
-    let bytes: usize = names.iter().map(|name| name.len() + r#""",""#.len()).sum();
     let first = Mode::ALL.into_iter().find(|other| catalogue.visible(*other).next().is_some());
-    if bytes > STYLES_REPEATED_MAX_BYTES
-        && let Some(first) = first.filter(|first| *first != mode)
-    {
-        let description = format!("Looks to apply; names as in {}", first.tool());
-        return json!({"type": "array", "items": {"type": "string"}, "maxItems": limits::STYLES_MAX, "description": description});
+    if let Some(first) = first.filter(|first| *first != mode) {
+        let description = format!("As in {}", first.tool());
+        return json!({"type": "array", "items": {"type": "string"}, "description": description});
     }
     let defaults: Vec<&str> =
         catalogue.enabled_styles().filter(|style| style.is_default).map(|style| style.name.as_str()).collect();
@@ -130,7 +156,10 @@ fn styles(catalogue: &Catalogue, mode: Mode) -> Value {
 
 fn render_type(catalogue: &Catalogue, mode: Mode) -> Value {
     let names: Vec<&str> = catalogue.visible(mode).map(|kind| kind.name.as_str()).collect();
-    let mut property = json!({"type": "string", "enum": names, "description": "Model; see list_options"});
+    let mut property = match mode {
+        Mode::Generate => json!({"type": "string", "enum": names, "description": "Model; see list_options"}),
+        _ => json!({"type": "string", "enum": names}),
+    };
     let default = catalogue.default_for(mode).filter(|kind| kind.visible);
     if let (Some(default), Some(property)) = (default, property.as_object_mut()) {
         property.insert("default".to_owned(), json!(default.name));
@@ -138,7 +167,11 @@ fn render_type(catalogue: &Catalogue, mode: Mode) -> Value {
     property
 }
 
-fn enhance(catalogue: &Catalogue) -> Value {
+/// Only what generates is enhanced unless asked for.
+fn enhance(catalogue: &Catalogue, mode: Mode) -> Value {
+    if mode != Mode::Generate {
+        return json!({"type": "boolean"});
+    }
     let description = if catalogue.can_enhance { "Have an LLM enrich the prompt" } else { "No LLM is set up now" };
     json!({"type": "boolean", "default": catalogue.can_enhance, "description": description})
 }

@@ -6,8 +6,10 @@ use crate::{names::OPTIONS_META_KEY, samples};
 
 /// The size that the design allows for `tools/list` of a well-filled hub.
 const LIST_MAX_BYTES: usize = 8 * 1024;
-/// The older system's argument names, taken but not advertised.
-const ALIASES: [&str; 4] = ["enhance_prompt", "input_image_url", "style_names", "upscale_type"];
+/// Arguments that are taken but not advertised: the older system's names,
+/// and the key that is for programs.
+const UNLISTED: [&str; 6] =
+    ["enhance_prompt", "idempotency_key", "input_image_url", "render_style", "style_names", "upscale_type"];
 
 fn names(catalogue: &Catalogue) -> Vec<String> {
     list(catalogue, 45).into_iter().map(|tool| tool.name.into_owned()).collect()
@@ -36,15 +38,20 @@ fn a_tool_is_listed_only_when_it_can_work() {
     };
     let helpers = ["get_job", "cancel_job", "list_options"];
     let no_server = without(&|catalogue| catalogue.enabled_servers = 0);
-    assert_eq!(no_server, [&["describe_image"][..], &helpers].concat());
+    assert_eq!(no_server, [&["describe_image", "generate_prompt"][..], &helpers].concat());
     let no_vision = without(&|catalogue| catalogue.can_describe = false);
-    assert_eq!(no_vision, [&["generate_image", "upscale_image", "edit_image"][..], &helpers].concat());
+    assert_eq!(
+        no_vision,
+        [&["generate_image", "upscale_image", "edit_image", "detail_image", "generate_prompt"][..], &helpers].concat()
+    );
+    let no_generator = without(&|catalogue| catalogue.can_generate_prompts = false);
+    assert!(!no_generator.contains(&"generate_prompt".to_owned()));
     let hidden = without(&|catalogue| {
         for kind in &mut catalogue.render_types {
             kind.visible = kind.mode == Mode::Upscale;
         }
     });
-    assert_eq!(hidden, [&["upscale_image", "describe_image"][..], &helpers].concat());
+    assert_eq!(hidden, [&["upscale_image", "describe_image", "generate_prompt"][..], &helpers].concat());
 }
 
 #[test]
@@ -61,7 +68,7 @@ fn what_is_advertised_is_what_is_parsed() {
         let Ok(HubTool::Job(name)) = HubTool::named(&tool.name) else { continue };
         let refusal = ToolCall::parse(name, &probe).expect_err("an unknown argument is refused");
         let mut parsed: Vec<&str> =
-            refusal.valid_values.iter().map(String::as_str).filter(|name| !ALIASES.contains(name)).collect();
+            refusal.valid_values.iter().map(String::as_str).filter(|name| !UNLISTED.contains(name)).collect();
         parsed.sort_unstable();
         let properties = tool.input_schema["properties"].as_object().expect("an object");
         let mut advertised: Vec<&str> = properties.keys().map(String::as_str).collect();
@@ -134,7 +141,7 @@ fn an_unknown_tool_is_refused_with_the_names_that_exist() {
     let error = HubTool::named("generate_imgae").expect_err("no such tool");
     assert_eq!(error.code, ErrorCode::UnknownTool);
     assert!(error.explain().contains("Did you mean `generate_image`?"), "{}", error.explain());
-    assert_eq!(error.valid_values.len(), 7);
+    assert_eq!(error.valid_values.len(), 9);
 }
 
 #[test]
@@ -169,5 +176,5 @@ fn the_options_name_every_choice() {
         assert!(text.contains(name.as_str()), "{name}");
     }
     let meta = result.meta.expect("a record");
-    assert_eq!(meta[OPTIONS_META_KEY]["render_types"].as_array().map(Vec::len), Some(10));
+    assert_eq!(meta[OPTIONS_META_KEY]["render_types"].as_array().map(Vec::len), Some(12));
 }

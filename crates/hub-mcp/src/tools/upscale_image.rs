@@ -5,7 +5,7 @@ use rmcp::model::Tool;
 
 use super::{
     Effect, can_render,
-    schema::{Schema, denoise, image, prompt},
+    schema::{IMAGE_FORMS, Schema, denoise, image, prompt},
     tool,
 };
 
@@ -18,10 +18,10 @@ pub(super) fn definition(catalogue: &Catalogue, wait_default_s: u32) -> Option<T
         return None;
     }
     let schema = Schema::new()
-        .with_required("image", image())
+        .with("image", image(IMAGE_FORMS))
         .with("prompt", prompt("What the picture shows"))
         .with_picture_choices(catalogue, Mode::Upscale)
         .with("denoise", denoise())
-        .with_answer_options(wait_default_s);
+        .with_answer_options(Mode::Upscale, wait_default_s);
     Some(tool(NAME, "Upscale image", DESCRIPTION.to_owned(), schema.build(), Effect::Adds))
 }

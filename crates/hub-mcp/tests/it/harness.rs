@@ -75,8 +75,12 @@ macro_rules! workflow {
 }
 
 /// The catalogue that the hub ships.
-const WORKFLOWS: [(&str, &str); 11] = [
+const WORKFLOWS: [(&str, &str); 15] = [
+    workflow!("detail-fill-sdxl"),
+    workflow!("detail-inpaint-sdxl"),
+    workflow!("detail-part-sdxl"),
     workflow!("edit-flux-kontext"),
+    workflow!("edit-instruct-pix2pix"),
     workflow!("edit-qwen-image-edit"),
     workflow!("img2img-sdxl"),
     workflow!("smoke"),

@@ -29,7 +29,10 @@ async fn the_shipped_catalogue_is_listed_within_eight_kilobytes() {
     assert_eq!(message["id"], "a");
     let names: Vec<&str> =
         message["result"]["tools"].as_array().unwrap().iter().map(|tool| tool["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["generate_image", "upscale_image", "edit_image", "get_job", "cancel_job", "list_options"]);
+    assert_eq!(
+        names,
+        ["generate_image", "upscale_image", "edit_image", "detail_image", "get_job", "cancel_job", "list_options"]
+    );
     let catalogue = hub.engine.catalogue();
     let styles = message["result"]["tools"][0]["inputSchema"]["properties"]["styles"]["items"]["enum"].clone();
     let enabled: Vec<&str> = catalogue.enabled_styles().map(|style| style.name.as_str()).collect();

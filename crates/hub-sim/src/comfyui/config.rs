@@ -88,6 +88,7 @@ impl Default for Models {
             checkpoints: list(&[
                 "512-inpainting-ema",
                 "flux1-schnell-fp8",
+                "instruct-pix2pix-00-22000",
                 "sd3.5_large_fp8_scaled",
                 "sd_xl_base_1.0",
                 "sd_xl_refiner_1.0",

@@ -47,14 +47,14 @@ pub(crate) fn literal<'a>(graph: &'a Graph, id: &str, input: &str) -> Option<&'a
 
 /// True for the nodes that take `run_ms`.
 pub(crate) fn is_sampler(class: &str) -> bool {
-    matches!(class, "KSampler" | "KSamplerAdvanced" | "SamplerCustom" | "SamplerCustomAdvanced")
+    matches!(class, "KSampler" | "KSamplerAdvanced" | "SamplerCustom" | "SamplerCustomAdvanced" | "FaceDetailer")
 }
 
 /// Sampling steps of a sampler node, as far as the graph tells; at least 1.
 pub(crate) fn steps(graph: &Graph, id: &str) -> u64 {
     let number = |id: &str, name: &str| literal(graph, id, name).and_then(Value::as_u64);
     let own = match class(graph, id) {
-        "KSampler" => number(id, "steps"),
+        "KSampler" | "FaceDetailer" => number(id, "steps"),
         "KSamplerAdvanced" => number(id, "steps").map(|steps| {
             let from = number(id, "start_at_step").unwrap_or(0);
             let to = number(id, "end_at_step").unwrap_or(steps).min(steps);

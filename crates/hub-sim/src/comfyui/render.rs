@@ -223,11 +223,15 @@ fn from_picture(base: &RgbaImage, subject: &Subject, index: u32) -> Canvas {
     let keep = to_byte(subject.keep * 255.0);
     let columns: Vec<usize> = (0..w).map(|x| (x * from_w / w) * 4).collect();
     let pixels = base.as_raw();
+    let mask = subject.mask.as_deref();
     for (y, row) in canvas.rgb.chunks_exact_mut(width * 3).enumerate().skip(y0).take(h) {
         let source = &pixels[((y - y0) * from_h / h) * from_w * 4..];
-        for (pixel, at) in row[x0 * 3..].chunks_exact_mut(3).zip(&columns) {
-            // Transparent parts are what an inpainting repaints.
-            let shown = if source[at + 3] < 128 { 0 } else { keep };
+        let repaint = mask.map(|mask| (mask, (y - y0) * mask.height() as usize / h * mask.width() as usize));
+        for (x, (pixel, at)) in row[x0 * 3..].chunks_exact_mut(3).zip(&columns).enumerate() {
+            let white =
+                repaint.is_some_and(|(mask, line)| mask.as_raw()[(line + x * mask.width() as usize / w) * 4] > 127);
+            // Transparent parts are what an inpainting repaints, and what is white in its mask.
+            let shown = if white || source[at + 3] < 128 { 0 } else { keep };
             for c in 0..3 {
                 pixel[c] = mix(pixel[c], source[at + c], shown);
             }

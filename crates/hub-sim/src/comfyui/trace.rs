@@ -50,6 +50,8 @@ pub(crate) struct Subject {
     pub(crate) margins: [f32; 4],
     /// How much of `base` shows, 0.0 to 1.0.
     pub(crate) keep: f32,
+    /// Where `base` is repainted: white is, black is not; at any size. The rest shows in full.
+    pub(crate) mask: Option<Arc<RgbaImage>>,
     pub(crate) prompt: String,
     pub(crate) negative: String,
     pub(crate) seed: Option<u64>,
@@ -70,6 +72,7 @@ impl Subject {
             base: None,
             margins: [0.0; 4],
             keep: 1.0,
+            mask: None,
             prompt: String::new(),
             negative: String::new(),
             seed: None,
@@ -126,6 +129,9 @@ impl Tracer<'_> {
 
     fn node(&self, id: &str, depth: u32) -> Option<Subject> {
         let class = class(self.graph, id);
+        if class == "FaceDetailer" {
+            return self.detailed(id, depth);
+        }
         if is_sampler(class) {
             return self.sampled(id, class, depth);
         }
@@ -228,9 +234,38 @@ impl Tracer<'_> {
                 s.batch = (s.batch * u32::try_from(self.int(id, "amount", 1)).unwrap_or(1)).clamp(1, MAX_BATCH);
                 s
             }
-            "VAEEncode" | "VAEEncodeTiled" | "VAEEncodeForInpaint" | "InpaintModelConditioning" => s.on_grid(),
+            "VAEEncodeForInpaint" | "InpaintModelConditioning" => self.masked(id, s).on_grid(),
+            "SetLatentNoiseMask" => self.masked(id, s),
+            "VAEEncode" | "VAEEncodeTiled" | "InstructPixToPixConditioning" => s.on_grid(),
             _ => s,
         }
+    }
+
+    /// Repaints only what a mask file has white. Transparency of the picture itself is a mask already.
+    fn masked(&self, id: &str, mut s: Subject) -> Subject {
+        let mut at = id.to_owned();
+        for _ in 0..MAX_DEPTH {
+            let from = self.graph.get(&at).and_then(|node| link(node.get("inputs")?.get("mask")?));
+            let Some((from, _)) = from else { return s };
+            if class(self.graph, from) == "LoadImageMask" {
+                s.mask = self.loaded(from).and_then(|mask| mask.base);
+                return s;
+            }
+            at = from.to_owned();
+        }
+        s
+    }
+
+    /// Finds a face where faces usually are.
+    fn detailed(&self, id: &str, depth: u32) -> Option<Subject> {
+        let mut s = self.upstream(id, &["image"], depth)?;
+        let face = |x: u32, y: u32| (19..45).contains(&x) && (12..38).contains(&y);
+        let shade = |white: bool| image::Rgba(if white { [255; 4] } else { [0, 0, 0, 255] });
+        s.mask = Some(Arc::new(RgbaImage::from_fn(64, 64, |x, y| shade(face(x, y)))));
+        s.seed = literal(self.graph, id, "seed").and_then(Value::as_u64).or(s.seed);
+        let words = link(&self.graph.get(id)?["inputs"]["positive"]).map(|(from, slot)| self.text(from, slot, 0));
+        s.prompt = words.unwrap_or_default();
+        Some(s)
     }
 
     fn padded(&self, id: &str, mut s: Subject) -> Subject {
@@ -258,7 +293,9 @@ impl Tracer<'_> {
         let seed = ["seed", "noise_seed"].iter().find_map(|n| literal(self.graph, noise, n)?.as_u64());
         s.seed = s.seed.or(seed);
         let denoise = if class == "KSampler" { self.float(id, "denoise", 1.0) } else { 1.0 };
-        s.keep *= (1.0 - share(denoise, 1.0)).clamp(0.7, 1.0);
+        if s.mask.is_none() {
+            s.keep *= (1.0 - share(denoise, 1.0)).clamp(0.7, 1.0);
+        }
         Some(s)
     }
 

@@ -104,10 +104,13 @@ fn instructions(messages: &[Turn]) -> String {
     system.collect::<Vec<_>>().join(" ")
 }
 
-/// The part of a message that is the prompt itself: marked by `<prompt>` or a `Prompt:` line, else all of it.
+/// The part of a message that is the prompt itself: marked by `<prompt>`, `<subject>` or a `Prompt:` line, else all of
+/// it.
 fn prompt_of(content: &str) -> &str {
-    if let Some((_, rest)) = content.split_once("<prompt>") {
-        return rest.split("</prompt>").next().unwrap_or(rest).trim();
+    for (open, close) in [("<prompt>", "</prompt>"), ("<subject>", "</subject>")] {
+        if let Some((_, rest)) = content.split_once(open) {
+            return rest.split(close).next().unwrap_or(rest).trim();
+        }
     }
     let marked = content.lines().find_map(|line| {
         let (label, rest) = line.split_once(':')?;

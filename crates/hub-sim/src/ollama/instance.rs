@@ -8,6 +8,39 @@ use serde_json::{Map, Value, json};
 
 use super::answer::{Material, first_words};
 
+/// What pictures hold beside their subject.
+const ELEMENTS: [&str; 16] = [
+    "place",
+    "light",
+    "weather",
+    "companion",
+    "colours",
+    "time of day",
+    "season",
+    "foreground",
+    "background",
+    "movement",
+    "material",
+    "mood",
+    "clothing",
+    "plants",
+    "lettering",
+    "sky",
+];
+/// Ways in which such a thing may be.
+const VARIATIONS: [&str; 10] = [
+    "half hidden in mist",
+    "lit from below",
+    "worn by time",
+    "freshly painted",
+    "covered in snow",
+    "glowing faintly",
+    "mirrored in water",
+    "caught by the wind",
+    "made of glass",
+    "in deep shadow",
+];
+
 /// Depth at which a schema that contains itself is cut off.
 const MAX_DEPTH: usize = 24;
 /// Most items made for one array, whatever `minItems` asks.
@@ -43,7 +76,7 @@ impl Generator<'_> {
             return self.value(&merged(schema, parts), name, index, depth + 1);
         }
         match kind(schema) {
-            "object" => self.object(schema, depth),
+            "object" => self.object(schema, index, depth),
             "array" => self.array(schema, name, depth),
             "integer" | "number" => number(schema),
             "boolean" => json!(true),
@@ -52,7 +85,8 @@ impl Generator<'_> {
         }
     }
 
-    fn object(&self, schema: &Value, depth: usize) -> Value {
+    /// Objects of one list differ by their place in it.
+    fn object(&self, schema: &Value, index: u64, depth: usize) -> Value {
         let mut object = Map::new();
         let required: Vec<&str> =
             schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
@@ -61,12 +95,12 @@ impl Generator<'_> {
             if depth * 2 > MAX_DEPTH && !required.contains(&name.as_str()) {
                 continue;
             }
-            object.insert(name.clone(), self.value(property, name, 0, depth + 1));
+            object.insert(name.clone(), self.value(property, name, index, depth + 1));
         }
         for name in required {
             if !object.contains_key(name) {
                 let extra = &schema["additionalProperties"];
-                object.insert(name.to_owned(), self.value(extra, name, 0, depth + 1));
+                object.insert(name.to_owned(), self.value(extra, name, index, depth + 1));
             }
         }
         Value::Object(object)
@@ -92,17 +126,25 @@ impl Generator<'_> {
 
     fn text(&self, schema: &Value, name: &str, index: u64) -> String {
         let name = name.to_lowercase();
+        let mut repeats = index > 0;
+        let mut listed = |list: &[&str]| {
+            let place = usize::try_from(index).unwrap_or(usize::MAX);
+            repeats = place >= list.len();
+            list[place % list.len()].to_owned()
+        };
         let mut text = match schema["format"].as_str() {
             Some("date-time") => "2026-01-01T00:00:00Z".to_owned(),
             Some("date") => "2026-01-01".to_owned(),
             Some("uri") => "https://example.com/".to_owned(),
+            _ if name.starts_with("element") => listed(&ELEMENTS),
+            _ if name.starts_with("variation") => listed(&VARIATIONS),
             _ if name.contains("negative") => self.material.negative.clone(),
             _ if ["title", "name", "subject", "label"].iter().any(|word| name.contains(word)) => {
                 first_words(&self.material.subject, 6)
             }
             _ => self.material.main.clone(),
         };
-        if index > 0 {
+        if repeats {
             text = format!("{text}, variation {}", index + 1);
         }
         let least = length(&schema["minLength"]).unwrap_or(0);

@@ -7,7 +7,7 @@ use hub_core::{
     ids::{JobId, PromptId, ServerId},
     job::{Attempt, Job, JobState, JobStateKind, JobTimes, Part},
     placement::Placement,
-    request::{DescribeRequest, ImageRequest, JobRequest},
+    request::{DescribeRequest, ImageRequest, JobRequest, PromptRequest},
 };
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -95,9 +95,11 @@ impl TryFrom<Model> for Job {
 /// the tag inside of `JobRequest`'s own form collides with.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "nearly every request is of the large kind, and lives for one query")]
 enum StoredRequest<'a> {
     Image(Cow<'a, ImageRequest>),
     Describe(Cow<'a, DescribeRequest>),
+    Prompt(Cow<'a, PromptRequest>),
 }
 
 impl From<StoredRequest<'_>> for JobRequest {
@@ -105,6 +107,7 @@ impl From<StoredRequest<'_>> for JobRequest {
         match stored {
             StoredRequest::Image(request) => Self::Image(request.into_owned()),
             StoredRequest::Describe(request) => Self::Describe(request.into_owned()),
+            StoredRequest::Prompt(request) => Self::Prompt(request.into_owned()),
         }
     }
 }
@@ -114,6 +117,7 @@ pub(crate) fn request(request: &JobRequest) -> Result<String> {
     let stored = match request {
         JobRequest::Image(request) => StoredRequest::Image(Cow::Borrowed(request)),
         JobRequest::Describe(request) => StoredRequest::Describe(Cow::Borrowed(request)),
+        JobRequest::Prompt(request) => StoredRequest::Prompt(Cow::Borrowed(request)),
     };
     json("request", &stored)
 }

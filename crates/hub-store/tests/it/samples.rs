@@ -33,6 +33,8 @@ pub(crate) fn recipe() -> Recipe {
         cfg: Some(7.1),
         denoise: None,
         input: None,
+        mask: None,
+        part: None,
     }
 }
 

@@ -25,6 +25,8 @@ pub(crate) struct CatalogueRecord {
     can_enhance: bool,
     /// Whether an LLM is assigned to describe pictures.
     can_describe: bool,
+    /// Whether an LLM is assigned to generate prompts.
+    can_generate_prompts: bool,
     enabled_servers: usize,
     limits: LimitsRecord,
 }
@@ -47,13 +49,16 @@ struct LimitsRecord {
     responses((status = 200, body = CatalogueRecord)))]
 pub(crate) async fn show(State(app): State<App>) -> Json<CatalogueRecord> {
     let catalogue = app.engine.catalogue();
-    let mut tools: Vec<&str> = [Mode::Generate, Mode::Upscale, Mode::Edit]
+    let mut tools: Vec<&str> = [Mode::Generate, Mode::Upscale, Mode::Edit, Mode::Detail]
         .into_iter()
         .filter(|mode| catalogue.render_types.iter().any(|render_type| render_type.mode == *mode))
         .map(Mode::tool)
         .collect();
     if catalogue.can_describe {
         tools.push("describe_image");
+    }
+    if catalogue.can_generate_prompts {
+        tools.push("generate_prompt");
     }
     let visible = catalogue.render_types.iter().filter(|render_type| render_type.visible);
     Json(CatalogueRecord {
@@ -64,6 +69,7 @@ pub(crate) async fn show(State(app): State<App>) -> Json<CatalogueRecord> {
         aspect_ratios: AspectRatio::ALL.to_vec(),
         can_enhance: catalogue.can_enhance,
         can_describe: catalogue.can_describe,
+        can_generate_prompts: catalogue.can_generate_prompts,
         enabled_servers: catalogue.enabled_servers,
         limits: LimitsRecord {
             prompt_max_chars: limits::PROMPT_MAX_CHARS,

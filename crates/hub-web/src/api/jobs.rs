@@ -25,9 +25,9 @@ use hub_core::{
     job::{JobState, JobStateKind},
     placement::{Placement, Wish},
     recipe::Recipe,
-    request::{ToolCall, parse_idempotency_key},
+    request::{GeneratedPrompt, ToolCall, parse_idempotency_key},
 };
-use hub_engine::{JobProgress, JobView, Submitted, WhyWaiting};
+use hub_engine::{JobProgress, JobView, PlanView, Submitted, WhyWaiting};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -64,6 +64,9 @@ pub(crate) struct JobRecord {
     files: Vec<ImageRecord>,
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<String>,
+    /// The result of `generate_prompt`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt: Option<GeneratedPrompt>,
     warnings: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<UserError>,
@@ -129,6 +132,7 @@ impl JobRecord {
             .iter()
             .map(|artifact| (artifact.kind, ImageRecord::of(artifact, base_url)))
             .partition::<Vec<_>, _>(|(kind, _)| *kind == MediaKind::Image);
+        let prompt = job.generated_prompt();
         let error = if let JobState::Failed(error) = job.state { Some(error) } else { None };
         Self {
             id: job.id,
@@ -143,7 +147,8 @@ impl JobRecord {
             server,
             images: images.into_iter().map(|(_, record)| record).collect(),
             files: files.into_iter().map(|(_, record)| record).collect(),
-            text: job.text,
+            text: prompt.as_ref().map(GeneratedPrompt::explain).or(job.text),
+            prompt,
             warnings: job.warnings,
             error,
             progress: progress.filter(|_| !state.is_terminal()).as_ref().map(ProgressRecord::of),
@@ -162,7 +167,7 @@ impl JobRecord {
 #[schema(as = JobRequest)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SubmitBody {
-    /// `generate_image`, `upscale_image`, `edit_image` or `describe_image`.
+    /// `generate_image`, `upscale_image`, `edit_image`, `describe_image` or `generate_prompt`.
     tool: String,
     /// As the tool's MCP schema says.
     #[serde(default)]
@@ -198,11 +203,12 @@ pub(crate) struct SubmittedRecord {
     events: String,
 }
 
-/// Takes in a job; it is stored when this answers.
+/// Takes in a job; it is stored when this answers. With the argument `plan_only` only the plan is told.
 #[utoipa::path(post, path = "/api/v1/jobs", tag = "jobs", operation_id = "submit_job",
     params(("Idempotency-Key" = Option<String>, Header)),
     request_body = SubmitBody,
-    responses((status = 202, body = SubmittedRecord, headers(("Location" = String))), Conflict, Invalid))]
+    responses((status = 200, description = "The plan, where only it was asked for", body = PlanView),
+        (status = 202, body = SubmittedRecord, headers(("Location" = String))), Conflict, Invalid))]
 pub(crate) async fn submit(
     State(app): State<App>,
     Asker(caller): Asker,
@@ -214,6 +220,9 @@ pub(crate) async fn submit(
         call.options.idempotency_key = Some(key);
     }
     call.options.wish = Wish::parse(body.priority, body.server, body.group)?;
+    if call.options.plan_only {
+        return Ok(Json(app.engine.plan(call).await?).into_response());
+    }
     let submitted = app.engine.submit(&caller, call).await?;
     Ok(accepted(submitted))
 }

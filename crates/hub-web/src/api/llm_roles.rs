@@ -21,7 +21,8 @@ use super::{
 use crate::{error::WebError, router::App};
 
 /// Roles by their names in paths.
-const ROLES: [(&str, LlmRole); 2] = [("enhance", LlmRole::Enhance), ("describe", LlmRole::Describe)];
+const ROLES: [(&str, LlmRole); 3] =
+    [("enhance", LlmRole::Enhance), ("describe", LlmRole::Describe), ("prompt_generator", LlmRole::PromptGenerator)];
 
 /// Who plays a role.
 #[derive(Debug, Serialize, ToSchema)]
@@ -57,6 +58,8 @@ struct Roles {
     enhance: Option<AssignmentRecord>,
     /// Describes pictures.
     describe: Option<AssignmentRecord>,
+    /// Writes prompts.
+    prompt_generator: Option<AssignmentRecord>,
 }
 
 /// Who shall play a role.
@@ -75,13 +78,17 @@ pub(crate) struct AssignBody {
 #[utoipa::path(get, path = "/api/v1/llm-roles", tag = "llm", operation_id = "list_llm_roles",
     responses((status = 200, body = RoleList)))]
 pub(crate) async fn list(State(app): State<App>) -> Result<Json<RoleList>, WebError> {
-    let (enhance, describe) = (told(&app, LlmRole::Enhance).await?, told(&app, LlmRole::Describe).await?);
-    Ok(Json(RoleList { roles: Roles { enhance, describe } }))
+    let roles = Roles {
+        enhance: told(&app, LlmRole::Enhance).await?,
+        describe: told(&app, LlmRole::Describe).await?,
+        prompt_generator: told(&app, LlmRole::PromptGenerator).await?,
+    };
+    Ok(Json(RoleList { roles }))
 }
 
 /// Tells who plays a role; null = nobody.
 #[utoipa::path(get, path = "/api/v1/llm-roles/{role}", tag = "llm", operation_id = "get_llm_role",
-    params(("role" = String, Path, description = "`enhance` or `describe`")),
+    params(("role" = String, Path, description = "`enhance`, `describe` or `prompt_generator`")),
     responses((status = 200, body = Option<AssignmentRecord>), NotFound))]
 pub(crate) async fn show(
     State(app): State<App>,
@@ -92,7 +99,7 @@ pub(crate) async fn show(
 
 /// Gives a role to an LLM server and model, or to nobody.
 #[utoipa::path(put, path = "/api/v1/llm-roles/{role}", tag = "llm", operation_id = "assign_llm_role",
-    params(("role" = String, Path, description = "`enhance` or `describe`")),
+    params(("role" = String, Path, description = "`enhance`, `describe` or `prompt_generator`")),
     request_body = AssignBody,
     responses((status = 200, body = Option<AssignmentRecord>), NotFound, Invalid))]
 pub(crate) async fn assign(
@@ -123,7 +130,7 @@ pub(crate) async fn assign(
 
 /// Gives a role to nobody.
 #[utoipa::path(delete, path = "/api/v1/llm-roles/{role}", tag = "llm", operation_id = "unassign_llm_role",
-    params(("role" = String, Path, description = "`enhance` or `describe`")),
+    params(("role" = String, Path, description = "`enhance`, `describe` or `prompt_generator`")),
     responses((status = 204), NotFound))]
 pub(crate) async fn unassign(State(app): State<App>, Path(role): Path<String>) -> Result<StatusCode, WebError> {
     app.engine.llm_assign(parse_role(&role)?, None).await?;

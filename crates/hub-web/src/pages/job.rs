@@ -185,7 +185,7 @@ fn detail(view: &JobView, attempts: Vec<ShownAttempt>, now: DateTime<Utc>) -> Sh
     let recipe = job.recipe.as_ref();
     let negative_prompt = match &job.request {
         JobRequest::Image(request) => request.negative_prompt.clone(),
-        JobRequest::Describe(_) => None,
+        JobRequest::Describe(_) | JobRequest::Prompt(_) => None,
     };
     let final_negative = recipe.and_then(|recipe| recipe.negative_prompt.clone());
     let error = if let JobState::Failed(error) = &job.state {
@@ -210,7 +210,7 @@ fn detail(view: &JobView, attempts: Vec<ShownAttempt>, now: DateTime<Utc>) -> Sh
         state: ShownState::of(job.state.kind()),
         progress: view.progress.as_ref().filter(|_| !job.state.kind().is_terminal()).map(ShownProgress::of),
         images: view.artifacts.iter().map(|artifact| ShownImage::of(artifact, prompt.as_deref())).collect(),
-        text: job.text.clone(),
+        text: job.generated_prompt().map(|prompt| prompt.explain()).or_else(|| job.text.clone()),
         warnings: job.warnings.clone(),
         error,
         server: view.server.clone(),
@@ -231,6 +231,7 @@ fn input(job: &Job) -> Option<String> {
     let asked = match &job.request {
         JobRequest::Image(request) => request.input.as_ref(),
         JobRequest::Describe(DescribeRequest { image, .. }) => Some(image),
+        JobRequest::Prompt(_) => None,
     };
     let stored = match asked {
         Some(hub_core::request::ImageRef::Artifact(id)) => Some(*id),
@@ -292,6 +293,12 @@ fn facts(job: &Job) -> Vec<Fact> {
         };
         add("Form", Some(kind.to_owned()));
         add("Language", Some(request.language.clone()));
+    }
+    if let Some(prompt) = job.generated_prompt() {
+        add("Subject", Some(prompt.subject));
+        add("Elements", (!prompt.elements.is_empty()).then(|| prompt.elements.join("; ")));
+        add("Style", prompt.style);
+        add("Seed", Some(prompt.seed.to_string()));
     }
     facts
 }

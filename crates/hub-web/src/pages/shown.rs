@@ -110,6 +110,7 @@ pub(crate) fn tool_title(tool: &str) -> &'static str {
         "edit_image" => "Edit",
         "detail_image" => "Detail",
         "describe_image" => "Describe",
+        "generate_prompt" => "Prompt",
         _ => "Job",
     }
 }
@@ -353,6 +354,8 @@ pub(crate) mod sample {
             cfg: Some(6.5),
             denoise: Some(0.4),
             input: Some(ArtifactId::from_uuid(Uuid::from_u128(7))),
+            mask: None,
+            part: None,
         }
     }
 }

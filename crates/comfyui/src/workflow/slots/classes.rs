@@ -31,6 +31,11 @@ pub(super) fn output_target(id: &str, node: &Node) -> Target {
     Target { node_id: id.to_owned(), input: input.to_owned() }
 }
 
+/// Whether a node loads a model that finds parts of a picture, such as `UltralyticsDetectorProvider`.
+fn is_detector(node: &Node) -> bool {
+    node.class_type.contains("DetectorProvider")
+}
+
 /// Whether a node makes a latent of a given size out of nothing.
 pub(super) fn is_empty_latent(node: &Node) -> bool {
     let has = |input: &str| node.inputs.contains_key(input);
@@ -169,6 +174,12 @@ fn file_slots(found: &mut Found<'_>) {
     for (id, node) in graph.nodes() {
         if let Ok(target) = resolve(graph, id, "lora_name", Want::Text) {
             found.add(SlotKind::Lora, vec![target], Source::Class, Confidence::Likely);
+        }
+        if is_detector(node)
+            && !found.has(SlotKind::Detector)
+            && let Ok(target) = resolve(graph, id, "model_name", Want::Text)
+        {
+            found.add(SlotKind::Detector, vec![target], Source::Class, Confidence::Likely);
         }
         if node.class_type.contains("UpscaleModel")
             && let Ok(target) = resolve(graph, id, "model_name", Want::Text)

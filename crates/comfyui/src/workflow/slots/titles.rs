@@ -20,7 +20,7 @@ struct Rule {
 
 const VALUE: [&str; 2] = ["Value", "value"];
 
-const RULES: [Rule; 16] = [
+const RULES: [Rule; 17] = [
     Rule {
         kind: SlotKind::Prompt,
         contract: &["mcp_input_prompt"],
@@ -127,6 +127,13 @@ const RULES: [Rule; 16] = [
         plain: &["mask image", "input mask", "mask"],
         want: Want::Text,
         inputs: &["image", "Value", "value"],
+    },
+    Rule {
+        kind: SlotKind::Detector,
+        contract: &["mcp_detector"],
+        plain: &["detector"],
+        want: Want::Text,
+        inputs: &["model_name", "Value", "value"],
     },
     Rule {
         kind: SlotKind::Batch,

@@ -137,6 +137,13 @@ impl Typed {
                 language: request.language.clone(),
                 ..Self::default()
             },
+            // A generated prompt is there to be drawn.
+            JobRequest::Prompt(_) => match job.generated_prompt() {
+                Some(prompt) => {
+                    Self { prompt: prompt.positive_prompt, negative_prompt: prompt.negative_prompt, ..Self::default() }
+                }
+                None => Self::default(),
+            },
         }
     }
 
@@ -260,6 +267,9 @@ pub(super) fn sample_catalogue() -> Catalogue {
         styles: vec![style],
         can_enhance: true,
         can_describe: true,
+        can_generate_prompts: true,
+        prompt_styles: Vec::new(),
+        finds_parts: false,
         enabled_servers: 0,
     }
 }
