@@ -9,6 +9,7 @@ mod files;
 mod jobs;
 mod servers;
 pub(crate) mod weights;
+mod workflows;
 
 use std::{sync::Arc, time::Duration};
 

@@ -91,6 +91,60 @@ fn address(target: &Target) -> String {
     if target.input.is_empty() { target.node_id.clone() } else { format!("{}.{}", target.node_id, target.input) }
 }
 
+/// Slots as a person chose them: pairs of kind and `node.input`, or the node alone.
+///
+/// # Errors
+/// `bad_argument` for `slots`, naming the kind and what it takes.
+pub(crate) fn chosen(graph: &Graph, before: &Slots, pairs: &[(String, String)]) -> Result<Slots, UserError> {
+    let mut kinds: Vec<(SlotKind, Vec<Target>)> = Vec::new();
+    for (kind, address) in pairs {
+        let parsed: SlotKind = serde_json::from_value(Value::String(kind.clone())).map_err(|_| {
+            UserError::argument("slots", format!("`{kind}` is no kind of slot.")).with_valid(slot_kinds())
+        })?;
+        let (node_id, input) = address.split_once('.').unwrap_or((address.as_str(), ""));
+        let target = Target { node_id: node_id.trim().to_owned(), input: input.trim().to_owned() };
+        match kinds.iter_mut().find(|(known, _)| *known == parsed && !has_many(parsed)) {
+            Some((_, targets)) => targets.push(target),
+            None => kinds.push((parsed, vec![target])),
+        }
+    }
+    slots::confirm(graph, before, kinds).map_err(|(kind, why)| {
+        UserError::argument("slots", format!("The slot `{}` cannot be there: {why}.", word(kind)))
+    })
+}
+
+/// Kinds of which a workflow has one slot for each place; the others set all their places to one value.
+fn has_many(kind: SlotKind) -> bool {
+    matches!(kind, SlotKind::Lora | SlotKind::InputImage | SlotKind::Mask)
+}
+
+/// Every kind of slot, as it is stored.
+pub(crate) fn slot_kinds() -> Vec<String> {
+    use SlotKind as K;
+    let kinds = [
+        K::Prompt,
+        K::Negative,
+        K::Seed,
+        K::Width,
+        K::Height,
+        K::Steps,
+        K::Cfg,
+        K::Guidance,
+        K::Sampler,
+        K::Scheduler,
+        K::Denoise,
+        K::Checkpoint,
+        K::Lora,
+        K::UpscaleModel,
+        K::InputImage,
+        K::Mask,
+        K::Batch,
+        K::Output,
+        K::FilenamePrefix,
+    ];
+    kinds.into_iter().map(word).collect()
+}
+
 /// The word under which a kind is stored.
 fn word(kind: impl serde::Serialize) -> String {
     match serde_json::to_value(kind) {

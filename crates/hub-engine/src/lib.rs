@@ -46,14 +46,14 @@ pub use crash::CrashPoint;
 pub use describe::DescribeTemplates;
 pub use engine::{CancelledJobs, Engine};
 pub use feed::{Anew, FeedEvent, FeedId, FeedNews, FeedReader, InvalidFeedId, QueueSizes, ServerChange};
-pub use plan::enhance::EnhanceTemplates;
+pub use plan::{enhance::EnhanceTemplates, styles::combined};
 pub use prompt_generator::PromptGeneratorSettings;
 pub use reconcile::Status as ReconcilerStatus;
 pub use settings::{FixedSetting, GivenSettings, SettingEffect, SettingSource, SettingView};
 pub use views::{
-    Alert, AlertKind, AttemptView, BreakerView, Conversion, DeviceView, ForeignQueue, ImportedWorkflow, InventoryState,
-    InventoryView, JobHistory, JobProgress, JobView, JobWatch, Lack, LeaseHolder, LeaseView, LivePreview, PlanView,
-    PlannedServer, Precedence, Preview, PreviewBudget, ReconcilerRun, ReconcilerView, RenderTypeOnServer, ServerInfo,
-    ServerLive, ServerTest, ServerView, ServerWhy, SlotView, StageName, StageOutcome, Submitted, TestStage,
-    TimelinePoint, TimelineStep, WaitReason, WhyWaiting, WorkflowOnServer,
+    Alert, AlertKind, AttemptView, BreakerView, Conversion, DeviceView, ForeignQueue, ImportedWorkflow, InputHolds,
+    InputView, InventoryState, InventoryView, JobHistory, JobProgress, JobView, JobWatch, Lack, LeaseHolder, LeaseView,
+    LivePreview, NodeView, PlanView, PlannedServer, Precedence, Preview, PreviewBudget, ReconcilerRun, ReconcilerView,
+    RenderTypeOnServer, ServerInfo, ServerLive, ServerTest, ServerView, ServerWhy, SlotView, StageName, StageOutcome,
+    Submitted, TestStage, TimelinePoint, TimelineStep, WaitReason, WhyWaiting, WorkflowOnServer,
 };

@@ -1,5 +1,6 @@
 //! What the engine shows to the edges.
 
+pub(crate) mod graph;
 mod history;
 mod lease;
 mod reconciler;
@@ -19,6 +20,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 use utoipa::ToSchema;
 
+pub use graph::{InputHolds, InputView, NodeView};
 pub use history::{AttemptView, JobHistory, Precedence, TimelinePoint, TimelineStep};
 pub use lease::{LeaseHolder, LeaseView};
 pub use reconciler::{ReconcilerRun, ReconcilerView};

@@ -26,9 +26,10 @@ mod workflows;
 
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-pub(crate) use etag::Versions;
+pub(crate) use etag::{Versions, same_version};
 pub(crate) use jobs::{list::parse_cursor, parse_id};
 pub(crate) use servers::{parse_auth, parse_base_url, parse_name};
+pub(crate) use styles::OTHER_CATEGORY;
 
 use crate::router::App;
 

@@ -3,11 +3,16 @@
 
 mod connect;
 mod dashboard;
+pub(crate) mod form;
+mod gallery;
 mod job;
 mod jobs;
 mod playground;
+mod render_types;
 mod servers;
 pub(crate) mod shown;
+mod styles;
+mod workflows;
 
 use axum::{
     extract::{Request, State},
@@ -41,6 +46,26 @@ pub(crate) fn routes() -> Routes {
         ("/servers", get(servers::show).post(servers::add)),
         ("/servers/{id}/delete", post(servers::remove)),
         ("/servers/{id}/enabled", post(servers::set_enabled)),
+        ("/workflows", get(workflows::show).post(workflows::import)),
+        ("/workflows/{id}", get(workflows::show_one)),
+        ("/workflows/{id}/delete", post(workflows::remove)),
+        ("/workflows/{id}/graph.json", get(workflows::download)),
+        ("/workflows/{id}/restore", post(workflows::restore)),
+        ("/workflows/{id}/slots", post(workflows::choose_slots)),
+        ("/gallery", get(gallery::show)),
+        ("/gallery/favourites", post(gallery::favour)),
+        ("/render-types", get(render_types::show)),
+        ("/render-types/new", get(render_types::create).post(render_types::add)),
+        ("/render-types/{id}", get(render_types::show_one).post(render_types::save)),
+        ("/render-types/{id}/delete", post(render_types::remove)),
+        ("/styles", get(styles::show)),
+        ("/styles.csv", get(styles::download)),
+        ("/styles/import", post(styles::upload)),
+        ("/styles/new", get(styles::create).post(styles::add)),
+        ("/styles/new/preview", post(styles::preview_new)),
+        ("/styles/{id}", get(styles::show_one).post(styles::save)),
+        ("/styles/{id}/delete", post(styles::remove)),
+        ("/styles/{id}/preview", post(styles::preview)),
         ("/connect", get(connect::show)),
     ]
 }
@@ -77,6 +102,17 @@ impl Flash {
             "server-deleted" => ("good", "Server removed. Its finished jobs keep their history."),
             "server-enabled" => ("good", "Server switched on."),
             "server-disabled" => ("good", "Server switched off. It gets no more work."),
+            "workflow-imported" => ("good", "Workflow imported. Look whether its slots are right."),
+            "workflow-slots" => ("good", "Slots saved as a new version."),
+            "workflow-restored" => ("good", "That version is the newest again."),
+            "workflow-deleted" => ("good", "Workflow deleted."),
+            "render-type-added" => ("good", "Render type added. Agents can name it now."),
+            "render-type-saved" => ("good", "Render type saved."),
+            "render-type-deleted" => ("good", "Render type deleted."),
+            "style-added" => ("good", "Style added. Agents can name it now."),
+            "style-saved" => ("good", "Style saved."),
+            "style-deleted" => ("good", "Style deleted."),
+            "styles-imported" => ("good", "Styles imported."),
             "cancelled" => ("info", "Job cancelled."),
             "already-ended" => ("info", "The job had ended before it could be cancelled."),
             "repeated" => ("info", "An identical request was just made: this is its job."),
@@ -183,6 +219,7 @@ pub(crate) fn samples() -> Vec<(&'static str, minijinja::Value)> {
         sample::<connect::ConnectPage>(),
         sample::<dashboard::DashboardPage>(),
         sample::<dashboard::DashboardLive>(),
+        sample::<gallery::GalleryPage>(),
         sample::<job::JobPage>(),
         sample::<job::JobLive>(),
         sample::<job::JobProgressLive>(),
@@ -190,6 +227,13 @@ pub(crate) fn samples() -> Vec<(&'static str, minijinja::Value)> {
         sample::<jobs::JobsLive>(),
         sample::<playground::PlaygroundPage>(),
         sample::<servers::ServersPage>(),
+        sample::<render_types::RenderTypesPage>(),
+        sample::<render_types::RenderTypePage>(),
+        sample::<styles::StylesPage>(),
+        sample::<styles::StylePage>(),
+        sample::<styles::StylePreviewLive>(),
+        sample::<workflows::WorkflowsPage>(),
+        sample::<workflows::WorkflowPage>(),
     ]
 }
 

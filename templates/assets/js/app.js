@@ -45,6 +45,15 @@
     document.querySelectorAll("[data-submit-once] button[type=submit]").forEach((button) => { button.disabled = false; });
   });
 
+  // Leaving a form with changes asks first.
+  let unsaved = null;
+  document.addEventListener("input", (event) => {
+    const form = event.target.form;
+    if (form?.matches("[data-guard]")) unsaved = form;
+  });
+  document.addEventListener("submit", () => { unsaved = null; });
+  window.addEventListener("beforeunload", (event) => { if (unsaved?.isConnected) event.preventDefault(); });
+
   document.addEventListener("htmx:after:swap", () => reveal(document));
   reveal(document);
 })();

@@ -8,12 +8,14 @@
 //! odd becomes a [`Problem`].
 
 mod classes;
+mod hand;
 mod resolve;
 mod texts;
 mod titles;
 mod trace;
 
 pub use classes::is_sampler;
+pub use hand::{BadTarget, confirm};
 pub(super) use resolve::{Stop, Want, resolve};
 
 use serde::{Deserialize, Serialize};
@@ -78,6 +80,8 @@ pub enum Source {
     Class,
     /// By following links.
     Trace,
+    /// A person chose it.
+    Hand,
 }
 
 /// How sure the finding is.

@@ -3,23 +3,20 @@
 
 use std::sync::Arc;
 
-use comfyui::workflow::Found;
 use hub_core::{
-    catalogue::{RenderType, Style, Workflow},
+    catalogue::{RenderType, Style},
     error::{ErrorCode, UserError},
     ids::{LlmServerId, RenderTypeId, ServerId, StyleId},
     server::{BaseUrl, LlmAssignment, LlmDialect, LlmRole, LlmServer, NewServer, SecretSource, Server},
     suggest,
 };
-use hub_store::WorkflowDeletion;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::{Engine, checks};
 use crate::{
-    DescribeTemplates, EngineConfig, EnhanceTemplates, ImportedWorkflow, PromptGeneratorSettings, ServerView,
-    SettingView, catalogue::Runnable, checkup, describe, import, plan::enhance, prompt_generator, refusal::storage,
-    seed,
+    DescribeTemplates, EngineConfig, EnhanceTemplates, PromptGeneratorSettings, ServerView, SettingView,
+    catalogue::Runnable, checkup, describe, import, plan::enhance, prompt_generator, refusal::storage, seed,
 };
 
 impl Engine {
@@ -244,89 +241,6 @@ impl Engine {
         expected: impl FnOnce(&[SettingView]) -> Result<(), UserError>,
     ) -> Result<Vec<SettingView>, UserError> {
         self.ctx().settings.change(self.store(), changes, replace, expected).await
-    }
-
-    // ---- workflows ----
-
-    /// Imports a workflow (JSON, wrappers, or a PNG with one inside) as the next version of `name`. One in
-    /// ComfyUI's saved format is converted with the node list of a connected server.
-    ///
-    /// # Errors
-    /// `workflow_invalid` saying what to do, naming the nodes that cannot be converted; `storage`.
-    pub async fn workflow_import(
-        &self,
-        name: &str,
-        bytes: &[u8],
-        description: &str,
-    ) -> Result<ImportedWorkflow, UserError> {
-        self.store_workflow(name, import::find(bytes)?, description).await
-    }
-
-    /// Same, from JSON already parsed.
-    ///
-    /// # Errors
-    /// As [`Engine::workflow_import`].
-    pub async fn workflow_import_value(
-        &self,
-        name: &str,
-        graph: &Value,
-        description: &str,
-    ) -> Result<ImportedWorkflow, UserError> {
-        self.store_workflow(name, import::find_in_value(graph)?, description).await
-    }
-
-    async fn store_workflow(&self, name: &str, found: Found, description: &str) -> Result<ImportedWorkflow, UserError> {
-        let name = checks::name(name)?;
-        let (graph, converted) = match found {
-            Found::Api(found) => (found.graph, None),
-            Found::Ui(ui) => {
-                let (graph, conversion) = import::saved::convert(ui, self.inner.background.clients()).await?;
-                (graph, Some(conversion))
-            }
-        };
-        let mut imported = import::store(self.store(), &name, &graph, &import::detect(&graph), description).await?;
-        imported.converted = converted;
-        self.reload().await?;
-        Ok(imported)
-    }
-
-    /// A stored workflow with its slots and problems in words.
-    pub fn workflow_view(&self, workflow: Workflow) -> ImportedWorkflow {
-        let Runnable { workflow, slots, .. } = Runnable::new(workflow);
-        import::imported(workflow, &slots)
-    }
-
-    /// Makes an older version the newest again: as a new version with the same graph and slots.
-    ///
-    /// # Errors
-    /// `not_found`; `storage`.
-    pub async fn workflow_restore(&self, name: &str, version: u32) -> Result<ImportedWorkflow, UserError> {
-        let older = self.store().workflow_version(name, version).await.map_err(storage)?;
-        let older = older.ok_or_else(|| gone("workflow", &format!("{name}` version `{version}")))?;
-        let inserted = self.store().workflow_insert(name, &older.graph, &older.slots, &older.description).await;
-        let workflow = inserted.map_err(storage)?;
-        self.reload().await?;
-        Ok(self.workflow_view(workflow))
-    }
-
-    /// Deletes a workflow with all its versions.
-    ///
-    /// # Errors
-    /// `not_found`; `conflict` naming the render types that run it, or how many unfinished jobs do;
-    /// `storage`.
-    pub async fn workflow_delete(&self, name: &str) -> Result<(), UserError> {
-        match self.store().workflow_delete(name).await.map_err(storage)? {
-            WorkflowDeletion::Done => self.reload().await,
-            WorkflowDeletion::Unknown => Err(gone("workflow", name)),
-            WorkflowDeletion::UsedByRenderTypes(users) => {
-                let message = format!("The workflow `{name}` is run by the render types {}.", users.join(", "));
-                Err(UserError::new(ErrorCode::Conflict, message).with_hint("Delete or change those first."))
-            }
-            WorkflowDeletion::UsedByJobs(jobs) => {
-                let message = format!("The workflow `{name}` is run by {jobs} unfinished jobs.");
-                Err(UserError::new(ErrorCode::Conflict, message).with_hint("Wait for them to end, or cancel them."))
-            }
-        }
     }
 
     // ---- render types and styles ----

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use hub_core::{artifact::Artifact, error::UserError, ids::ArtifactId};
 
 use super::Engine;
-use crate::{Preview, PreviewBudget};
+use crate::{Preview, PreviewBudget, refusal::storage};
 
 impl Engine {
     /// The row of a stored file.
@@ -45,5 +45,17 @@ impl Engine {
     /// `input_image` saying what is wrong with it; `storage`.
     pub async fn store_input(&self, bytes: Bytes) -> Result<Artifact, UserError> {
         self.ctx().vault.store_input(bytes).await
+    }
+
+    /// Marks pictures to be kept by retention whatever their age, or no longer. Answers how many there are.
+    ///
+    /// # Errors
+    /// `storage`.
+    pub async fn artifacts_favour(&self, ids: &[ArtifactId], favourite: bool) -> Result<usize, UserError> {
+        let mut found = 0;
+        for id in ids {
+            found += usize::from(self.store().artifact_set_favourite(*id, favourite).await.map_err(storage)?);
+        }
+        Ok(found)
     }
 }

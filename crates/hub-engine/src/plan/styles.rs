@@ -39,6 +39,12 @@ fn find<'a>(catalogue: &'a Catalogue, name: &str) -> Result<&'a Style, UserError
     })
 }
 
+/// Prompt and negative prompt as they are with these styles, each applied to the result of the one before:
+/// what planning makes of them, for pages that show it before anything is stored.
+pub fn combined(prompt: Option<&str>, negative: Option<&str>, styles: &[&Style]) -> (Option<String>, Option<String>) {
+    (apply_to_prompt(prompt, styles), apply_to_negative(negative, styles))
+}
+
 /// The prompt within the styles' templates, each applied to the result of the one before.
 pub(crate) fn apply_to_prompt(prompt: Option<&str>, styles: &[&Style]) -> Option<String> {
     let given = prompt.unwrap_or_default().trim().to_owned();

@@ -74,6 +74,15 @@ impl Expected {
     }
 }
 
+/// Whether what a page's form was filled from is still what is stored. A form without a version was
+/// filled from nothing.
+///
+/// # Errors
+/// `changed` when it is not.
+pub(crate) fn same_version(read: &str, stored: &str) -> Result<(), UserError> {
+    if read.is_empty() { Ok(()) } else { Expected::Versions(vec![read.to_owned()]).check(stored) }
+}
+
 /// The version as `ETag`.
 pub(crate) fn header_value(version: &str) -> Option<HeaderValue> {
     HeaderValue::try_from(format!("\"{version}\"")).ok()

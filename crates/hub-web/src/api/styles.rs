@@ -20,7 +20,7 @@ use super::{
 use crate::{error::WebError, router::App};
 
 /// Category of a style that names none.
-const OTHER_CATEGORY: &str = "other";
+pub(crate) const OTHER_CATEGORY: &str = "other";
 /// Fields of the record that are told but not taken: they may be sent back.
 const READ_ONLY: [&str; 2] = ["id", "etag"];
 

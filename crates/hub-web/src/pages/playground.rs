@@ -19,8 +19,12 @@ use hub_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use self::form::{FormFields, Typed};
-use super::{Frame, html, see_other, servers::Fault};
+use self::form::Typed;
+use super::{
+    Frame,
+    form::{Fault, FormFields},
+    html, see_other,
+};
 use crate::{api, asker::Asker, error::WebError, problem, render::Page, router::App};
 
 /// The page.

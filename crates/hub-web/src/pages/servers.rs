@@ -1,10 +1,8 @@
 //! ComfyUI servers: what there is, add one, switch one off, remove one.
 
 use axum::{
-    Form,
     extract::{Path, Query, State, rejection::QueryRejection},
-    http::StatusCode,
-    response::{Html, IntoResponse as _, Response},
+    response::{Html, Response},
 };
 use hub_core::{
     error::UserError,
@@ -15,7 +13,11 @@ use hub_engine::ServerView;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Flash, Frame, html, see_other};
+use super::{
+    Flash, Frame,
+    form::{Fault, Sent, refused},
+    html, see_other,
+};
 use crate::{api, error::WebError, render::Page, router::App};
 
 /// The page.
@@ -151,19 +153,6 @@ pub(crate) struct Typed {
     secret: String,
 }
 
-/// What is wrong, beside its field.
-#[derive(Debug, Serialize)]
-pub(crate) struct Fault {
-    field: String,
-    text: String,
-}
-
-impl Fault {
-    pub(crate) fn of(error: &UserError) -> Self {
-        Self { field: error.argument.clone().unwrap_or_default(), text: error.explain() }
-    }
-}
-
 /// Kinds of proof the form offers; header lists are for the API.
 const AUTH_KINDS: [(&str, &str); 4] =
     [("none", "None"), ("basic", "User and password"), ("bearer", "Bearer token"), ("api_key", "Key in a header")];
@@ -184,11 +173,7 @@ pub(crate) async fn show(
     html(&app, &page)
 }
 
-pub(crate) async fn add(
-    State(app): State<App>,
-    form: Result<Form<Typed>, axum::extract::rejection::FormRejection>,
-) -> Result<Response, WebError> {
-    let Form(typed) = form.map_err(|rejection| WebError::request(rejection.status(), rejection.body_text()))?;
+pub(crate) async fn add(State(app): State<App>, Sent(typed): Sent<Typed>) -> Result<Response, WebError> {
     let added = match parse(&typed) {
         Ok(new) => app.engine.server_add(new).await.map(|_| ()),
         Err(error) => Err(error),
@@ -199,8 +184,7 @@ pub(crate) async fn add(
             let mut page = page(&app);
             page.typed = typed;
             page.fault = Some(Fault::of(&error));
-            let status = crate::problem::status_of(error.code);
-            Ok((status, html(&app, &page)?).into_response())
+            refused(&app, &error, &page)
         }
     }
 }
@@ -219,9 +203,8 @@ pub(crate) struct EnabledForm {
 pub(crate) async fn set_enabled(
     State(app): State<App>,
     Path(id): Path<String>,
-    form: Result<Form<EnabledForm>, axum::extract::rejection::FormRejection>,
+    Sent(form): Sent<EnabledForm>,
 ) -> Result<Response, WebError> {
-    let Form(form) = form.map_err(|rejection| WebError::request(StatusCode::BAD_REQUEST, rejection.body_text()))?;
     let known: Option<ServerId> = id.parse().ok();
     let view = app.engine.servers().into_iter().find(|view| Some(view.id()) == known);
     let mut server = view.ok_or_else(|| WebError::missing("server", &id))?.server;
@@ -266,7 +249,7 @@ impl Page for ServersPage {
             frame: Frame::new("servers", "Servers"),
             servers: vec![ShownServer::sample()],
             typed: Typed { name: text.clone(), secret: "hunter2".to_owned(), ..Typed::default() },
-            fault: Some(Fault { field: "name".to_owned(), text }),
+            fault: Some(Fault { field: "name".to_owned(), text, changed: false }),
             auth_kinds: AUTH_KINDS,
         }
     }

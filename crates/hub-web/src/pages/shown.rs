@@ -16,7 +16,7 @@ const PREVIEW_MAX_BYTES: usize = 192 * 1024;
 /// Longest description of a picture for those who do not see it, in characters.
 const ALT_CHARS: usize = 200;
 /// Longest prompt in a list, in characters.
-const PROMPT_SHOWN_CHARS: usize = 160;
+pub(crate) const PROMPT_SHOWN_CHARS: usize = 160;
 
 /// A moment, for machines and people.
 #[derive(Debug, Clone, Serialize)]

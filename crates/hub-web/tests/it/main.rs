@@ -1,6 +1,7 @@
 //! The router over a real engine and a simulated ComfyUI server.
 
 mod api;
+mod catalogue_pages;
 mod config;
 mod document;
 mod editing;

@@ -1,10 +1,5 @@
 //! What is typed into the playground, and the tool arguments it stands for.
 
-use axum::{
-    body::Bytes,
-    extract::{FromRequest as _, Multipart, Request},
-    http::{StatusCode, header},
-};
 use hub_core::{
     catalogue::Catalogue,
     job::Job,
@@ -13,60 +8,7 @@ use hub_core::{
 use serde::Serialize;
 use serde_json::{Map, Number, Value};
 
-use crate::{error::WebError, router::App};
-
-/// Most fields read from one form.
-const FIELDS_MAX: usize = 200;
-
-/// A form as it was sent.
-#[derive(Debug, Default)]
-pub(super) struct FormFields {
-    texts: Vec<(String, String)>,
-    /// The picture, when one was chosen.
-    pub(super) file: Option<Bytes>,
-}
-
-impl FormFields {
-    /// Reads a form, with or without a file.
-    pub(super) async fn read(request: Request, app: &App) -> Result<Self, WebError> {
-        let kind = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
-        if kind.starts_with("multipart/form-data") {
-            return Self::read_multipart(request, app).await;
-        }
-        let bytes = Bytes::from_request(request, app).await?;
-        let texts = url::form_urlencoded::parse(&bytes).into_owned().take(FIELDS_MAX).collect();
-        Ok(Self { texts, file: None })
-    }
-
-    async fn read_multipart(request: Request, app: &App) -> Result<Self, WebError> {
-        let mut form = Multipart::from_request(request, app)
-            .await
-            .map_err(|rejection| WebError::request(StatusCode::BAD_REQUEST, rejection.body_text()))?;
-        let told = |error: axum::extract::multipart::MultipartError| {
-            if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
-                WebError::request(error.status(), "The picture is larger than 32 MB; choose a smaller one.")
-            } else {
-                WebError::request(error.status(), "The form did not arrive whole.")
-            }
-        };
-        let mut read = Self::default();
-        while let Some(field) = form.next_field().await.map_err(told)? {
-            let Some(name) = field.name().map(str::to_owned) else { continue };
-            if field.file_name().is_some() {
-                let bytes = field.bytes().await.map_err(told)?;
-                // Browsers send an empty file when none was chosen.
-                read.file = Some(bytes).filter(|bytes| !bytes.is_empty());
-            } else if read.texts.len() < FIELDS_MAX {
-                read.texts.push((name, field.text().await.map_err(told)?));
-            }
-        }
-        Ok(read)
-    }
-
-    fn first(&self, name: &str) -> String {
-        self.texts.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone()).unwrap_or_default()
-    }
-}
+use crate::pages::form::FormFields;
 
 /// The form's fields as text, so that they can be shown again as they were typed.
 #[derive(Debug, Default, Clone, PartialEq, Serialize)]
@@ -283,7 +225,7 @@ mod tests {
 
     fn typed(pairs: &[(&str, &str)]) -> Typed {
         let texts = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Typed::read(&FormFields { texts, file: None })
+        Typed::read(&FormFields { texts, ..FormFields::default() })
     }
 
     #[test]

@@ -1,0 +1,175 @@
+//! What all forms of the pages share: reading one, and telling what is wrong beside its field.
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, Multipart, Request, multipart::MultipartError},
+    http::{StatusCode, header},
+    response::{Html, IntoResponse as _, Response},
+};
+use hub_core::error::{ErrorCode, UserError};
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::html;
+use crate::{error::WebError, problem, render::Page, router::App};
+
+/// Most fields read from one form.
+const FIELDS_MAX: usize = 400;
+
+/// The fields of a form without files. A field that comes several times (ticked boxes) is a list.
+pub(crate) struct Sent<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequest<App> for Sent<T> {
+    type Rejection = WebError;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, WebError> {
+        let bytes = Bytes::from_request(request, app).await?;
+        serde_html_form::from_bytes(&bytes)
+            .map(Self)
+            .map_err(|error| WebError::request(StatusCode::BAD_REQUEST, format!("The form cannot be read: {error}.")))
+    }
+}
+
+/// A form as it was sent, perhaps with a file.
+#[derive(Debug, Default)]
+pub(crate) struct FormFields {
+    /// Name and value, in their order.
+    pub(crate) texts: Vec<(String, String)>,
+    /// The file, when one was chosen.
+    pub(crate) file: Option<Bytes>,
+    /// Its name as the browser gave it.
+    pub(crate) file_name: Option<String>,
+}
+
+impl FormFields {
+    /// Reads a form, with or without a file.
+    ///
+    /// # Errors
+    /// 4xx when it does not arrive whole or is too large.
+    pub(crate) async fn read(request: Request, app: &App) -> Result<Self, WebError> {
+        let kind = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+        if kind.starts_with("multipart/form-data") {
+            return Self::read_multipart(request, app).await;
+        }
+        let bytes = Bytes::from_request(request, app).await?;
+        let texts = url::form_urlencoded::parse(&bytes).into_owned().take(FIELDS_MAX).collect();
+        Ok(Self { texts, ..Self::default() })
+    }
+
+    async fn read_multipart(request: Request, app: &App) -> Result<Self, WebError> {
+        let mut form = Multipart::from_request(request, app)
+            .await
+            .map_err(|rejection| WebError::request(StatusCode::BAD_REQUEST, rejection.body_text()))?;
+        let told = |error: MultipartError| {
+            if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
+                WebError::request(error.status(), "The file is larger than 32 MB; choose a smaller one.")
+            } else {
+                WebError::request(error.status(), "The form did not arrive whole.")
+            }
+        };
+        let mut read = Self::default();
+        while let Some(field) = form.next_field().await.map_err(told)? {
+            let Some(name) = field.name().map(str::to_owned) else { continue };
+            if let Some(file_name) = field.file_name().map(str::to_owned) {
+                let bytes = field.bytes().await.map_err(told)?;
+                // Browsers send an empty file when none was chosen.
+                if !bytes.is_empty() {
+                    read.file = Some(bytes);
+                    read.file_name = Some(file_name);
+                }
+            } else if read.texts.len() < FIELDS_MAX {
+                read.texts.push((name, field.text().await.map_err(told)?));
+            }
+        }
+        Ok(read)
+    }
+
+    /// The first value of that name; empty when there is none.
+    pub(crate) fn first(&self, name: &str) -> String {
+        self.texts.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone()).unwrap_or_default()
+    }
+}
+
+/// What is wrong, beside its field.
+#[derive(Debug, Serialize)]
+pub(crate) struct Fault {
+    /// Name of the field; empty when it is none's alone.
+    pub(crate) field: String,
+    /// One or two sentences.
+    pub(crate) text: String,
+    /// Somebody else was quicker.
+    pub(crate) changed: bool,
+}
+
+impl Fault {
+    pub(crate) fn of(error: &UserError) -> Self {
+        Self {
+            field: error.argument.clone().unwrap_or_default(),
+            text: error.explain(),
+            changed: error.code == ErrorCode::Changed,
+        }
+    }
+
+    /// Told at the top of the form where none of its fields is meant.
+    pub(crate) fn elsewhere(mut self, fields: &[&str]) -> Self {
+        if !fields.contains(&self.field.as_str()) {
+            self.field.clear();
+        }
+        self
+    }
+}
+
+/// The page again, with the status of what went wrong.
+///
+/// # Errors
+/// When the template is broken.
+pub(crate) fn refused<P: Page>(app: &App, error: &UserError, page: &P) -> Result<Response, WebError> {
+    let page: Html<String> = html(app, page)?;
+    Ok((problem::status_of(error.code), page).into_response())
+}
+
+/// The page as an answer that asks to look again, without an error.
+///
+/// # Errors
+/// When the template is broken.
+pub(crate) fn shown<P: Page>(app: &App, page: &P) -> Result<Response, WebError> {
+    Ok((StatusCode::OK, html(app, page)?).into_response())
+}
+
+/// Whether a ticked box came.
+pub(crate) fn ticked(value: &str) -> bool {
+    matches!(value, "on" | "true" | "1")
+}
+
+/// The lines of a text area that hold something.
+pub(crate) fn lines(text: &str) -> Vec<String> {
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect()
+}
+
+/// A number in a field that may be empty.
+///
+/// # Errors
+/// `bad_argument` naming the field and what it takes.
+pub(crate) fn number<T: std::str::FromStr>(field: &str, text: &str, takes: &str) -> Result<Option<T>, UserError> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.replace(',', ".").parse().map(Some).map_err(|_| {
+        let shown: String = text.chars().take(40).collect();
+        UserError::argument(field, format!("`{shown}` is no {takes}."))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_read_in_either_spelling_or_refused_by_field() {
+        assert_eq!(number::<f64>("cfg", " 6,5 ", "number").unwrap(), Some(6.5));
+        assert_eq!(number::<u32>("steps", "", "whole number").unwrap(), None);
+        let error = number::<u32>("steps", "many", "whole number").unwrap_err();
+        assert_eq!(error.argument.as_deref(), Some("steps"));
+        assert_eq!(lines(" a \n\n b\n"), ["a", "b"]);
+    }
+}

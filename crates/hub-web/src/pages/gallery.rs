@@ -1,0 +1,231 @@
+//! The gallery: pictures, newest first, found by what was asked for.
+//!
+//! A page is a page of jobs that have pictures, so that the pictures of one request stay together.
+
+use axum::{
+    extract::{Query, State, rejection::QueryRejection},
+    response::{Html, Response},
+};
+use hub_core::{
+    artifact::{Artifact, MediaKind},
+    ids::ArtifactId,
+    job::Job,
+};
+use hub_store::JobFilter;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Flash, Frame,
+    form::{Sent, ticked},
+    html, see_other,
+    shown::{Moment, PROMPT_SHOWN_CHARS, ShownImage, shorten},
+};
+use crate::{api, error::WebError, render::Page, router::App};
+
+/// Jobs per page.
+const PAGE_JOBS: u32 = 40;
+/// Most pictures that one form changes.
+const BULK_MAX: usize = 1000;
+
+/// The page.
+#[derive(Debug, Serialize)]
+pub(crate) struct GalleryPage {
+    frame: Frame,
+    pictures: Vec<Picture>,
+    query: String,
+    favourites: bool,
+    render_types: Vec<Choice>,
+    styles: Vec<Choice>,
+    filtered: bool,
+    next_path: Option<String>,
+    first_path: Option<String>,
+    /// This very page, to come back to after a change.
+    here: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Choice {
+    name: String,
+    title: String,
+    chosen: bool,
+}
+
+/// One picture with what it came from.
+#[derive(Debug, Serialize)]
+struct Picture {
+    image: ShownImage,
+    favourite: bool,
+    prompt: String,
+    render_type: String,
+    created: Moment,
+    job_path: String,
+    reuse_path: String,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct ListQuery {
+    q: String,
+    render_type: String,
+    style: String,
+    favourites: String,
+    cursor: String,
+    done: Option<String>,
+}
+
+impl ListQuery {
+    fn filter(&self) -> JobFilter {
+        let given = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
+        JobFilter {
+            text: given(&self.q),
+            render_type: given(&self.render_type),
+            style: given(&self.style),
+            favourite: ticked(&self.favourites).then_some(true),
+            has_images: Some(true),
+            ..JobFilter::default()
+        }
+    }
+
+    fn is_filtered(&self) -> bool {
+        self.filter() != Self::default().filter()
+    }
+
+    /// Address of the page after `cursor`, with the same filters.
+    fn path(&self, cursor: &str) -> String {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        let pairs = [
+            ("q", self.q.trim()),
+            ("render_type", &self.render_type),
+            ("style", &self.style),
+            ("favourites", if ticked(&self.favourites) { "on" } else { "" }),
+            ("cursor", cursor),
+        ];
+        for (name, value) in pairs.into_iter().filter(|(_, value)| !value.is_empty()) {
+            query.append_pair(name, value);
+        }
+        let query = query.finish();
+        if query.is_empty() { "/gallery".to_owned() } else { format!("/gallery?{query}") }
+    }
+}
+
+pub(crate) async fn show(
+    State(app): State<App>,
+    query: Result<Query<ListQuery>, QueryRejection>,
+) -> Result<Html<String>, WebError> {
+    let Query(query) = query?;
+    let cursor = if query.cursor.is_empty() { None } else { Some(api::parse_cursor(&query.cursor)?) };
+    let found = app.engine.store().job_list(&query.filter(), cursor, PAGE_JOBS).await?;
+    let ids: Vec<_> = found.jobs.iter().map(|job| job.id).collect();
+    let mut images = app.engine.store().artifacts_of_many(&ids).await?;
+    let now = app.engine.store().clock().now();
+    let only_favourites = ticked(&query.favourites);
+    let mut pictures = Vec::new();
+    for job in &found.jobs {
+        let of_job = images.remove(&job.id).unwrap_or_default();
+        let shown = of_job
+            .iter()
+            .filter(|artifact| artifact.kind == MediaKind::Image && (artifact.favourite || !only_favourites));
+        pictures.extend(shown.map(|artifact| Picture::of(artifact, job, now)));
+    }
+    let catalogue = app.engine.catalogue();
+    let mut frame = Frame::new("gallery", "Gallery");
+    frame.flash = Flash::of(query.done.as_deref());
+    html(
+        &app,
+        &GalleryPage {
+            frame,
+            pictures,
+            favourites: only_favourites,
+            render_types: catalogue
+                .render_types
+                .iter()
+                .map(|row| Choice::of(&row.name, &row.title, &query.render_type))
+                .collect(),
+            styles: catalogue.styles.iter().map(|row| Choice::of(&row.name, &row.name, &query.style)).collect(),
+            filtered: query.is_filtered(),
+            next_path: found.next.map(|cursor| query.path(&cursor.to_string())),
+            first_path: (!query.cursor.is_empty()).then(|| query.path("")),
+            here: query.path(&query.cursor),
+            query: query.q,
+        },
+    )
+}
+
+/// Ticked pictures, and what is to be done with them.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Bulk {
+    image: Vec<String>,
+    favourite: String,
+    back: String,
+}
+
+/// Keeps pictures, or no longer. Undone by the opposite button.
+pub(crate) async fn favour(State(app): State<App>, Sent(form): Sent<Bulk>) -> Result<Response, WebError> {
+    let mut ids: Vec<ArtifactId> = Vec::new();
+    for image in form.image.iter().take(BULK_MAX) {
+        ids.push(image.parse().map_err(|_| WebError::missing("picture", image))?);
+    }
+    app.engine.artifacts_favour(&ids, ticked(&form.favourite)).await?;
+    // Only addresses of the gallery itself: a form is no way to send people elsewhere.
+    let back = Some(form.back.as_str()).filter(|back| *back == "/gallery" || back.starts_with("/gallery?"));
+    Ok(see_other(back.unwrap_or("/gallery")))
+}
+
+impl Choice {
+    fn of(name: &str, title: &str, chosen: &str) -> Self {
+        Self { name: name.to_owned(), title: title.to_owned(), chosen: name == chosen }
+    }
+}
+
+impl Picture {
+    fn of(artifact: &Artifact, job: &Job, now: chrono::DateTime<chrono::Utc>) -> Self {
+        let prompt = job.request.prompt();
+        Self {
+            image: ShownImage::of(artifact, prompt),
+            favourite: artifact.favourite,
+            prompt: prompt.map(|prompt| shorten(prompt, PROMPT_SHOWN_CHARS)).unwrap_or_default(),
+            render_type: job.recipe.as_ref().map(|recipe| recipe.render_type.clone()).unwrap_or_default(),
+            created: Moment::of(job.times.created_at, now),
+            job_path: format!("/jobs/{}", job.id),
+            reuse_path: format!("/playground?from={}", job.id),
+        }
+    }
+}
+
+impl Page for GalleryPage {
+    const TEMPLATE: &'static str = "pages/gallery.html";
+
+    #[cfg(test)]
+    fn sample() -> Self {
+        use super::shown::sample;
+        let view = sample::view(hub_core::job::JobState::Succeeded);
+        let text = || sample::HOSTILE.to_owned();
+        Self {
+            frame: Frame::new("gallery", "Gallery"),
+            pictures: vec![Picture::of(&sample::artifact(), &view.job, sample::now())],
+            query: text(),
+            favourites: true,
+            render_types: vec![Choice { name: text(), title: text(), chosen: true }],
+            styles: vec![Choice { name: text(), title: text(), chosen: true }],
+            filtered: true,
+            next_path: Some("/gallery?cursor=1".to_owned()),
+            first_path: Some("/gallery".to_owned()),
+            here: "/gallery?cursor=0".to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_stay_on_the_way_through_the_pages() {
+        let query = ListQuery { q: " a fox & hen ".to_owned(), favourites: "on".to_owned(), ..ListQuery::default() };
+        assert_eq!(query.path("7.x"), "/gallery?q=a+fox+%26+hen&favourites=on&cursor=7.x");
+        assert!(query.is_filtered());
+        assert_eq!(ListQuery::default().path(""), "/gallery");
+        assert!(!ListQuery::default().is_filtered());
+    }
+}

@@ -1,0 +1,125 @@
+//! Render types: what each tool offers, and what stands behind it.
+
+mod edit;
+
+#[cfg(test)]
+pub(crate) use self::edit::RenderTypePage;
+pub(crate) use self::edit::{add, create, remove, save, show as show_one};
+
+use axum::{
+    extract::{Query, State, rejection::QueryRejection},
+    response::Html,
+};
+use hub_core::catalogue::{Mode, RenderType};
+use serde::{Deserialize, Serialize};
+
+use super::{Flash, Frame, html, shown::tool_title};
+use crate::{error::WebError, render::Page, router::App};
+
+/// The page.
+#[derive(Debug, Serialize)]
+pub(crate) struct RenderTypesPage {
+    frame: Frame,
+    groups: Vec<Group>,
+}
+
+/// The render types of one tool.
+#[derive(Debug, Serialize)]
+struct Group {
+    title: &'static str,
+    tool: &'static str,
+    render_types: Vec<ShownRenderType>,
+}
+
+#[derive(Debug, Serialize)]
+struct ShownRenderType {
+    name: String,
+    title: String,
+    path: String,
+    description: String,
+    workflow: String,
+    /// Set when a version is pinned.
+    version: Option<u32>,
+    ratios: Vec<&'static str>,
+    is_default: bool,
+    visible: bool,
+    /// Servers that can run it, of those that are on.
+    able: usize,
+    servers: usize,
+}
+
+impl ShownRenderType {
+    fn of(app: &App, row: &RenderType) -> Self {
+        let servers = app.engine.servers();
+        let on: Vec<_> = servers.iter().filter(|view| view.server.enabled).collect();
+        let unable = |view: &&&hub_engine::ServerView| {
+            view.live.workflows.iter().any(|known| known.workflow == row.workflow && !known.compatible)
+        };
+        Self {
+            name: row.name.clone(),
+            title: row.title.clone(),
+            path: format!("/render-types/{}", row.id),
+            description: row.description.clone(),
+            workflow: row.workflow.clone(),
+            version: row.workflow_version,
+            ratios: row.sizes.keys().map(|ratio| ratio.as_str()).collect(),
+            is_default: row.is_default,
+            visible: row.visible,
+            able: on.len() - on.iter().filter(unable).count(),
+            servers: on.len(),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+pub(crate) struct PageQuery {
+    #[serde(default)]
+    done: Option<String>,
+}
+
+pub(crate) async fn show(
+    State(app): State<App>,
+    query: Result<Query<PageQuery>, QueryRejection>,
+) -> Result<Html<String>, WebError> {
+    let Query(query) = query?;
+    let catalogue = app.engine.catalogue();
+    let groups = Mode::ALL.into_iter().map(|mode| Group {
+        title: tool_title(mode.tool()),
+        tool: mode.tool(),
+        render_types: catalogue
+            .render_types
+            .iter()
+            .filter(|row| row.mode == mode)
+            .map(|row| ShownRenderType::of(&app, row))
+            .collect(),
+    });
+    let mut frame = Frame::new("render_types", "Render types");
+    frame.flash = Flash::of(query.done.as_deref());
+    html(&app, &RenderTypesPage { frame, groups: groups.filter(|group| !group.render_types.is_empty()).collect() })
+}
+
+impl Page for RenderTypesPage {
+    const TEMPLATE: &'static str = "pages/render_types.html";
+
+    #[cfg(test)]
+    fn sample() -> Self {
+        let text = || super::shown::sample::HOSTILE.to_owned();
+        let row = ShownRenderType {
+            name: text(),
+            title: text(),
+            path: "/render-types/rt_1".to_owned(),
+            description: text(),
+            workflow: text(),
+            version: Some(2),
+            ratios: vec!["1:1"],
+            is_default: true,
+            visible: false,
+            able: 1,
+            servers: 2,
+        };
+        Self {
+            frame: Frame::new("render_types", "Render types"),
+            groups: vec![Group { title: "Generate", tool: "generate_image", render_types: vec![row] }],
+        }
+    }
+}

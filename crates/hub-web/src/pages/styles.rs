@@ -1,0 +1,185 @@
+//! Styles: the list by category, found by text.
+
+mod csv;
+mod edit;
+
+#[cfg(test)]
+pub(crate) use self::edit::{StylePage, StylePreviewLive};
+pub(crate) use self::{
+    csv::{download, upload},
+    edit::{add, create, preview, preview_new, remove, save, show as show_one},
+};
+
+use axum::{
+    extract::{Query, State, rejection::QueryRejection},
+    response::Html,
+};
+use hub_core::catalogue::Style;
+use serde::{Deserialize, Serialize};
+
+use super::{Flash, Frame, form::Fault, html, shown::shorten};
+use crate::{error::WebError, render::Page, router::App};
+
+/// Longest template in the list, in characters.
+const TEMPLATE_SHOWN_CHARS: usize = 140;
+
+/// The page.
+#[derive(Debug, Serialize)]
+pub(crate) struct StylesPage {
+    frame: Frame,
+    total: usize,
+    groups: Vec<Group>,
+    categories: Vec<Category>,
+    query: String,
+    filtered: bool,
+    fault: Option<Fault>,
+    report: Option<ShownImport>,
+}
+
+#[derive(Debug, Serialize)]
+struct Group {
+    category: String,
+    styles: Vec<ShownStyle>,
+}
+
+#[derive(Debug, Serialize)]
+struct Category {
+    name: String,
+    chosen: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct ShownStyle {
+    name: String,
+    path: String,
+    description: String,
+    prompt_template: String,
+    negative_template: String,
+    render_types: Vec<String>,
+    preferred: Option<String>,
+    is_default: bool,
+    enabled: bool,
+}
+
+impl ShownStyle {
+    fn of(style: &Style) -> Self {
+        Self {
+            name: style.name.clone(),
+            path: format!("/styles/{}", style.id),
+            description: style.description.clone(),
+            prompt_template: shorten(&style.prompt_template, TEMPLATE_SHOWN_CHARS),
+            negative_template: shorten(&style.negative_template, TEMPLATE_SHOWN_CHARS),
+            render_types: style.render_types.clone(),
+            preferred: style.preferred_render_type.clone(),
+            is_default: style.is_default,
+            enabled: style.enabled,
+        }
+    }
+}
+
+/// What an import of a table would do.
+#[derive(Debug, Serialize)]
+struct ShownImport {
+    /// The file's text, to be sent again when it is to be done.
+    table: String,
+    unchanged: u32,
+    changes: Vec<ShownChange>,
+    notes: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct ShownChange {
+    action: &'static str,
+    tone: &'static str,
+    name: String,
+    fields: Vec<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct ListQuery {
+    #[serde(default)]
+    q: String,
+    #[serde(default)]
+    category: String,
+    #[serde(default)]
+    done: Option<String>,
+}
+
+impl ListQuery {
+    fn takes(&self, style: &Style) -> bool {
+        let words = self.q.trim().to_lowercase();
+        let found = |text: &str| text.to_lowercase().contains(&words);
+        (self.category.is_empty() || style.category == self.category)
+            && (words.is_empty() || found(&style.name) || found(&style.description) || found(&style.prompt_template))
+    }
+}
+
+pub(crate) async fn show(
+    State(app): State<App>,
+    query: Result<Query<ListQuery>, QueryRejection>,
+) -> Result<Html<String>, WebError> {
+    let Query(query) = query?;
+    html(&app, &page(&app, &query))
+}
+
+fn page(app: &App, query: &ListQuery) -> StylesPage {
+    let catalogue = app.engine.catalogue();
+    let mut frame = Frame::new("styles", "Styles");
+    frame.flash = Flash::of(query.done.as_deref());
+    let mut groups: Vec<Group> = Vec::new();
+    // The catalogue is in the order of category and name.
+    for style in catalogue.styles.iter().filter(|style| query.takes(style)) {
+        match groups.last_mut().filter(|group| group.category == style.category) {
+            Some(group) => group.styles.push(ShownStyle::of(style)),
+            None => groups.push(Group { category: style.category.clone(), styles: vec![ShownStyle::of(style)] }),
+        }
+    }
+    StylesPage {
+        frame,
+        total: catalogue.styles.len(),
+        groups,
+        categories: categories(app).into_iter().map(|name| Category { chosen: name == query.category, name }).collect(),
+        query: query.q.clone(),
+        filtered: !query.q.trim().is_empty() || !query.category.is_empty(),
+        fault: None,
+        report: None,
+    }
+}
+
+/// Every category, once, in order.
+fn categories(app: &App) -> Vec<String> {
+    let mut names: Vec<String> = app.engine.catalogue().styles.iter().map(|style| style.category.clone()).collect();
+    names.dedup();
+    names
+}
+
+impl Page for StylesPage {
+    const TEMPLATE: &'static str = "pages/styles.html";
+
+    #[cfg(test)]
+    fn sample() -> Self {
+        let text = || super::shown::sample::HOSTILE.to_owned();
+        let style = ShownStyle {
+            name: text(),
+            path: "/styles/style_1".to_owned(),
+            description: text(),
+            prompt_template: text(),
+            negative_template: text(),
+            render_types: vec![text()],
+            preferred: Some(text()),
+            is_default: true,
+            enabled: false,
+        };
+        let change = ShownChange { action: "changed", tone: "info", name: text(), fields: vec!["category".to_owned()] };
+        Self {
+            frame: Frame::new("styles", "Styles"),
+            total: 1,
+            groups: vec![Group { category: text(), styles: vec![style] }],
+            categories: vec![Category { name: text(), chosen: true }],
+            query: text(),
+            filtered: true,
+            fault: Some(Fault { field: "file".to_owned(), text: text(), changed: false }),
+            report: Some(ShownImport { table: text(), unchanged: 2, changes: vec![change], notes: vec![text()] }),
+        }
+    }
+}

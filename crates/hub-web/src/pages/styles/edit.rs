@@ -1,0 +1,313 @@
+//! One style: its form, and what its templates make of a prompt while they are typed.
+
+use axum::{
+    extract::{Path, Query, State, rejection::QueryRejection},
+    http::HeaderMap,
+    response::{Html, IntoResponse as _, Response},
+};
+use hub_core::{catalogue::Style, error::UserError, ids::StyleId, limits};
+use serde::{Deserialize, Serialize};
+
+use super::super::{
+    Flash, Frame,
+    form::{Fault, Sent, refused, shown, ticked},
+    html, see_other,
+};
+use crate::{api, error::WebError, render::Page, router::App};
+
+/// What is tried when nothing was typed.
+const SAMPLE_PROMPT: &str = "a red fox in fresh snow";
+/// Fields that a fault can stand beside.
+const FIELDS: [&str; 6] =
+    ["name", "category", "description", "prompt_template", "negative_template", "preferred_render_type"];
+
+/// The page of one style, stored or not yet.
+#[derive(Debug, Serialize)]
+pub(crate) struct StylePage {
+    frame: Frame,
+    /// Where the form goes.
+    action: String,
+    preview_action: String,
+    delete_path: Option<String>,
+    typed: Typed,
+    fault: Option<Fault>,
+    categories: Vec<String>,
+    render_types: Vec<Choice>,
+    text_max: usize,
+    preview: Preview,
+}
+
+/// The part that follows what is typed.
+#[derive(Debug, Serialize)]
+pub(crate) struct StylePreviewLive {
+    preview: Preview,
+}
+
+#[derive(Debug, Serialize)]
+struct Preview {
+    prompt: String,
+    negative: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Choice {
+    name: String,
+    title: String,
+    chosen: bool,
+    preferred: bool,
+}
+
+/// The form as typed.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Typed {
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    category: String,
+    #[serde(default)]
+    description: String,
+    #[serde(default)]
+    prompt_template: String,
+    #[serde(default)]
+    negative_template: String,
+    #[serde(default)]
+    render_types: Vec<String>,
+    #[serde(default)]
+    preferred_render_type: String,
+    #[serde(default)]
+    is_default: String,
+    #[serde(default)]
+    enabled: String,
+    /// Version that was read, so that nobody's change is overwritten unseen.
+    #[serde(default)]
+    version: String,
+    /// What the preview is made for.
+    #[serde(default)]
+    sample: String,
+}
+
+impl Typed {
+    fn of(style: &Style, version: String) -> Self {
+        let on = |is: bool| if is { "on".to_owned() } else { String::new() };
+        Self {
+            name: style.name.clone(),
+            category: style.category.clone(),
+            description: style.description.clone(),
+            prompt_template: style.prompt_template.clone(),
+            negative_template: style.negative_template.clone(),
+            render_types: style.render_types.clone(),
+            preferred_render_type: style.preferred_render_type.clone().unwrap_or_default(),
+            is_default: on(style.is_default),
+            enabled: on(style.enabled),
+            version,
+            sample: SAMPLE_PROMPT.to_owned(),
+        }
+    }
+
+    fn style(&self, id: StyleId) -> Result<Style, UserError> {
+        let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let category = one_line(&self.category);
+        Ok(Style {
+            id,
+            name: api::parse_name(&self.name)?,
+            category: if category.is_empty() { api::OTHER_CATEGORY.to_owned() } else { category },
+            ..self.templates(id, one_line(&self.description))
+        })
+    }
+
+    /// What the preview needs, whatever the rest of the form holds.
+    fn templates(&self, id: StyleId, description: String) -> Style {
+        let text = |text: &str| text.replace("\r\n", "\n").trim().to_owned();
+        Style {
+            id,
+            description,
+            prompt_template: text(&self.prompt_template),
+            negative_template: text(&self.negative_template),
+            render_types: self.render_types.clone(),
+            preferred_render_type: Some(self.preferred_render_type.clone()).filter(|name| !name.is_empty()),
+            is_default: ticked(&self.is_default),
+            enabled: ticked(&self.enabled),
+            ..Style::new("", "")
+        }
+    }
+
+    fn preview(&self) -> Preview {
+        let style = self.templates(StyleId::new(), String::new());
+        let (prompt, negative) = hub_engine::combined(Some(&self.sample), None, &[&style]);
+        Preview { prompt: prompt.unwrap_or_default(), negative: negative.unwrap_or_default() }
+    }
+}
+
+#[derive(Deserialize)]
+pub(crate) struct PageQuery {
+    #[serde(default)]
+    done: Option<String>,
+    /// A style to begin with.
+    #[serde(default)]
+    from: Option<String>,
+}
+
+pub(crate) async fn show(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    query: Result<Query<PageQuery>, QueryRejection>,
+) -> Result<Html<String>, WebError> {
+    let Query(query) = query?;
+    let style = find(&app, &id)?;
+    let mut page = page(&app, Some(style.id), Typed::of(&style, app.versions.of(&style)), None);
+    page.frame.flash = Flash::of(query.done.as_deref());
+    html(&app, &page)
+}
+
+/// The empty form, or one filled from another style.
+pub(crate) async fn create(
+    State(app): State<App>,
+    query: Result<Query<PageQuery>, QueryRejection>,
+) -> Result<Html<String>, WebError> {
+    let Query(query) = query?;
+    let mut typed = match &query.from {
+        Some(id) => Typed::of(&find(&app, id)?, String::new()),
+        None => Typed::of(&Style::new("", ""), String::new()),
+    };
+    if !typed.name.is_empty() {
+        typed.name = format!("{} copy", typed.name);
+        typed.is_default.clear();
+    }
+    html(&app, &page(&app, None, typed, None))
+}
+
+pub(crate) async fn add(State(app): State<App>, Sent(typed): Sent<Typed>) -> Result<Response, WebError> {
+    let saved = match typed.style(StyleId::new()) {
+        Ok(style) => app.engine.style_save(style).await,
+        Err(error) => Err(error),
+    };
+    match saved {
+        Ok(_) => Ok(see_other("/styles?done=style-added")),
+        Err(error) => refused(&app, &error, &page(&app, None, typed, Some(&error))),
+    }
+}
+
+pub(crate) async fn save(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    Sent(mut typed): Sent<Typed>,
+) -> Result<Response, WebError> {
+    let known = find(&app, &id)?;
+    let saved = app.engine.style_edit(known.id, |style| {
+        api::same_version(&typed.version, &app.versions.of(style))?;
+        typed.style(style.id)
+    });
+    match saved.await {
+        Ok(style) => Ok(see_other(&format!("/styles/{}?done=style-saved", style.id))),
+        Err(error) => {
+            // What is typed stays; sending it again then overwrites knowingly.
+            typed.version = app.versions.of(&find(&app, &id)?);
+            refused(&app, &error, &page(&app, Some(known.id), typed, Some(&error)))
+        }
+    }
+}
+
+pub(crate) async fn remove(State(app): State<App>, Path(id): Path<String>) -> Result<Response, WebError> {
+    let known = find(&app, &id)?;
+    app.engine.style_delete(known.id).await?;
+    Ok(see_other("/styles?done=style-deleted"))
+}
+
+/// The form again with its preview; nothing is stored. Scripts get the preview alone.
+pub(crate) async fn preview(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    Sent(typed): Sent<Typed>,
+) -> Result<Response, WebError> {
+    let known = find(&app, &id)?;
+    previewed(&app, Some(known.id), &headers, typed)
+}
+
+/// Same, for a style that is not stored yet.
+pub(crate) async fn preview_new(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Sent(typed): Sent<Typed>,
+) -> Result<Response, WebError> {
+    previewed(&app, None, &headers, typed)
+}
+
+fn previewed(app: &App, id: Option<StyleId>, headers: &HeaderMap, typed: Typed) -> Result<Response, WebError> {
+    if headers.contains_key("hx-request") {
+        let part = StylePreviewLive { preview: typed.preview() };
+        return Ok(Html(app.renderer.render(&part)?).into_response());
+    }
+    shown(app, &page(app, id, typed, None))
+}
+
+fn page(app: &App, id: Option<StyleId>, typed: Typed, error: Option<&UserError>) -> StylePage {
+    let catalogue = app.engine.catalogue();
+    let base = id.map_or_else(|| "/styles/new".to_owned(), |id| format!("/styles/{id}"));
+    let title = if id.is_some() { format!("Style {}", typed.name) } else { "New style".to_owned() };
+    StylePage {
+        frame: Frame::new("styles", title),
+        preview_action: format!("{base}/preview"),
+        delete_path: id.map(|_| format!("{base}/delete")),
+        action: base,
+        fault: error.map(|error| Fault::of(error).elsewhere(&FIELDS)),
+        categories: super::categories(app),
+        render_types: catalogue
+            .render_types
+            .iter()
+            .map(|kind| Choice {
+                name: kind.name.clone(),
+                title: kind.title.clone(),
+                chosen: typed.render_types.contains(&kind.name),
+                preferred: typed.preferred_render_type == kind.name,
+            })
+            .collect(),
+        text_max: limits::PROMPT_MAX_CHARS,
+        preview: typed.preview(),
+        typed,
+    }
+}
+
+fn find(app: &App, id: &str) -> Result<Style, WebError> {
+    let known: Option<StyleId> = id.parse().ok();
+    let catalogue = app.engine.catalogue();
+    let found = catalogue.styles.iter().find(|style| Some(style.id) == known);
+    found.cloned().ok_or_else(|| WebError::missing("style", id))
+}
+
+impl Page for StylePage {
+    const TEMPLATE: &'static str = "pages/style.html";
+
+    #[cfg(test)]
+    fn sample() -> Self {
+        let text = || super::super::shown::sample::HOSTILE.to_owned();
+        let style = Style {
+            description: text(),
+            prompt_template: text(),
+            negative_template: text(),
+            ..Style::new(text(), text())
+        };
+        Self {
+            frame: Frame::new("styles", text()),
+            action: "/styles/style_1".to_owned(),
+            preview_action: "/styles/style_1/preview".to_owned(),
+            delete_path: Some("/styles/style_1/delete".to_owned()),
+            typed: Typed::of(&style, "0".to_owned()),
+            fault: Some(Fault { field: "name".to_owned(), text: text(), changed: true }),
+            categories: vec![text()],
+            render_types: vec![Choice { name: text(), title: text(), chosen: true, preferred: true }],
+            text_max: 10,
+            preview: Preview { prompt: text(), negative: text() },
+        }
+    }
+}
+
+impl Page for StylePreviewLive {
+    const TEMPLATE: &'static str = "components/style_preview.html";
+
+    #[cfg(test)]
+    fn sample() -> Self {
+        let text = || super::super::shown::sample::HOSTILE.to_owned();
+        Self { preview: Preview { prompt: text(), negative: text() } }
+    }
+}

@@ -1,0 +1,216 @@
+//! Workflows: what is stored, and importing one.
+
+mod detail;
+mod drawing;
+
+#[cfg(test)]
+pub(crate) use self::detail::WorkflowPage;
+pub(crate) use self::detail::{choose_slots, download, remove, restore, show as show_one};
+
+use axum::{
+    extract::{Query, Request, State, rejection::QueryRejection},
+    response::{Html, Response},
+};
+use hub_core::{catalogue::Workflow, error::UserError};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Flash, Frame,
+    form::{Fault, FormFields, refused},
+    html, see_other,
+};
+use crate::{api, error::WebError, render::Page, router::App};
+
+/// Fields that a fault can stand beside.
+const FIELDS: [&str; 3] = ["name", "graph", "description"];
+
+/// The page.
+#[derive(Debug, Serialize)]
+pub(crate) struct WorkflowsPage {
+    frame: Frame,
+    workflows: Vec<ShownWorkflow>,
+    typed: Typed,
+    fault: Option<Fault>,
+}
+
+#[derive(Debug, Serialize)]
+struct ShownWorkflow {
+    name: String,
+    path: String,
+    version: u32,
+    description: String,
+    slots: Vec<String>,
+    problems: usize,
+    render_types: Vec<String>,
+    /// Servers that cannot run it, with what they lack.
+    lacking: Vec<ShownLack>,
+}
+
+/// A server that cannot run a workflow.
+#[derive(Debug, Serialize)]
+struct ShownLack {
+    server: String,
+    why: String,
+}
+
+/// The import form as typed. A file does not come back: browsers do not allow it.
+#[derive(Debug, Default, Serialize)]
+struct Typed {
+    name: String,
+    description: String,
+    graph: String,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct PageQuery {
+    #[serde(default)]
+    done: Option<String>,
+}
+
+pub(crate) async fn show(
+    State(app): State<App>,
+    query: Result<Query<PageQuery>, QueryRejection>,
+) -> Result<Html<String>, WebError> {
+    let Query(query) = query?;
+    let mut page = page(&app).await?;
+    page.frame.flash = Flash::of(query.done.as_deref());
+    html(&app, &page)
+}
+
+/// Stores what was dropped, chosen or pasted, and shows what was found in it.
+pub(crate) async fn import(State(app): State<App>, request: Request) -> Result<Response, WebError> {
+    let form = FormFields::read(request, &app).await?;
+    match import_of(&app, &form).await {
+        Ok(workflow) => Ok(see_other(&format!("/workflows/{}?done=workflow-imported", workflow.id))),
+        Err(error) => {
+            let mut page = page(&app).await?;
+            page.typed =
+                Typed { name: form.first("name"), description: form.first("description"), graph: form.first("graph") };
+            page.fault = Some(Fault::of(&error).elsewhere(&FIELDS));
+            refused(&app, &error, &page)
+        }
+    }
+}
+
+async fn import_of(app: &App, form: &FormFields) -> Result<Workflow, UserError> {
+    let pasted = form.first("graph");
+    let bytes = match &form.file {
+        Some(file) => file.to_vec(),
+        None if pasted.trim().is_empty() => {
+            return Err(UserError::argument("graph", "Choose a file, or paste the workflow's JSON."));
+        }
+        None => pasted.into_bytes(),
+    };
+    let given = form.first("name");
+    let name = if given.trim().is_empty() { name_of(form.file_name.as_deref()) } else { given };
+    let name = api::parse_name(&name)?;
+    let description = form.first("description").split_whitespace().collect::<Vec<_>>().join(" ");
+    Ok(app.engine.workflow_import(&name, &bytes, &description).await?.workflow)
+}
+
+/// `portrait` from `portrait.json`; empty when there is no name.
+fn name_of(file: Option<&str>) -> String {
+    let file = file.unwrap_or_default();
+    let file = file.rsplit(['/', '\\']).next().unwrap_or(file);
+    file.rsplit_once('.').map_or(file, |(stem, _)| stem).trim().to_owned()
+}
+
+async fn page(app: &App) -> Result<WorkflowsPage, WebError> {
+    let stored = app.engine.store().workflow_list().await?;
+    let workflows = stored.into_iter().map(|workflow| ShownWorkflow::of(app, workflow)).collect();
+    Ok(WorkflowsPage { frame: Frame::new("workflows", "Workflows"), workflows, typed: Typed::default(), fault: None })
+}
+
+impl ShownWorkflow {
+    fn of(app: &App, workflow: Workflow) -> Self {
+        let view = app.engine.workflow_view(workflow);
+        let catalogue = app.engine.catalogue();
+        let name = &view.workflow.name;
+        let mut slots: Vec<String> = view.slots.iter().map(|slot| slot_title(&slot.kind)).collect();
+        slots.dedup();
+        Self {
+            path: format!("/workflows/{}", view.workflow.id),
+            version: view.workflow.version,
+            description: view.workflow.description.clone(),
+            slots,
+            problems: view.problems.len(),
+            render_types: catalogue
+                .render_types
+                .iter()
+                .filter(|kind| kind.workflow == *name)
+                .map(|kind| kind.title.clone())
+                .collect(),
+            lacking: lacking(app, name),
+            name: name.clone(),
+        }
+    }
+}
+
+/// Servers that cannot run a workflow of this name, as far as is known.
+fn lacking(app: &App, name: &str) -> Vec<ShownLack> {
+    let mut found = Vec::new();
+    for view in app.engine.servers() {
+        for row in view.live.workflows.iter().filter(|row| row.workflow == name && !row.compatible) {
+            let mut why: Vec<String> = Vec::new();
+            if !row.lack.nodes.is_empty() {
+                why.push(format!("no node {}", row.lack.nodes.join(", ")));
+            }
+            if !row.lack.files.is_empty() {
+                why.push(format!("no file {}", row.lack.files.join(", ")));
+            }
+            if row.said == Some(false) {
+                why.push("switched off by hand".to_owned());
+            }
+            if why.is_empty() && row.refused {
+                why.push("it refused a run".to_owned());
+            }
+            found.push(ShownLack { server: view.server.name.clone(), why: why.join("; ") });
+        }
+    }
+    found
+}
+
+/// A kind of slot for people: `Input image` from `input_image`.
+fn slot_title(kind: &str) -> String {
+    let words = kind.replace('_', " ");
+    let mut chars = words.chars();
+    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
+}
+
+impl Page for WorkflowsPage {
+    const TEMPLATE: &'static str = "pages/workflows.html";
+
+    #[cfg(test)]
+    fn sample() -> Self {
+        let text = || super::shown::sample::HOSTILE.to_owned();
+        let workflow = ShownWorkflow {
+            name: text(),
+            path: "/workflows/wf_1".to_owned(),
+            version: 3,
+            description: text(),
+            slots: vec!["Prompt".to_owned()],
+            problems: 1,
+            render_types: vec![text()],
+            lacking: vec![ShownLack { server: text(), why: text() }],
+        };
+        Self {
+            frame: Frame::new("workflows", "Workflows"),
+            workflows: vec![workflow],
+            typed: Typed { name: text(), description: text(), graph: text() },
+            fault: Some(Fault { field: "graph".to_owned(), text: text(), changed: false }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_workflow_is_named_after_its_file_unless_it_has_a_name() {
+        assert_eq!(name_of(Some("portrait v2.json")), "portrait v2");
+        assert_eq!(name_of(Some("C:\\x\\a.b.png")), "a.b");
+        assert_eq!(name_of(None), "");
+        assert_eq!(slot_title("input_image"), "Input image");
+    }
+}

@@ -1,0 +1,200 @@
+//! The pages of the catalogue: styles, render types, workflows.
+
+use axum::{
+    body::Body,
+    http::{StatusCode, header},
+};
+use serde_json::Value;
+
+use crate::hub::{Answer, Hub, request};
+
+const GRAPH: &str = include_str!("../../../../workflows/txt2img-sd15.json");
+
+/// Sends a form with a file, as a browser does.
+async fn upload(hub: &Hub, path: &str, fields: &[(&str, &str)], file: Option<(&str, &[u8])>) -> Answer {
+    let mut body: Vec<u8> = Vec::new();
+    for (name, value) in fields {
+        let part = format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+        body.extend(part.as_bytes());
+    }
+    if let Some((file_name, bytes)) = file {
+        let head = format!(
+            "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{file_name}\"\r\n\
+             Content-Type: application/octet-stream\r\n\r\n"
+        );
+        body.extend(head.as_bytes());
+        body.extend(bytes);
+        body.extend(b"\r\n");
+    }
+    body.extend(b"--b--\r\n");
+    let sent = request("POST", path)
+        .header(header::CONTENT_TYPE, "multipart/form-data; boundary=b")
+        .header(header::ACCEPT, "text/html")
+        .body(Body::from(body));
+    hub.send(sent.expect("a request")).await
+}
+
+/// Value of a hidden field.
+fn hidden(page: &str, name: &str) -> String {
+    let marker = format!("name=\"{name}\" value=\"");
+    page.split(&marker).nth(1).and_then(|rest| rest.split('"').next()).unwrap_or_default().to_owned()
+}
+
+async fn style_path(hub: &Hub, name: &str) -> String {
+    let styles = hub.get("/api/v1/styles").await.json();
+    let style = styles["styles"].as_array().expect("a list").iter().find(|style| style["name"] == name).expect("there");
+    format!("/styles/{}", style["id"].as_str().expect("an id"))
+}
+
+#[tokio::test]
+async fn a_style_is_added_changed_and_deleted_without_script() {
+    let hub = Hub::with_server(10).await;
+    let form = "name=noir&category=film&prompt_template=film+noir%2C+%7Bprompt%7D&enabled=on&render_types=sd15";
+    let added = hub.form("/styles/new", form).await;
+    assert_eq!((added.status, added.header("location")), (StatusCode::SEE_OTHER, "/styles?done=style-added"));
+    let list = hub.page("/styles?done=style-added").await.text();
+    assert!(list.contains("Style added") && list.contains("film noir, {prompt}") && list.contains("sd15"), "{list}");
+    assert!(!hub.page("/styles?q=noir").await.text().contains("anime, {prompt}"));
+    assert!(!hub.page("/styles?category=drawing").await.text().contains("film noir"));
+
+    let path = style_path(&hub, "noir").await;
+    let page = hub.page(&path).await.text();
+    assert!(page.contains("film noir, a red fox in fresh snow"), "the preview is made on the server: {page}");
+    let version = hidden(&page, "version");
+    let saved = hub.form(&path, &format!("name=noir&prompt_template=dark&enabled=on&version={version}")).await;
+    assert_eq!(saved.status, StatusCode::SEE_OTHER, "{}", saved.text());
+    assert!(hub.page("/styles").await.text().contains("dark"));
+
+    assert_eq!(hub.form(&format!("{path}/delete"), "").await.status, StatusCode::SEE_OTHER);
+    assert_eq!(hub.page(&path).await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn the_second_of_two_admins_is_told_and_keeps_what_was_typed() {
+    let hub = Hub::with_server(10).await;
+    let path = style_path(&hub, "anime").await;
+    let version = hidden(&hub.page(&path).await.text(), "version");
+    let change = |text: &str| format!("name=anime&prompt_template={text}&enabled=on&version={version}");
+    assert_eq!(hub.form(&path, &change("first")).await.status, StatusCode::SEE_OTHER);
+    let told = hub.form(&path, &change("second")).await;
+    assert_eq!(told.status, StatusCode::PRECONDITION_FAILED);
+    let page = told.text();
+    assert!(page.contains("Somebody changed this") && page.contains("second"), "{page}");
+    // Sent once more, it is meant.
+    let again = format!("name=anime&prompt_template=second&enabled=on&version={}", hidden(&page, "version"));
+    assert_eq!(hub.form(&path, &again).await.status, StatusCode::SEE_OTHER);
+}
+
+#[tokio::test]
+async fn a_style_that_is_refused_says_where() {
+    let hub = Hub::with_server(10).await;
+    let page = hub.form("/styles/new", "name=anime&prompt_template=kept+text&enabled=on").await;
+    assert_eq!(page.status, StatusCode::CONFLICT);
+    assert!(page.text().contains("kept text") && page.text().contains("anime"), "{}", page.text());
+    let page = hub.form("/styles/new", "name=+&prompt_template=kept+text").await;
+    assert!(page.text().contains("id=\"name-fault\"") && page.text().contains("kept text"), "{}", page.text());
+    let preview = hub.form("/styles/new/preview", "name=&prompt_template=oil%2C+%7Bprompt%7D&sample=a+hen").await;
+    assert_eq!(preview.status, StatusCode::OK);
+    assert!(preview.text().contains("oil, a hen"));
+}
+
+#[tokio::test]
+async fn styles_go_through_a_spreadsheet_and_back() {
+    let hub = Hub::with_server(10).await;
+    let table = hub.get("/styles.csv").await;
+    assert_eq!(table.header("content-type"), "text/csv; charset=utf-8");
+    let changed =
+        table.text().replace("\"anime, {prompt}\"", "\"manga, {prompt}\"") + "new one,a template,,x,,,,no,yes\n";
+    let shown = upload(&hub, "/styles/import", &[], Some(("styles.csv", changed.as_bytes()))).await;
+    let page = shown.text();
+    assert!(page.contains("This would change 2 styles") && page.contains("new one"), "{page}");
+    assert!(!hub.page("/styles?q=manga").await.text().contains("manga, {prompt}"), "nothing is written yet");
+    let done = upload(&hub, "/styles/import", &[("step", "import"), ("table", &changed)], None).await;
+    assert_eq!(done.status, StatusCode::SEE_OTHER, "{}", done.text());
+    assert!(hub.page("/styles").await.text().contains("manga, {prompt}"));
+
+    let wrong = upload(&hub, "/styles/import", &[], Some(("x.csv", b"name,colour\na,b"))).await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(wrong.text().contains("column `colour`"), "{}", wrong.text());
+}
+
+#[tokio::test]
+async fn a_render_type_is_copied_and_refused_with_what_is_wrong() {
+    let hub = Hub::with_server(10).await;
+    let list = hub.page("/render-types").await.text();
+    assert!(list.contains("SD 1.5") && list.contains("1 of 1 servers"), "{list}");
+    let id = hub.get("/api/v1/render-types").await.json()["render_types"][0]["id"].as_str().expect("an id").to_owned();
+    let copy = hub.page(&format!("/render-types/new?from={id}")).await.text();
+    assert!(copy.contains("sd15 copy") && copy.contains("64×64"), "{copy}");
+
+    let form = |size: &str, workflow: &str| {
+        format!("name=small&mode=generate&workflow={workflow}&visible=on&ratio=1%3A1&size={size}&aspect=1%3A1&steps=4")
+    };
+    let page = hub.form("/render-types/new", &form("big", "txt2img-sd15")).await;
+    assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(page.text().contains("id=\"sizes-fault\"") && page.text().contains("value=\"big\""), "{}", page.text());
+    let page = hub.form("/render-types/new", &form("64x64", "nothing")).await;
+    assert!(page.text().contains("id=\"workflow-fault\""), "{}", page.text());
+    let added = hub.form("/render-types/new", &form("64x64", "txt2img-sd15")).await;
+    assert_eq!(added.status, StatusCode::SEE_OTHER, "{}", added.text());
+    assert!(hub.page("/playground").await.text().contains("small"));
+}
+
+#[tokio::test]
+async fn a_dropped_workflow_shows_its_slots_and_takes_corrections() {
+    let hub = Hub::with_server(10).await;
+    let sent = upload(&hub, "/workflows", &[("name", "")], Some(("My graph.json", GRAPH.as_bytes()))).await;
+    assert_eq!(sent.status, StatusCode::SEE_OTHER, "{}", sent.text());
+    let path = sent.header("location").split('?').next().expect("a path").to_owned();
+    let page = hub.page(sent.header("location")).await.text();
+    assert!(
+        page.contains("My graph")
+            && page.contains("Workflow imported")
+            && page.contains("<svg class=\"graph-drawing\""),
+        "{page}"
+    );
+
+    let stored = hub.get(&format!("/api/v1/workflows/{}", path.rsplit('/').next().expect("an id"))).await.json();
+    let seed = slot(&stored, "seed");
+    let output = slot(&stored, "output");
+    let slots = format!("kind=seed&target={seed}&kind=output&target={output}&kind=prompt&target=");
+    let saved = hub.form(&format!("{path}/slots"), &slots).await;
+    assert_eq!(saved.status, StatusCode::SEE_OTHER, "{}", saved.text());
+    let newer = saved.header("location").split('?').next().expect("a path").to_owned();
+    let corrected = hub.get(&format!("/api/v1/workflows/{}", newer.rsplit('/').next().expect("an id"))).await.json();
+    assert_eq!(corrected["version"], 2);
+    assert_eq!(corrected["slots"].as_array().map(Vec::len), Some(2), "{corrected}");
+
+    // The older version is no longer the one to correct.
+    assert_eq!(hub.form(&format!("{path}/slots"), &slots).await.status, StatusCode::PRECONDITION_FAILED);
+    let wrong = hub.form(&format!("{newer}/slots"), "kind=seed&target=999.seed").await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(wrong.text().contains("no node 999"), "{}", wrong.text());
+
+    assert_eq!(hub.form(&format!("{path}/restore"), "").await.status, StatusCode::SEE_OTHER);
+    let graph = hub.get(&format!("{path}/graph.json")).await;
+    assert_eq!(graph.json(), serde_json::from_str::<Value>(GRAPH).expect("JSON"));
+    assert_eq!(hub.form(&format!("{path}/delete"), "").await.header("location"), "/workflows?done=workflow-deleted");
+}
+
+/// Where the first slot of a kind is.
+fn slot(workflow: &Value, kind: &str) -> String {
+    let slots = workflow["slots"].as_array().expect("slots");
+    let found = slots.iter().find(|slot| slot["kind"] == kind).expect("of that kind");
+    found["targets"][0].as_str().expect("a place").to_owned()
+}
+
+#[tokio::test]
+async fn what_is_no_workflow_is_refused_and_a_used_one_stays() {
+    let hub = Hub::with_server(10).await;
+    let page = upload(&hub, "/workflows", &[("name", "x")], Some(("x.json", b"{\"a\": 1}"))).await;
+    assert!(page.status.is_client_error(), "{}", page.status);
+    assert!(page.text().contains("not accepted") && page.text().contains("value=\"x\""), "{}", page.text());
+    let page = upload(&hub, "/workflows", &[("name", "")], None).await;
+    assert!(page.text().contains("Choose a file, or paste"), "{}", page.text());
+
+    let id = hub.get("/api/v1/workflows").await.json()["workflows"][0]["id"].as_str().expect("an id").to_owned();
+    let kept = hub.form(&format!("/workflows/{id}/delete"), "").await;
+    assert_eq!(kept.status, StatusCode::CONFLICT);
+    assert!(kept.text().contains("run by the render types sd15"), "{}", kept.text());
+}
