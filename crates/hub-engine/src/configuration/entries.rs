@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use hub_core::{
     catalogue::{RenderType, Style, Workflow},
     ids::{LlmServerId, RenderTypeId, ServerId, StyleId},
-    server::{LlmServer, NewServer, SecretSource, Server, ServerAuth},
+    server::{BaseUrl, LlmServer, NewServer, SecretSource, Server, ServerAuth},
 };
 
 use super::{
@@ -43,12 +43,14 @@ impl ServerEntry {
         }
     }
 
-    /// The server that it says. Secrets that it does not name come from `secrets`, else from `known`.
+    /// The server that it says. Secrets that it does not name come from `secrets`, else from `known`, as long as
+    /// they go to the same place.
     pub(crate) fn server(&self, known: Option<&Server>, secrets: &Secrets, now: DateTime<Utc>) -> Server {
+        let lender = known.filter(|known| same_place(&known.base_url, &self.base_url));
         let new = NewServer {
             name: self.name.clone(),
             base_url: self.base_url.clone(),
-            auth: self.auth.auth(known.map(|known| &known.auth), secrets.servers.get(&self.name)),
+            auth: self.auth.auth(lender.map(|known| &known.auth), secrets.servers.get(&self.name)),
             origin: self.origin.clone(),
             ca: self.ca.clone(),
             weight: self.weight,
@@ -62,6 +64,11 @@ impl ServerEntry {
         };
         new.into_server(known.map_or_else(ServerId::new, |known| known.id), known.map_or(now, |known| known.created_at))
     }
+}
+
+/// Whether what is stored for one address may be sent to another: else a file could have a secret sent anywhere.
+fn same_place(one: &BaseUrl, other: &BaseUrl) -> bool {
+    one.as_url().origin() == other.as_url().origin()
 }
 
 /// Takes a secret that is stored here out of the open part.
@@ -178,7 +185,8 @@ impl LlmServerEntry {
         let wanted = self.needs_api_key || self.api_key.is_some();
         let sealed = || secrets.llm_servers.get(&self.name).map(|key| SecretSource::Literal(key.clone()));
         let key = || {
-            let known = known.and_then(|known| known.api_key.clone());
+            let lender = known.filter(|known| same_place(&known.base_url, &self.base_url));
+            let known = lender.and_then(|known| known.api_key.clone());
             self.api_key.clone().or_else(sealed).or(known).unwrap_or_else(|| SecretSource::Literal(String::new()))
         };
         LlmServer {

@@ -116,6 +116,29 @@ async fn secrets_travel_encrypted_and_open_with_the_passphrase_alone() {
 }
 
 #[tokio::test]
+async fn a_file_does_not_send_a_stored_secret_to_another_place() {
+    let hub = full().await;
+    let mut file = export(&hub, None).await.json();
+    let named = |list: &Value, name: &str| {
+        list.as_array().expect("a list").iter().position(|entry| entry["name"] == name).expect("there")
+    };
+    let (gpu, ollama) = (named(&file["servers"], "gpu"), named(&file["llm_servers"], "ollama"));
+    file["servers"][gpu]["base_url"] = json!("http://192.0.2.1:9");
+    file["llm_servers"][ollama]["base_url"] = json!("http://192.0.2.1:9");
+    let imported = import(&hub, "", None, file.to_string()).await;
+    assert_eq!(imported.status, StatusCode::OK, "{}", imported.text());
+    assert!(imported.text().contains("`gpu` has no secret yet"), "{}", imported.text());
+    let servers = hub.engine.store().server_list().await.expect("read");
+    let told = serde_json::to_string(&servers).expect("serialises");
+    let moved = servers.iter().find(|server| server.name == "gpu").expect("there");
+    assert!(!serde_json::to_string(&moved.auth).expect("serialises").contains("hunter2"), "{told}");
+    let stayed = servers.iter().find(|server| server.name == "env").expect("there");
+    assert!(serde_json::to_string(&stayed.auth).expect("serialises").contains("hunter2"), "it did not move");
+    let llm = hub.engine.store().llm_server_list().await.expect("read");
+    assert!(!serde_json::to_string(&llm).expect("serialises").contains("hunter2"));
+}
+
+#[tokio::test]
 async fn merge_and_replace_tell_what_they_would_do_and_do_it() {
     let hub = full().await;
     let mut document = export(&hub, None).await.json();
@@ -135,7 +158,8 @@ async fn merge_and_replace_tell_what_they_would_do_and_do_it() {
         }
         row
     };
-    let changed = row("changed", "servers", "gpu", json!(["base_url", "group", "max_in_flight", "origin", "weight"]));
+    let changed =
+        row("changed", "servers", "gpu", json!(["auth", "base_url", "group", "max_in_flight", "origin", "weight"]));
     let added = row("added", "servers", "new", json!([]));
     let gone = ["env", "sim"].map(|name| row("removed", "servers", name, json!([])));
 
@@ -152,7 +176,8 @@ async fn merge_and_replace_tell_what_they_would_do_and_do_it() {
     assert_eq!(names, ["gpu", "new"]);
     assert_eq!(hub.get("/api/v1/llm-servers/ollama").await.status, StatusCode::OK, "a section that is not there stays");
     let stored = hub.engine.store().server_by_name("gpu").await.expect("read").expect("there");
-    assert!(serde_json::to_string(&stored.auth).expect("serialises").contains("hunter2"), "the secret stays");
+    let auth = serde_json::to_string(&stored.auth).expect("serialises");
+    assert!(!auth.contains("hunter2"), "the address moved, and the secret does not follow it");
 }
 
 #[tokio::test]
