@@ -70,7 +70,7 @@ async fn deleting_an_ollama_instance_in_use_detaches_it_and_keeps_the_templates(
     let url = format!("{}/api/v1/llm-servers/{}", bed.edge.url, server["id"].as_str().unwrap());
     assert_eq!(bed.edge.http.delete(url).send().await.unwrap().status().as_u16(), 204);
     let roles = bed.edge.get("/api/v1/llm-roles").await;
-    assert_eq!(roles["roles"], json!({ "enhance": null, "describe": null }));
+    assert_eq!(roles["roles"], json!({ "enhance": null, "describe": null, "prompt_generator": null }));
     assert_eq!(bed.hub.engine.describe_templates().await.unwrap(), describe);
     assert_eq!(bed.hub.engine.enhance_templates().await.unwrap(), enhance);
     // The picture is still made, and the answer says why it is plain.
