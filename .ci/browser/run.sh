@@ -33,6 +33,9 @@ for _ in $(seq 300); do
   sleep 0.1
 done
 
+curl -sS "$hub/workflows" >"$work/workflows.html"
+sed -n 's|.*href="&#x2f;workflows&#x2f;\(wf_[0-9a-f]*\)".*|/workflows/\1|p' "$work/workflows.html" >"$work/workflows.txt"
+workflow=$(head -1 "$work/workflows.txt")
 for width in 1280 390; do
   open_page / "$width" 'Dashboard'
   open_page /playground "$width" 'name="prompt"'
@@ -40,5 +43,11 @@ for width in 1280 390; do
   open_page "$job" "$width" '/outputs/img_'
   open_page /servers "$width" 'demo-1'
   open_page /connect "$width" '/mcp'
+  open_page /gallery "$width" '/thumbs/img_'
+  open_page /styles "$width" 'New style'
+  open_page /styles/new "$width" 'a red fox in fresh snow'
+  open_page /render-types "$width" 'servers'
+  open_page /workflows "$width" 'Import a workflow'
+  open_page "$workflow" "$width" 'graph-drawing'
 done
-echo "browser: 6 pages at 2 widths, form without script: ok"
+echo "browser: 12 pages at 2 widths, form without script: ok"

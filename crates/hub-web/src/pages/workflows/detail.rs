@@ -30,7 +30,8 @@ const VALUE_SHOWN_CHARS: usize = 60;
 pub(crate) struct WorkflowPage {
     frame: Frame,
     name: String,
-    version: u32,
+    /// Not `version`: templates have the program's under that name.
+    number: u32,
     path: String,
     is_newest: bool,
     newest_path: String,
@@ -200,7 +201,7 @@ async fn page(app: &App, workflow: Workflow) -> Result<WorkflowPage, WebError> {
             .map(|kind| kind.title.clone())
             .collect(),
         lacking: lacking(app, &workflow.name),
-        version: workflow.version,
+        number: workflow.version,
         name: workflow.name,
         description: workflow.description,
         problems,
@@ -265,7 +266,7 @@ impl Page for WorkflowPage {
         Self {
             frame: Frame::new("workflows", text()),
             name: text(),
-            version: 2,
+            number: 2,
             path: "/workflows/wf_2".to_owned(),
             is_newest: true,
             newest_path: "/workflows/wf_2".to_owned(),

@@ -9,14 +9,14 @@ use hub_engine::{InputHolds, NodeView};
 use serde::Serialize;
 
 /// Sides of things, in units of the drawing (one is about a pixel).
-const NODE_WIDTH: u32 = 190;
+const NODE_WIDTH: u32 = 216;
 const HEAD_HEIGHT: u32 = 40;
 const LINE_HEIGHT: u32 = 19;
 const COLUMN_GAP: u32 = 56;
 const ROW_GAP: u32 = 18;
 const MARGIN: u32 = 12;
 /// Longest text in a node, in characters: what fits its width.
-const TEXT_CHARS: usize = 25;
+const TEXT_CHARS: usize = 24;
 
 /// The whole drawing.
 #[derive(Debug, Default, PartialEq, Serialize)]
