@@ -147,18 +147,28 @@ impl Learned {
     }
 
     fn ran(&mut self, class: WorkClass, slot: usize, seconds: Seconds) {
-        let times = self.classes.entry(class).or_default();
-        let (slowness, runs) = (&mut self.slowness[slot], &mut times.runs);
-        if let Some(base) = times.base.get().filter(|base| *base > 0.0) {
-            slowness.push((seconds / base).max(f64::MIN_POSITIVE));
+        // Only others can tell how fast a server is: that its own times vary says nothing of its speed.
+        if let Some(peers) = self.peers(class, slot).filter(|peers| *peers > 0.0) {
+            self.slowness[slot].push((seconds / peers).max(f64::MIN_POSITIVE));
         }
-        let base = seconds / slowness.get().unwrap_or(1.0);
+        let base = seconds / self.slowness[slot].get().unwrap_or(1.0);
+        let times = self.classes.entry(class).or_default();
         times.base.push(base);
         self.any_base.push(base);
-        grown(runs, slot).push(seconds);
+        grown(&mut times.runs, slot).push(seconds);
         self.any_run[slot].push(seconds);
         let server = self.servers[slot];
         self.dirty.extend([FactKey::Run(class, server), FactKey::Slowness(server)]);
+    }
+
+    /// What a run of this class takes on a usual server, as every server but this one tells.
+    fn peers(&self, class: WorkClass, slot: usize) -> Option<Seconds> {
+        let runs = self.classes.get(&class)?.runs.iter().zip(&self.slowness).enumerate();
+        let others = runs.filter(|(at, _)| *at != slot);
+        let (sum, count) = others
+            .filter_map(|(_, (run, slowness))| Some(run.get()? / slowness.get().unwrap_or(1.0)))
+            .fold((0.0, 0.0), |(sum, count), base| (sum + base, count + 1.0));
+        (count > 0.0).then(|| sum / count)
     }
 
     fn loaded(&mut self, models: ModelSet, slot: usize, seconds: Seconds) {
