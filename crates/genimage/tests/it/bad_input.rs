@@ -11,7 +11,21 @@ async fn send(bed: &Bed, path: &str, headers: &[(&str, &str)], body: impl Into<r
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let answer = request.body(body).send().await.unwrap();
+    let request = request.body(body).build().unwrap();
+    // A hub that refuses a body by its length closes the connection while the client still writes, and some clients
+    // then lose the answer (RFC 9112, section 9.6): such a one asks again, as this test does.
+    let mut answer = None;
+    for _ in 0..10 {
+        let sent = bed.edge.http.execute(request.try_clone().unwrap()).await;
+        match sent {
+            Err(error) if error.is_request() => {}
+            sent => {
+                answer = Some(sent.unwrap());
+                break;
+            }
+        }
+    }
+    let answer = answer.unwrap();
     let kind = answer.headers().get("content-type").map(|kind| kind.to_str().unwrap().to_owned()).unwrap_or_default();
     (answer.status().as_u16(), kind, answer.json().await.unwrap())
 }
