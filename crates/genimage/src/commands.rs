@@ -1,5 +1,6 @@
 //! The commands: one file each. Here: start-up that all share, and the exit code.
 
+mod client;
 mod configuration;
 mod doctor;
 mod generate;

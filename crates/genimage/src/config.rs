@@ -5,7 +5,7 @@
 
 use std::{
     collections::BTreeMap,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{Ipv4Addr, Ipv6Addr},
     path::PathBuf,
     time::Duration,
 };
@@ -15,13 +15,18 @@ use figment::{
     Figment,
     providers::{Env, Format as _, Toml},
 };
-use hub_core::caller::CallerWeights;
-use hub_engine::{AlertPolicy, AnswerPolicy, EngineConfig, Evict, InputPolicy, LeasePolicy, SettingSource};
-use secrecy::{ExposeSecret as _, SecretString};
+use hub_engine::{AlertPolicy, AnswerPolicy, EngineConfig, InputPolicy, SettingSource};
+use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use url::Url;
 
 pub(crate) mod given;
+mod sections;
+
+pub use self::sections::{
+    AlertsSection, AuthSection, GpuLeaseSection, InputSection, LlmSection, LogFormat, LoggingSection, McpSection,
+    QueueSection, RetentionSection, ServerSection, ServersSection, UrlSection,
+};
 
 /// The defaults, every key commented.
 pub const DEFAULTS: &str = include_str!("../../../config/genimage.default.toml");
@@ -79,154 +84,6 @@ pub struct Config {
     /// Where the values come from, by key; keys that have their default are left out.
     #[serde(skip)]
     pub sources: BTreeMap<String, SettingSource>,
-}
-
-/// See `[server]` in the default file.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ServerSection {
-    /// Address to listen on.
-    pub listen: SocketAddr,
-    /// Folder of the hub's files.
-    pub data_dir: PathBuf,
-    /// Public address; empty = none.
-    pub public_url: String,
-    /// Further host names.
-    pub allowed_hosts: Vec<String>,
-    /// Seconds of grace at the end.
-    pub shutdown_grace_s: u64,
-}
-
-/// A section with an address that may be empty.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct UrlSection {
-    /// The address; empty = the default or none.
-    pub url: String,
-}
-
-/// See `[auth]` in the default file.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AuthSection {
-    /// Key for machines; empty = none.
-    pub api_key: SecretString,
-    /// Password for people; empty = none.
-    pub admin_password: SecretString,
-}
-
-/// See `[queue]` in the default file.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct QueueSection {
-    max: usize,
-    max_per_caller: usize,
-    wait_limit_s: u64,
-    attempts_max: u32,
-    repeat_window_s: u64,
-    #[serde(default)]
-    weights: CallerWeights,
-}
-
-/// See `[servers]` in the default file.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ServersSection {
-    probe_interval_s: u64,
-    poll_interval_s: u64,
-    inventory_interval_s: u64,
-    live_previews: bool,
-}
-
-/// See `[alerts]` in the default file.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AlertsSection {
-    webhook_url: String,
-    quiet_s: u64,
-}
-
-/// See `[llm]` in the default file.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(clippy::struct_field_names, reason = "the names of the keys")]
-pub struct LlmSection {
-    enhance_budget_s: u64,
-    describe_budget_s: u64,
-    prompt_budget_s: u64,
-}
-
-/// See `[gpu_lease]` in the default file.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct GpuLeaseSection {
-    evict: Evict,
-    headroom_mb: u64,
-    unknown_need_mb: u64,
-    llm_wait_s: u64,
-    comfy_wait_s: u64,
-}
-
-impl GpuLeaseSection {
-    fn policy(&self) -> LeasePolicy {
-        let bytes = |mb: u64| mb.saturating_mul(1 << 20);
-        LeasePolicy {
-            evict: self.evict,
-            headroom_bytes: bytes(self.headroom_mb),
-            unknown_bytes: bytes(self.unknown_need_mb),
-            llm_wait: Duration::from_secs(self.llm_wait_s),
-            comfy_wait: Duration::from_secs(self.comfy_wait_s),
-            ..LeasePolicy::default()
-        }
-    }
-}
-
-/// See `[input]` in the default file.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct InputSection {
-    allow_private: bool,
-    allowed_hosts: Vec<String>,
-    timeout_s: u64,
-}
-
-/// See `[mcp]` in the default file.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct McpSection {
-    /// Seconds a call waits.
-    pub wait_s: u32,
-    /// Bytes of previews in one answer.
-    pub preview_max_bytes: usize,
-    /// Longest side of a preview.
-    pub preview_max_side_px: u32,
-}
-
-/// See `[retention]` in the default file.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RetentionSection {
-    days: u32,
-}
-
-/// How log lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LogFormat {
-    /// For people.
-    Pretty,
-    /// One JSON object a line.
-    Json,
-}
-
-/// See `[logging]` in the default file.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LoggingSection {
-    /// Shape of a line.
-    pub format: LogFormat,
-    /// Filter.
-    pub level: String,
 }
 
 /// What the command line overrides.

@@ -4,6 +4,9 @@
 //! calls at the same time. Never builds prompts, never falls back: what to do without an LLM is the
 //! planner's decision.
 
+mod failure;
+mod models;
+
 use std::{
     collections::HashMap,
     sync::{
@@ -14,119 +17,29 @@ use std::{
 };
 
 use hub_core::{
-    error::{ErrorCode, UserError},
     ids::LlmServerId,
     server::{LlmDialect, LlmRole, LlmServer},
 };
-use hub_store::{Store, StoreError};
-use ollama::{
-    Capability, ChatOptions, ChatRequest, Client, Dialect, ErrorKind, Format, LlmConfig, Message, Think, Timeouts,
-};
+use hub_store::Store;
+use ollama::{ChatOptions, ChatRequest, Client, Dialect, ErrorKind, Format, LlmConfig, Message, Think, Timeouts};
 use serde_json::Value;
 use tokio::{
     sync::{Semaphore, SemaphorePermit},
     time::Instant,
 };
 
-use crate::{
-    lease::Leases,
-    secret::{self, SecretError},
-};
+pub(crate) use self::failure::LlmFailure;
+use self::models::{checked, first_capable};
+use crate::{lease::Leases, secret};
 
 /// Calls to LLM servers at the same time; more wait here rather than in the servers.
 const CALLS_PARALLEL: usize = 8;
 /// How long a model that was picked from a server's list stays picked.
 const PICK_TTL: Duration = Duration::from_mins(1);
-/// Models of one server that are looked at closely when its list does not tell what they can do.
-const LOOKED_AT_MAX: usize = 24;
 /// Longest wait before a busy server is tried again.
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(5);
 /// Usual wait before the one retry.
 const RETRY_PAUSE: Duration = Duration::from_millis(250);
-
-/// Why no answer came.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum LlmFailure {
-    /// No server is assigned to the role, or it is switched off.
-    #[error("no LLM is set up for it")]
-    NotAssigned,
-    /// The assignment cannot be read.
-    #[error("the hub's database failed")]
-    Store(#[from] StoreError),
-    /// The server's key cannot be read.
-    #[error("the key of the LLM server `{server}` cannot be read")]
-    Secret {
-        /// The server's name.
-        server: String,
-        /// Why; names places that are not for callers.
-        #[source]
-        cause: SecretError,
-    },
-    /// The server lists no model that can do it.
-    #[error("the LLM server `{server}` has no model that can {need}")]
-    NoModel {
-        /// The server's name.
-        server: String,
-        /// What is needed.
-        need: &'static str,
-    },
-    /// The assigned model cannot do it.
-    #[error("the model `{model}` on `{server}` cannot {need}; {}", able_in_words(able))]
-    NotCapable {
-        /// The server's name.
-        server: String,
-        /// The model.
-        model: String,
-        /// What is needed.
-        need: &'static str,
-        /// Models of that server that can, by name.
-        able: Vec<String>,
-    },
-    /// The call failed.
-    #[error("the LLM server `{server}`: {cause}")]
-    Call {
-        /// The server's name.
-        server: String,
-        /// Why.
-        cause: ollama::Error,
-    },
-    /// The budget is used up.
-    #[error("the LLM did not answer within {} s", limit.as_secs_f32())]
-    Budget {
-        /// The budget.
-        limit: Duration,
-    },
-    /// The budget is used up by waiting for a GPU that ComfyUI uses.
-    #[error("the GPU that the LLM shares with ComfyUI was not free within {} s", limit.as_secs_f32())]
-    GpuBusy {
-        /// The budget.
-        limit: Duration,
-    },
-    /// It answered nothing that can be used.
-    #[error("the LLM's answer was empty or far too long")]
-    Useless,
-}
-
-fn able_in_words(able: &[String]) -> String {
-    if able.is_empty() { "no model there can".to_owned() } else { format!("these can: {}", able.join(", ")) }
-}
-
-impl LlmFailure {
-    /// What the caller of a tool that needs the LLM is told, after `what` failed.
-    pub(crate) fn to_user(&self, what: &str) -> UserError {
-        let message = format!("{what}: {self}.");
-        match self {
-            Self::NotAssigned | Self::Secret { .. } | Self::NoModel { .. } | Self::NotCapable { .. } => {
-                UserError::new(ErrorCode::NotConfigured, message)
-                    .with_hint("Whoever runs the hub must assign an LLM server and a model that can do it.")
-            }
-            Self::Store(_) => UserError::new(ErrorCode::Storage, message),
-            Self::Call { .. } | Self::Budget { .. } | Self::GpuBusy { .. } | Self::Useless => {
-                UserError::new(ErrorCode::LlmUnavailable, message).with_hint("Try again later.")
-            }
-        }
-    }
-}
 
 /// What is asked of a model.
 #[derive(Debug, Clone)]
@@ -358,64 +271,6 @@ impl Llm {
         picks.insert(key, (name.clone(), Instant::now()));
         Ok(name)
     }
-}
-
-/// What a model must be able to do for a role, and how to say it.
-fn needed(role: LlmRole) -> (Capability, &'static str) {
-    match role {
-        LlmRole::Enhance | LlmRole::PromptGenerator => (Capability::Completion, "write text"),
-        LlmRole::Describe => (Capability::Vision, "see pictures"),
-    }
-}
-
-/// The assigned model, unless the server says that it cannot do it. One about which the server says
-/// nothing is believed: a person chose it.
-async fn checked(client: &Client, server: &LlmServer, name: String, role: LlmRole) -> Result<String, LlmFailure> {
-    if needed(role).0 == Capability::Completion {
-        // Any chat model will do; a wrong one is told by its first call.
-        return Ok(name);
-    }
-    let (capability, need) = needed(role);
-    let capabilities =
-        client.capabilities(&name).await.map_err(|cause| LlmFailure::Call { server: server.name.clone(), cause })?;
-    if capabilities.is_empty() || capabilities.contains(&capability) {
-        return Ok(name);
-    }
-    let able = capable(client, server, &capability, usize::MAX).await?.0;
-    Err(LlmFailure::NotCapable { server: server.name.clone(), model: name, need, able })
-}
-
-async fn first_capable(client: &Client, server: &LlmServer, role: LlmRole) -> Result<String, LlmFailure> {
-    let (capability, need) = needed(role);
-    let (able, unknown) = capable(client, server, &capability, 1).await?;
-    let first = able.into_iter().next().or(unknown);
-    first.ok_or_else(|| LlmFailure::NoModel { server: server.name.clone(), need })
-}
-
-/// The first models of a server that can do it, at most `most`; and the first about which it says nothing.
-async fn capable(
-    client: &Client,
-    server: &LlmServer,
-    capability: &Capability,
-    most: usize,
-) -> Result<(Vec<String>, Option<String>), LlmFailure> {
-    let failed = |cause| LlmFailure::Call { server: server.name.clone(), cause };
-    let (mut able, mut unknown) = (Vec::new(), None);
-    for model in client.models().await.map_err(failed)?.into_iter().take(LOOKED_AT_MAX) {
-        let capabilities = match model.capabilities {
-            Some(capabilities) => capabilities,
-            None => client.capabilities(&model.name).await.map_err(failed)?,
-        };
-        if capabilities.contains(capability) {
-            able.push(model.name);
-            if able.len() >= most {
-                break;
-            }
-        } else if capabilities.is_empty() && unknown.is_none() {
-            unknown = Some(model.name);
-        }
-    }
-    Ok((able, unknown))
 }
 
 /// Thinking costs time and gains nothing here. The gpt-oss family cannot stop, only think less.

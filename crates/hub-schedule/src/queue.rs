@@ -4,6 +4,8 @@
 //! comes back from a lost attempt has its old place. Jobs that need the same share a kind, so that a decision
 //! works out places for kinds, not for jobs.
 
+mod ordered;
+
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -16,6 +18,7 @@ use hub_core::{
     placement::Placement,
 };
 
+pub(crate) use self::ordered::Ordered;
 use crate::{Kind, Learned, ModelSet, Place, Seconds, eta::is_ruled_out, fair::FairOrder};
 
 /// GPU-seconds per weight that a caller whose jobs could not run may be behind all others: what it may catch
@@ -35,24 +38,6 @@ pub struct Ticket {
     pub priority: i32,
     /// What it needs.
     pub kind: Kind,
-}
-
-/// A finite number in an ordered place.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Ordered(pub(crate) f64);
-
-impl Eq for Ordered {}
-
-impl Ord for Ordered {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.0.total_cmp(&other.0)
-    }
-}
-
-impl PartialOrd for Ordered {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
 }
 
 /// Order within a caller.

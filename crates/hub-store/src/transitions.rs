@@ -7,6 +7,8 @@
 //! for the collecting step before it, so that a quick job needs fewer writes. What concerns whole and parts
 //! alone is in `parts`.
 
+mod statements;
+
 use chrono::{DateTime, Utc};
 use hub_core::{
     artifact::{Artifact, ArtifactRole, MediaKind},
@@ -17,13 +19,13 @@ use hub_core::{
 };
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait, ExprTrait, QueryFilter, QueryResult,
-    QuerySelect,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, ExprTrait, QueryResult,
     prelude::Uuid,
-    sea_query::{Expr, Func, Query, UpdateStatement},
+    sea_query::{Expr, Query, UpdateStatement},
 };
-use serde::{Serialize, de::DeserializeOwned};
 
+pub(crate) use self::statements::{change, extend, lost, planned, started_or, won};
+use self::statements::{close_attempt, fence};
 use crate::{
     artifacts::{NewArtifact, insert_all},
     attempts::REQUEUED,
@@ -34,10 +36,6 @@ use crate::{
     parts,
     pool::Store,
 };
-
-/// Most warnings, and most excluded servers, that one job keeps; later ones are dropped, since a job
-/// that collects more has a fault that the first ones tell already.
-const LIST_MAX: usize = 100;
 
 pub(crate) const OPEN: [JobStateKind; 5] = [
     JobStateKind::Planning,
@@ -365,104 +363,4 @@ fn ended_columns() -> sea_orm::sea_query::ReturningClause {
 fn owner(id: JobId, row: &QueryResult) -> Result<Option<Attempt>> {
     let at = Row::new("jobs", id);
     job::attempt(&at, row.try_get("", "attempt")?, row.try_get("", "server_id")?, row.try_get("", "prompt_id")?)
-}
-
-/// The UPDATE that takes a job from one of these states to another.
-pub(crate) fn change(id: JobId, from: &[JobStateKind], to: JobStateKind) -> UpdateStatement {
-    Query::update()
-        .table(job::Entity)
-        .value(job::Column::State, to.as_str())
-        .and_where(Expr::col(job::Column::Id).eq(id.as_uuid()))
-        .and_where(Expr::col(job::Column::State).is_in(from.iter().map(|state| state.as_str())))
-        .take()
-}
-
-/// The UPDATE that gives a job its recipe.
-pub(crate) fn planned(id: JobId, recipe: &Recipe, now: i64) -> Result<UpdateStatement> {
-    let mut update = change(id, &[JobStateKind::Planning], JobStateKind::Queued);
-    update
-        .value(job::Column::Recipe, json("recipe", recipe)?)
-        .value(job::Column::RenderType, recipe.render_type.as_str())
-        .value(job::Column::WorkflowId, recipe.workflow_id.as_uuid())
-        .value(job::Column::QueuedAt, now)
-        .returning(Query::returning().columns([job::Column::CreatedAt, job::Column::Priority]));
-    Ok(update)
-}
-
-/// Only while this attempt owns the job.
-fn fence(update: &mut UpdateStatement, attempt: u32) {
-    update.and_where(Expr::col(job::Column::Attempt).eq(i64::from(attempt)));
-}
-
-/// The start that was told, or now, for ends that are heard of before their beginning.
-pub(crate) fn started_or(now: i64) -> Expr {
-    Func::coalesce([Expr::col(job::Column::StartedAt), Expr::value(now)]).into()
-}
-
-pub(crate) async fn won(db: &impl ConnectionTrait, update: &UpdateStatement) -> Result<bool> {
-    Ok(db.execute(update).await?.rows_affected() > 0)
-}
-
-/// Ends a transaction that changed nothing.
-pub(crate) async fn lost<T>(tx: DatabaseTransaction, answer: T) -> Result<T> {
-    tx.rollback().await?;
-    Ok(answer)
-}
-
-async fn close_attempt(
-    tx: &DatabaseTransaction,
-    job: JobId,
-    number: i64,
-    outcome: &str,
-    error: Option<String>,
-    now: i64,
-) -> Result<()> {
-    let update = Query::update()
-        .table(attempt::Entity)
-        .value(attempt::Column::EndedAt, now)
-        .value(attempt::Column::Outcome, outcome)
-        .value(attempt::Column::Error, error)
-        .and_where(Expr::col(attempt::Column::JobId).eq(job.as_uuid()))
-        .and_where(Expr::col(attempt::Column::Number).eq(number))
-        .take();
-    tx.execute(&update).await?;
-    Ok(())
-}
-
-/// Adds to a list in a job's column what it does not hold yet, under the row's lock.
-pub(crate) async fn extend<T>(
-    tx: &DatabaseTransaction,
-    id: JobId,
-    column: job::Column,
-    name: &'static str,
-    items: &[T],
-) -> Result<()>
-where
-    T: Serialize + DeserializeOwned + PartialEq + Clone,
-{
-    let stored: Option<String> = job::Entity::find()
-        .select_only()
-        .column(column)
-        .filter(job::Column::Id.eq(id.as_uuid()))
-        .lock_exclusive()
-        .into_tuple()
-        .one(tx)
-        .await?;
-    let Some(stored) = stored else { return Ok(()) };
-    let mut list: Vec<T> = Row::new("jobs", id).json(name, &stored)?;
-    let before = list.len();
-    for item in items {
-        if list.len() < LIST_MAX && !list.contains(item) {
-            list.push(item.clone());
-        }
-    }
-    if list.len() > before {
-        let update = Query::update()
-            .table(job::Entity)
-            .value(column, json(name, &list)?)
-            .and_where(Expr::col(job::Column::Id).eq(id.as_uuid()))
-            .take();
-        tx.execute(&update).await?;
-    }
-    Ok(())
 }

@@ -66,16 +66,22 @@ impl Address {
     }
 }
 
-async fn weather(storm: Storm) {
-    let seed = std::env::var("CHAOS_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(rand::random);
-    println!("CHAOS_SEED={seed}");
-    let mut random = StdRng::seed_from_u64(seed);
-    let folder = tempfile::tempdir().unwrap();
+/// The pool: servers of different speeds.
+async fn servers() -> Vec<ComfySim> {
     let mut sims = Vec::new();
     for n in 0..SERVERS as u64 {
         let config = ComfyConfig { run_ms: 150 + 60 * n, jitter: 0.5, seed: n, ..ComfyConfig::default() };
         sims.push(ComfySim::start(([127, 0, 0, 1], 0).into(), config).await.unwrap());
     }
+    sims
+}
+
+async fn weather(storm: Storm) {
+    let seed = std::env::var("CHAOS_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(rand::random);
+    println!("CHAOS_SEED={seed}");
+    let mut random = StdRng::seed_from_u64(seed);
+    let folder = tempfile::tempdir().unwrap();
+    let sims = servers().await;
     start(folder.path()).terminate();
     register(folder.path(), &sims).await;
 
@@ -91,13 +97,9 @@ async fn weather(storm: Storm) {
         .collect();
     let callers: Vec<_> = (0..storm.jobs)
         .map(|n| {
-            let caller = Caller {
-                n,
-                address: address.clone(),
-                http: client(),
-                random: StdRng::seed_from_u64(random.random()),
-                unanswered: unanswered.clone(),
-            };
+            let random = StdRng::seed_from_u64(random.random());
+            let (address, unanswered) = (address.clone(), unanswered.clone());
+            let caller = Caller { n, address, http: client(), random, unanswered };
             tokio::spawn(caller.want_a_picture(storm.lasts.mul_f64(0.9)))
         })
         .collect();

@@ -2,6 +2,8 @@
 //!
 //! Owns admission: everything between a parsed request and an answer that may be played. Never writes a wire shape.
 
+mod faults;
+
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicUsize, atomic::Ordering},
@@ -21,8 +23,9 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use self::faults::bend;
 use super::{
-    OllamaConfig, OllamaFault, RecordedRequest, ScriptedFault, SimModel, answer, compat,
+    OllamaConfig, RecordedRequest, ScriptedFault, SimModel, answer, compat,
     memory::{self, Loaded, Memory},
     native,
     play::{Ending, Play, Running, token_count, wait},
@@ -271,37 +274,6 @@ impl Shared {
         state.records.push_back(request);
     }
 
-    fn next_fault(&self) -> Option<OllamaFault> {
-        let mut state = self.state();
-        while let Some(scripted) = state.faults.front_mut() {
-            if scripted.times > 0 {
-                scripted.times -= 1;
-                return Some(scripted.fault.clone());
-            }
-            state.faults.pop_front();
-        }
-        None
-    }
-
-    fn next_path_failure(&self, path: &str) -> Option<Refusal> {
-        let mut state = self.state();
-        let failing = state.failing_paths.iter_mut().find(|failing| failing.path == path && failing.times > 0)?;
-        failing.times -= 1;
-        Some(Refusal::new(failing.status, failing.error.clone()))
-    }
-
-    async fn fail_at_once(&self, fault: Option<&OllamaFault>) -> Result<(), Refusal> {
-        match fault {
-            Some(OllamaFault::Status { status, error }) => Err(Refusal::new(*status, error.clone())),
-            Some(OllamaFault::Busy) => Err(queue_full()),
-            Some(OllamaFault::Silent) => {
-                self.stop.cancelled().await;
-                Err(stopped())
-            }
-            _ => Ok(()),
-        }
-    }
-
     async fn take_place(self: &Arc<Self>, model: &SimModel, keep_alive: Option<KeepAlive>) -> Result<Running, Refusal> {
         let slots = Arc::clone(&self.slots);
         let permit = if let Ok(permit) = Arc::clone(&slots).try_acquire_owned() {
@@ -372,29 +344,6 @@ fn cut_to(play: &mut Play, tokens: u64) {
     if token_count(&play.content) > tokens {
         play.content = play.content.split_inclusive(' ').take(tokens).collect();
         play.done_reason = "length";
-    }
-}
-
-/// Applies the faults that change what is said and how it ends.
-fn bend(play: &mut Play, fault: Option<OllamaFault>) {
-    let Some(fault) = fault else { return };
-    match fault {
-        // These ended the request before it had an answer.
-        OllamaFault::Status { .. } | OllamaFault::Busy | OllamaFault::Silent => {}
-        OllamaFault::MidStreamError { error } => play.ending = Ending::Error(error),
-        OllamaFault::Stall => play.ending = Ending::Stall,
-        OllamaFault::BreakOff => play.ending = Ending::Break,
-        OllamaFault::Malformed => play.ending = Ending::Malformed,
-        OllamaFault::Prose => play.content = format!("Sure! Here is the enhanced prompt:\n\n\"{}\"", play.content),
-        OllamaFault::Fenced => play.content = format!("Here is the result:\n\n```json\n{}\n```", play.content),
-        OllamaFault::Thinking { text } => play.thinking = text,
-        OllamaFault::ThinkTags { text } => play.content = format!("<think>{text}</think>\n\n{}", play.content),
-        OllamaFault::CutShort => {
-            let words = token_count(&play.content).div_ceil(2);
-            play.content = play.content.split_inclusive(' ').take(words).collect();
-            play.done_reason = "length";
-        }
-        OllamaFault::Reply { text } => play.content = text,
     }
 }
 

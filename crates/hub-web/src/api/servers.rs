@@ -15,7 +15,7 @@ use hub_core::{
     limits,
     server::{
         BaseUrl, CaSource, DEFAULT_MAX_IN_FLIGHT, DEFAULT_RUN_LIMIT_S, DEFAULT_STALL_LIMIT_S, DEFAULT_WEIGHT,
-        NewServer, Server, ServerAuth, ServerState,
+        NewServer, Server, ServerState,
     },
 };
 use hub_engine::{ServerLive, ServerView};
@@ -23,8 +23,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use self::auth::AuthRecord;
-pub(crate) use self::auth::{AuthBody, is_set, parse_auth, parse_auth_over, place};
+pub(crate) use self::auth::{AuthBody, is_set, moved_away, parse_auth, parse_auth_over, place, same_place};
+use self::auth::{AuthRecord, auth_of};
 use super::{
     answers::{self, Changed, Conflict, Invalid, NotFound, PatchOf},
     body::{JsonBody, parse_whole, patched},
@@ -233,43 +233,6 @@ impl ServerBody {
             draining: self.draining.unwrap_or(false),
         })
     }
-}
-
-/// The proof of identity of a server that will be at `base_url`. A secret that was stored for one place is not
-/// sent to another: whoever may change an address could otherwise have it sent to himself.
-fn auth_of(
-    given: Option<Map<String, Value>>,
-    base_url: &BaseUrl,
-    stored: Option<&Server>,
-) -> Result<ServerAuth, UserError> {
-    let Some(stored) = stored else { return given.map_or(Ok(ServerAuth::None), parse_auth) };
-    let Some(given) = given else {
-        return if stored.auth == ServerAuth::None || same_place(&stored.base_url, base_url) {
-            Ok(stored.auth.clone())
-        } else {
-            Err(moved_away("auth", &stored.base_url, base_url).with_hint(AUTH_AGAIN))
-        };
-    };
-    let completed = parse_auth_over(given.clone(), &stored.auth)?;
-    if same_place(&stored.base_url, base_url) {
-        return Ok(completed);
-    }
-    parse_auth(given).map_err(|_| moved_away("auth", &stored.base_url, base_url).with_hint(AUTH_AGAIN))
-}
-
-/// What to do about a secret that stays behind.
-const AUTH_AGAIN: &str = "Give `auth` whole, with its secret, or {\"kind\": \"none\"}.";
-
-/// Whether what was meant for one address may be sent to another.
-pub(super) fn same_place(one: &BaseUrl, other: &BaseUrl) -> bool {
-    one.as_url().origin() == other.as_url().origin()
-}
-
-/// The refusal to send a stored secret to another place.
-pub(super) fn moved_away(argument: &str, from: &BaseUrl, to: &BaseUrl) -> UserError {
-    let origin = |url: &BaseUrl| url.as_url().origin().ascii_serialization();
-    let (from, to) = (origin(from), origin(to));
-    UserError::argument(argument, format!("The stored secret is for {from} and is not sent to {to}."))
 }
 
 /// A name of something: 1 to 120 characters, none of them a control character.

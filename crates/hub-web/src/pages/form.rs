@@ -7,7 +7,7 @@ use axum::{
     response::{Html, IntoResponse as _, Response},
 };
 use hub_core::error::{ErrorCode, UserError};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::html;
 use crate::{error::WebError, problem, render::Page, router::App};
@@ -87,6 +87,23 @@ impl FormFields {
     pub(crate) fn first(&self, name: &str) -> String {
         self.texts.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone()).unwrap_or_default()
     }
+}
+
+/// What was just done, for the message at the top of the page.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Done {
+    pub(crate) done: Option<String>,
+}
+
+/// How a form for something new may begin.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Begin {
+    /// Id of a like thing that is copied.
+    pub(crate) from: Option<String>,
+    /// Name of a workflow.
+    pub(crate) workflow: Option<String>,
 }
 
 /// What is wrong, beside its field.

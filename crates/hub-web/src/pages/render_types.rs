@@ -11,9 +11,9 @@ use axum::{
     response::Html,
 };
 use hub_core::catalogue::{Mode, RenderType};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::{Flash, Frame, html, shown::tool_title};
+use super::{Flash, Frame, form::Done, html, shown::tool_title};
 use crate::{error::WebError, render::Page, router::App};
 
 /// The page.
@@ -71,15 +71,9 @@ impl ShownRenderType {
     }
 }
 
-#[derive(Deserialize)]
-pub(crate) struct PageQuery {
-    #[serde(default)]
-    done: Option<String>,
-}
-
 pub(crate) async fn show(
     State(app): State<App>,
-    query: Result<Query<PageQuery>, QueryRejection>,
+    query: Result<Query<Done>, QueryRejection>,
 ) -> Result<Html<String>, WebError> {
     let Query(query) = query?;
     let catalogue = app.engine.catalogue();

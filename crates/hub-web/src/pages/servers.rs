@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 
 use super::{
     Flash, Frame,
-    form::{Fault, Sent, refused},
+    form::{Done, Fault, Sent, refused},
     html, see_other,
 };
 use crate::{api, error::WebError, render::Page, router::App};
@@ -157,15 +157,9 @@ pub(crate) struct Typed {
 const AUTH_KINDS: [(&str, &str); 4] =
     [("none", "None"), ("basic", "User and password"), ("bearer", "Bearer token"), ("api_key", "Key in a header")];
 
-#[derive(Deserialize)]
-pub(crate) struct PageQuery {
-    #[serde(default)]
-    done: Option<String>,
-}
-
 pub(crate) async fn show(
     State(app): State<App>,
-    query: Result<Query<PageQuery>, QueryRejection>,
+    query: Result<Query<Done>, QueryRejection>,
 ) -> Result<Html<String>, WebError> {
     let Query(query) = query?;
     let mut page = page(&app);

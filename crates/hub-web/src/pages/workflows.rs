@@ -12,11 +12,11 @@ use axum::{
     response::{Html, Response},
 };
 use hub_core::{catalogue::Workflow, error::UserError};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::{
     Flash, Frame,
-    form::{Fault, FormFields, refused},
+    form::{Done, Fault, FormFields, refused},
     html, see_other,
 };
 use crate::{api, error::WebError, render::Page, router::App};
@@ -61,15 +61,9 @@ struct Typed {
     graph: String,
 }
 
-#[derive(Deserialize)]
-pub(crate) struct PageQuery {
-    #[serde(default)]
-    done: Option<String>,
-}
-
 pub(crate) async fn show(
     State(app): State<App>,
-    query: Result<Query<PageQuery>, QueryRejection>,
+    query: Result<Query<Done>, QueryRejection>,
 ) -> Result<Html<String>, WebError> {
     let Query(query) = query?;
     let mut page = page(&app).await?;

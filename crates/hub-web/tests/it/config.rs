@@ -180,11 +180,8 @@ async fn merge_and_replace_tell_what_they_would_do_and_do_it() {
     assert!(!auth.contains("hunter2"), "the address moved, and the secret does not follow it");
 }
 
-#[tokio::test]
-async fn a_file_that_will_not_do_is_refused_by_its_path_and_changes_nothing() {
-    let hub = full().await;
-    let good = export(&hub, None).await;
-    let before = good.body.clone();
+/// Files that will not do, each with the path of its fault and a word that the answer must say.
+fn bad_files(good: &Answer) -> Vec<(String, &'static str, &'static str)> {
     let changed = |pointer: &str, value: Value| {
         let mut document = good.json();
         let (parent, name) = pointer.rsplit_once('/').expect("a pointer");
@@ -201,7 +198,7 @@ async fn a_file_that_will_not_do_is_refused_by_its_path_and_changes_nothing() {
     let twin = good.json()["servers"][0].clone();
     let many: Vec<Value> =
         (0..10_001).map(|n| json!({"name": format!("s{n}"), "base_url": format!("http://s{n}")})).collect();
-    for (body, argument, said) in [
+    vec![
         (text[..text.len() / 2].to_owned(), "", "cut off"),
         (String::new(), "", "cut off"),
         ("nonsense".to_owned(), "", "not valid JSON"),
@@ -252,7 +249,15 @@ async fn a_file_that_will_not_do_is_refused_by_its_path_and_changes_nothing() {
             "20000",
         ),
         (changed("/secrets", json!({"cipher": "x"})), "secrets.kdf", "Missing"),
-    ] {
+    ]
+}
+
+#[tokio::test]
+async fn a_file_that_will_not_do_is_refused_by_its_path_and_changes_nothing() {
+    let hub = full().await;
+    let good = export(&hub, None).await;
+    let before = good.body.clone();
+    for (body, argument, said) in bad_files(&good) {
         for mode in ["merge", "replace"] {
             let refused = import(&hub, &format!("?mode={mode}"), None, body.clone()).await;
             let problem = refused.json();

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use hub_engine::{ExportOptions, ImportMode, ImportOptions};
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 use url::Url;
 
 use super::Report;
-use crate::config::Config;
+use crate::{commands::client, config::Config};
 
 /// Time for an import of many workflows.
 const TIMEOUT: Duration = Duration::from_mins(2);
@@ -35,20 +35,7 @@ impl Hub {
         if !base.path().ends_with('/') {
             base.set_path(&format!("{}/", base.path()));
         }
-        let mut headers = HeaderMap::new();
-        let key = config.auth.api_key.expose_secret();
-        if !key.is_empty() {
-            let mut value =
-                HeaderValue::from_str(&format!("Bearer {key}")).context("auth.api_key is no header value")?;
-            value.set_sensitive(true);
-            headers.insert(AUTHORIZATION, value);
-        }
-        let http = reqwest::Client::builder()
-            .default_headers(headers)
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(TIMEOUT)
-            .build()
-            .context("cannot make an HTTP client")?;
+        let http = client::to_the_hub(config, TIMEOUT)?;
         Ok(Self { base, http })
     }
 

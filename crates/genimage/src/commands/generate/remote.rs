@@ -5,16 +5,16 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use hub_core::error::UserError;
 use indicatif::ProgressBar;
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
-use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::{BAR_LENGTH, Made, Picture, given_up};
-use crate::{config::Config, lifecycle};
+use crate::{commands::client, config::Config, lifecycle};
 
+/// Time for one request.
+const TIMEOUT: Duration = Duration::from_mins(1);
 /// Time for the probe that tells whether a hub runs.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
 /// Time between two looks at the job.
@@ -61,20 +61,7 @@ impl Hub {
     /// When no HTTP client can be made.
     pub(super) async fn find(config: &Config) -> anyhow::Result<Option<Self>> {
         let base = config.local_url()?;
-        let mut headers = HeaderMap::new();
-        let key = config.auth.api_key.expose_secret();
-        if !key.is_empty() {
-            let mut value =
-                HeaderValue::from_str(&format!("Bearer {key}")).context("auth.api_key is no header value")?;
-            value.set_sensitive(true);
-            headers.insert(AUTHORIZATION, value);
-        }
-        let http = reqwest::Client::builder()
-            .default_headers(headers)
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(Duration::from_mins(1))
-            .build()
-            .context("cannot make an HTTP client")?;
+        let http = client::to_the_hub(config, TIMEOUT)?;
         let probe = http.get(base.join("/healthz")?).timeout(PROBE_TIMEOUT).send().await;
         Ok(probe.is_ok_and(|answer| answer.status().is_success()).then_some(Self { base, http }))
     }

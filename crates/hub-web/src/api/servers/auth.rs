@@ -2,7 +2,7 @@
 
 use hub_core::{
     error::UserError,
-    server::{SecretSource, ServerAuth},
+    server::{BaseUrl, SecretSource, Server, ServerAuth},
     suggest,
 };
 use serde::Serialize;
@@ -228,6 +228,43 @@ fn headers(given: &Map<String, Value>, stored: &ServerAuth) -> Result<Vec<(Strin
         headers.push((name.to_owned(), value.or_else(|| known(name)).ok_or_else(fault)?));
     }
     if headers.is_empty() { Err(fault()) } else { Ok(headers) }
+}
+
+/// The proof of identity of a server that will be at `base_url`. A secret that was stored for one place is not
+/// sent to another: whoever may change an address could otherwise have it sent to himself.
+pub(super) fn auth_of(
+    given: Option<Map<String, Value>>,
+    base_url: &BaseUrl,
+    stored: Option<&Server>,
+) -> Result<ServerAuth, UserError> {
+    let Some(stored) = stored else { return given.map_or(Ok(ServerAuth::None), parse_auth) };
+    let Some(given) = given else {
+        return if stored.auth == ServerAuth::None || same_place(&stored.base_url, base_url) {
+            Ok(stored.auth.clone())
+        } else {
+            Err(moved_away("auth", &stored.base_url, base_url).with_hint(AUTH_AGAIN))
+        };
+    };
+    let completed = parse_auth_over(given.clone(), &stored.auth)?;
+    if same_place(&stored.base_url, base_url) {
+        return Ok(completed);
+    }
+    parse_auth(given).map_err(|_| moved_away("auth", &stored.base_url, base_url).with_hint(AUTH_AGAIN))
+}
+
+/// What to do about a secret that stays behind.
+const AUTH_AGAIN: &str = "Give `auth` whole, with its secret, or {\"kind\": \"none\"}.";
+
+/// Whether what was meant for one address may be sent to another.
+pub(crate) fn same_place(one: &BaseUrl, other: &BaseUrl) -> bool {
+    one.as_url().origin() == other.as_url().origin()
+}
+
+/// The refusal to send a stored secret to another place.
+pub(crate) fn moved_away(argument: &str, from: &BaseUrl, to: &BaseUrl) -> UserError {
+    let origin = |url: &BaseUrl| url.as_url().origin().ascii_serialization();
+    let (from, to) = (origin(from), origin(to));
+    UserError::argument(argument, format!("The stored secret is for {from} and is not sent to {to}."))
 }
 
 #[cfg(test)]

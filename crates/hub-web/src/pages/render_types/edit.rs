@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::{
     Flash, Frame,
-    form::{Fault, Sent, lines, number, refused, ticked},
+    form::{Begin, Done, Fault, Sent, lines, number, refused, ticked},
     html, see_other,
     shown::tool_title,
 };
@@ -205,22 +205,10 @@ fn size_of(ratio: &str, text: &str) -> Result<ImageSize, UserError> {
         .with_hint("Write width × height in pixels, as in 1024×768."))
 }
 
-#[derive(Deserialize)]
-pub(crate) struct PageQuery {
-    #[serde(default)]
-    done: Option<String>,
-    /// A render type to begin with.
-    #[serde(default)]
-    from: Option<String>,
-    /// A workflow to begin with.
-    #[serde(default)]
-    workflow: Option<String>,
-}
-
 pub(crate) async fn show(
     State(app): State<App>,
     Path(id): Path<String>,
-    query: Result<Query<PageQuery>, QueryRejection>,
+    query: Result<Query<Done>, QueryRejection>,
 ) -> Result<Html<String>, WebError> {
     let Query(query) = query?;
     let row = find(&app, &id)?;
@@ -232,7 +220,7 @@ pub(crate) async fn show(
 /// The empty form, or one filled from another render type.
 pub(crate) async fn create(
     State(app): State<App>,
-    query: Result<Query<PageQuery>, QueryRejection>,
+    query: Result<Query<Begin>, QueryRejection>,
 ) -> Result<Html<String>, WebError> {
     let Query(query) = query?;
     let typed = match &query.from {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::{
     Flash, Frame,
-    form::{Fault, Sent, refused, shown, ticked},
+    form::{Begin, Done, Fault, Sent, refused, shown, ticked},
     html, see_other,
 };
 use crate::{api, error::WebError, render::Page, router::App};
@@ -138,19 +138,10 @@ impl Typed {
     }
 }
 
-#[derive(Deserialize)]
-pub(crate) struct PageQuery {
-    #[serde(default)]
-    done: Option<String>,
-    /// A style to begin with.
-    #[serde(default)]
-    from: Option<String>,
-}
-
 pub(crate) async fn show(
     State(app): State<App>,
     Path(id): Path<String>,
-    query: Result<Query<PageQuery>, QueryRejection>,
+    query: Result<Query<Done>, QueryRejection>,
 ) -> Result<Html<String>, WebError> {
     let Query(query) = query?;
     let style = find(&app, &id)?;
@@ -162,7 +153,7 @@ pub(crate) async fn show(
 /// The empty form, or one filled from another style.
 pub(crate) async fn create(
     State(app): State<App>,
-    query: Result<Query<PageQuery>, QueryRejection>,
+    query: Result<Query<Begin>, QueryRejection>,
 ) -> Result<Html<String>, WebError> {
     let Query(query) = query?;
     let mut typed = match &query.from {

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     super::{
         Flash, Frame,
-        form::{Fault, Sent, refused},
+        form::{Done, Fault, Sent, refused},
         html, see_other,
         shown::shorten,
     },
@@ -104,7 +104,7 @@ impl Chosen {
 pub(crate) async fn show(
     State(app): State<App>,
     Path(id): Path<String>,
-    query: Result<Query<super::PageQuery>, QueryRejection>,
+    query: Result<Query<Done>, QueryRejection>,
 ) -> Result<Html<String>, WebError> {
     let Query(query) = query?;
     let mut page = page(&app, find(&app, &id).await?).await?;

@@ -1,0 +1,157 @@
+//! The sections of the configuration, as they are written.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use hub_core::caller::CallerWeights;
+use hub_engine::{Evict, LeasePolicy};
+use secrecy::SecretString;
+use serde::Deserialize;
+
+/// See `[server]` in the default file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServerSection {
+    /// Address to listen on.
+    pub listen: SocketAddr,
+    /// Folder of the hub's files.
+    pub data_dir: PathBuf,
+    /// Public address; empty = none.
+    pub public_url: String,
+    /// Further host names.
+    pub allowed_hosts: Vec<String>,
+    /// Seconds of grace at the end.
+    pub shutdown_grace_s: u64,
+}
+
+/// A section with an address that may be empty.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UrlSection {
+    /// The address; empty = the default or none.
+    pub url: String,
+}
+
+/// See `[auth]` in the default file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuthSection {
+    /// Key for machines; empty = none.
+    pub api_key: SecretString,
+    /// Password for people; empty = none.
+    pub admin_password: SecretString,
+}
+
+/// See `[queue]` in the default file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QueueSection {
+    pub(super) max: usize,
+    pub(super) max_per_caller: usize,
+    pub(super) wait_limit_s: u64,
+    pub(super) attempts_max: u32,
+    pub(super) repeat_window_s: u64,
+    #[serde(default)]
+    pub(super) weights: CallerWeights,
+}
+
+/// See `[servers]` in the default file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServersSection {
+    pub(super) probe_interval_s: u64,
+    pub(super) poll_interval_s: u64,
+    pub(super) inventory_interval_s: u64,
+    pub(super) live_previews: bool,
+}
+
+/// See `[alerts]` in the default file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AlertsSection {
+    pub(super) webhook_url: String,
+    pub(super) quiet_s: u64,
+}
+
+/// See `[llm]` in the default file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(clippy::struct_field_names, reason = "the names of the keys")]
+pub struct LlmSection {
+    pub(super) enhance_budget_s: u64,
+    pub(super) describe_budget_s: u64,
+    pub(super) prompt_budget_s: u64,
+}
+
+/// See `[gpu_lease]` in the default file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GpuLeaseSection {
+    pub(super) evict: Evict,
+    pub(super) headroom_mb: u64,
+    pub(super) unknown_need_mb: u64,
+    pub(super) llm_wait_s: u64,
+    pub(super) comfy_wait_s: u64,
+}
+
+impl GpuLeaseSection {
+    /// The lease's policy in the engine's units.
+    pub(super) fn policy(&self) -> LeasePolicy {
+        let bytes = |mb: u64| mb.saturating_mul(1 << 20);
+        LeasePolicy {
+            evict: self.evict,
+            headroom_bytes: bytes(self.headroom_mb),
+            unknown_bytes: bytes(self.unknown_need_mb),
+            llm_wait: Duration::from_secs(self.llm_wait_s),
+            comfy_wait: Duration::from_secs(self.comfy_wait_s),
+            ..LeasePolicy::default()
+        }
+    }
+}
+
+/// See `[input]` in the default file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InputSection {
+    pub(super) allow_private: bool,
+    pub(super) allowed_hosts: Vec<String>,
+    pub(super) timeout_s: u64,
+}
+
+/// See `[mcp]` in the default file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct McpSection {
+    /// Seconds a call waits.
+    pub wait_s: u32,
+    /// Bytes of previews in one answer.
+    pub preview_max_bytes: usize,
+    /// Longest side of a preview.
+    pub preview_max_side_px: u32,
+}
+
+/// See `[retention]` in the default file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RetentionSection {
+    pub(super) days: u32,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// For people.
+    Pretty,
+    /// One JSON object a line.
+    Json,
+}
+
+/// See `[logging]` in the default file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LoggingSection {
+    /// Shape of a line.
+    pub format: LogFormat,
+    /// Filter.
+    pub level: String,
+}
