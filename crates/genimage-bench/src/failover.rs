@@ -119,5 +119,5 @@ async fn until(hub: &HubProcess, job: &str, wanted: impl Fn(&Value) -> bool) -> 
 
 async fn end(hub: HubProcess, job: &str) -> anyhow::Result<()> {
     hub.delete(&format!("/api/v1/jobs/{job}")).await?;
-    hub.stop()
+    hub.stop().map(drop)
 }

@@ -24,7 +24,7 @@ pub(crate) struct HubProcess {
     child: Child,
     base: String,
     http: reqwest::Client,
-    _folder: TempDir,
+    folder: Option<TempDir>,
 }
 
 impl Drop for HubProcess {
@@ -75,7 +75,7 @@ impl HubProcess {
     pub(crate) async fn start_with(binary: &Path, settings: &[(&str, &str)]) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let (child, base) = spawn(binary, folder.path(), settings)?;
-        let hub = Self { child, base, http: client()?, _folder: folder };
+        let hub = Self { child, base, http: client()?, folder: Some(folder) };
         wait_until_up(&hub.http, &hub.base).await?;
         Ok(hub)
     }
@@ -147,9 +147,12 @@ impl HubProcess {
         memory_mb(self.child.id(), key)
     }
 
-    /// Ends the hub as an operator would.
-    pub(crate) fn stop(mut self) -> anyhow::Result<()> {
-        terminate(&mut self.child)
+    /// Ends the hub as an operator would, and answers its folder. Keep that until the last figure is taken:
+    /// for half a minute after many files were deleted, ext4 makes each new one dear (it leaves inodes of
+    /// late alone), which would be counted as the next hub's work.
+    pub(crate) fn stop(mut self) -> anyhow::Result<Option<TempDir>> {
+        terminate(&mut self.child)?;
+        Ok(self.folder.take())
     }
 }
 

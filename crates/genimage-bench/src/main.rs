@@ -36,6 +36,12 @@ struct Args {
     /// Seconds of load for each figure
     #[arg(long, default_value_t = 5, value_name = "S")]
     seconds: u64,
+    /// Only the scenes of this run time on the simulated server, in milliseconds
+    #[arg(long, value_name = "MS")]
+    run_ms: Option<u64>,
+    /// Only the scenes of this many callers
+    #[arg(long, value_name = "N")]
+    callers: Option<usize>,
     /// Side of the picture, in pixels
     #[arg(long, default_value_t = 256, value_name = "PX")]
     side: u32,
@@ -95,7 +101,11 @@ async fn run(args: Args) -> anyhow::Result<()> {
     }
 
     let mut rows = Vec::new();
-    for (run_ms, callers) in SCENES {
+    let mut folders = Vec::new();
+    let asked = |&&(run_ms, callers): &&(u64, usize)| {
+        args.run_ms.is_none_or(|only| only == run_ms) && args.callers.is_none_or(|only| only == callers)
+    };
+    for &(run_ms, callers) in SCENES.iter().filter(asked) {
         let sims = servers(callers, run_ms).await?;
         let urls: Vec<String> = sims.iter().map(ComfySim::url).collect();
         let direct = Direct::connect(&urls, args.side).await?;
@@ -108,7 +118,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
         let cpu = hub.cpu()?.saturating_sub(cpu_before);
         by_direct.merge(load::run(&direct, callers, for_each / 2).await?);
         let peak = hub.memory_mb("VmHWM")?;
-        hub.stop()?;
+        folders.push(hub.stop()?);
         rows.push(Row { run_ms, callers, direct: by_direct, hub: by_hub, cpu, peak_mb: peak });
         report::line(rows.last().context("a row was just added")?);
     }

@@ -80,7 +80,7 @@ pub(crate) async fn run(args: &McpArgs, binary: &Path, for_each: Duration) -> an
     }
     streams(args, &hub, for_each).await?;
     idle_sessions(args, &hub).await?;
-    hub.stop()
+    hub.stop().map(drop)
 }
 
 /// Servers whose pictures take long enough for the streams to be measured.

@@ -47,5 +47,5 @@ pub(crate) async fn run(binary: &Path, args: &QueueArgs) -> anyhow::Result<()> {
     let memory_mb = [before, hub.memory_mb("VmRSS")?, hub.memory_mb("VmHWM")?];
     anyhow::ensure!(sim.stats().prompts_received == 0, "the server took work");
     report::queue(&QueueFigures { jobs: args.jobs, inserts_ms, memory_mb });
-    hub.stop()
+    hub.stop().map(drop)
 }
