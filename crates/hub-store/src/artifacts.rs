@@ -9,7 +9,7 @@ use hub_core::{
 };
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, IntoActiveModel, PaginatorTrait,
-    QueryFilter, QueryOrder, QuerySelect,
+    QueryFilter, QueryOrder, QuerySelect, QueryTrait,
     prelude::Uuid,
     sea_query::{Expr, Query},
 };
@@ -21,6 +21,7 @@ use crate::{
     error::Result,
     jobs::PAGE_MAX_ROWS,
     pool::Store,
+    together::Change,
 };
 
 /// Rows per INSERT and ids per list in a WHERE: below the number of parameters that the databases
@@ -133,7 +134,9 @@ impl Store {
     /// When the database fails.
     pub async fn artifact_insert_input(&self, new: &NewArtifact) -> Result<Artifact> {
         let artifact = new.stored(ArtifactRole::Input, None, self.clock().now());
-        insert_all(self.writer(), std::slice::from_ref(&artifact)).await?;
+        for insert in insert_all(std::slice::from_ref(&artifact))? {
+            self.writer().execute(&insert).await?;
+        }
         Ok(artifact)
     }
 
@@ -230,13 +233,13 @@ impl Store {
 }
 
 /// Records artifacts, all columns as given.
-pub(crate) async fn insert_all(db: &impl ConnectionTrait, artifacts: &[Artifact]) -> Result<()> {
-    for chunk in artifacts.chunks(CHUNK) {
+pub(crate) fn insert_all(artifacts: &[Artifact]) -> Result<Vec<Change>> {
+    let of_chunk = |chunk: &[Artifact]| {
         let rows = chunk
             .iter()
             .map(|artifact| Ok(artifact::Model::of(artifact)?.into_active_model().reset_all()))
             .collect::<Result<Vec<_>>>()?;
-        artifact::Entity::insert_many(rows).exec_without_returning(db).await?;
-    }
-    Ok(())
+        Ok(artifact::Entity::insert_many(rows).into_query().into())
+    };
+    artifacts.chunks(CHUNK).map(of_chunk).collect()
 }

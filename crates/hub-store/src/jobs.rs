@@ -14,8 +14,9 @@ use hub_core::{
     request::JobRequest,
 };
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder,
-    QuerySelect, QueryTrait, sea_query::OnConflict,
+    ActiveValue::Set,
+    ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    sea_query::{InsertStatement, OnConflict},
 };
 
 pub use list::{JobFilter, JobPage};
@@ -80,17 +81,9 @@ impl Store {
     /// [`StoreError::IdempotencyMismatch`] when the key's job has another request digest.
     pub async fn job_insert(&self, new: &NewJob) -> Result<Inserted> {
         let job = accepted(new, self.clock().now());
-        let mut insert = job::Entity::insert(row_of(&job, &new.request_digest)?).into_query();
-        if new.idempotency_key.is_some() {
-            insert.on_conflict(OnConflict::new().do_nothing().to_owned());
-        }
-        let tx = self.begin().await?;
-        if tx.execute(&insert).await?.rows_affected() > 0 {
-            keep(&tx, &job).await?;
-            tx.commit().await?;
+        if self.together(insert(&job, &new.request_digest)?, &keep(&job)).await?.is_some() {
             return Ok(Inserted::New(job));
         }
-        tx.rollback().await?;
         let Some(key) = &new.idempotency_key else {
             return Err(StoreError::Conflict(sea_orm::DbErr::RecordNotInserted));
         };
@@ -255,6 +248,16 @@ pub(crate) fn accepted(new: &NewJob, now: DateTime<Utc>) -> Job {
         },
         part: None,
     }
+}
+
+/// The INSERT of a job, which returns its id; nothing where the caller's key has a job already.
+pub(crate) fn insert(job: &Job, request_digest: &str) -> Result<InsertStatement> {
+    let mut insert = job::Entity::insert(row_of(job, request_digest)?).into_query();
+    insert.returning_col(job::Column::Id);
+    if job.idempotency_key.is_some() {
+        insert.on_conflict(OnConflict::new().do_nothing().to_owned());
+    }
+    Ok(insert)
 }
 
 /// The row of a job that nothing has happened to yet.

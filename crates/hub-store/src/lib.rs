@@ -28,6 +28,7 @@ mod servers;
 mod settings;
 mod styles;
 mod swap;
+mod together;
 mod transitions;
 mod workflows;
 

@@ -11,16 +11,17 @@ use hub_core::{
     request::JobRequest,
 };
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QueryTrait,
-    sea_query::{Expr, Func, OnConflict, Query, UpdateStatement},
+    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QueryTrait,
+    sea_query::{Expr, Func, Query, UpdateStatement},
 };
 
 use crate::{
     decode::json,
     entity::job,
     error::{Result, StoreError},
-    jobs::{Inserted, NewJob, accepted, keep, keep_styles, row_of},
+    jobs::{Inserted, NewJob, accepted, insert, keep, keep_styles, row_of},
     pool::Store,
+    together::Change,
     transitions::{OPEN, change, extend, lost, planned, won},
 };
 
@@ -41,18 +42,12 @@ impl Store {
     /// [`StoreError::IdempotencyMismatch`] when the key's job has another request digest.
     pub async fn job_insert_in_parts(&self, new: &NewJob, parts: &[NewPart]) -> Result<(Inserted, Vec<Job>)> {
         let job = accepted(new, self.clock().now());
-        let mut insert = job::Entity::insert(row_of(&job, &new.request_digest)?).into_query();
-        if new.idempotency_key.is_some() {
-            insert.on_conflict(OnConflict::new().do_nothing().to_owned());
-        }
-        let tx = self.begin().await?;
-        if tx.execute(&insert).await?.rows_affected() > 0 {
-            keep(&tx, &job).await?;
-            let parts = insert_all(&tx, &job, parts).await?;
-            tx.commit().await?;
+        let parts = parts_of(&job, parts);
+        let mut then = keep(&job);
+        then.push(insert_all(&parts)?);
+        if self.together(insert(&job, &new.request_digest)?, &then).await?.is_some() {
             return Ok((Inserted::New(job), parts));
         }
-        tx.rollback().await?;
         let key = new.idempotency_key.as_deref().unwrap_or_default();
         let existing = self.job_of_key(self.writer(), &new.caller, key, &new.request_digest).await?;
         let existing = existing.ok_or(StoreError::Conflict(sea_orm::DbErr::RecordNotInserted))?;
@@ -74,14 +69,17 @@ impl Store {
         let tx = self.begin().await?;
         let update = planned(whole.id, recipe, self.now_ms())?;
         let Some(row) = tx.query_one(&update).await? else { return lost(tx, None).await };
-        keep_styles(&tx, whole.id, row.try_get("", "created_at")?, &recipe.styles).await?;
+        if let Some(styles) = keep_styles(whole.id, row.try_get("", "created_at")?, &recipe.styles) {
+            tx.execute(&styles).await?;
+        }
         extend(&tx, whole.id, job::Column::Warnings, "warnings", warnings).await?;
         let now = crate::decode::cut(self.clock().now());
         let mut whole = whole.clone();
         whole.times.queued_at = Some(now);
         // It may have been moved while it was planned.
         whole.priority = row.try_get("", "priority")?;
-        let parts = insert_all(&tx, &whole, parts).await?;
+        let parts = parts_of(&whole, parts);
+        tx.execute(&insert_all(&parts)?).await?;
         tx.commit().await?;
         Ok(Some(parts))
     }
@@ -185,12 +183,14 @@ fn began(whole: JobId) -> Expr {
     Func::coalesce([Expr::col(job::Column::StartedAt), Expr::SubQuery(None, Box::new(first.into()))]).into()
 }
 
-/// Writes the parts of a whole and answers them as they will be read again.
-async fn insert_all(tx: &DatabaseTransaction, whole: &Job, parts: &[NewPart]) -> Result<Vec<Job>> {
-    let parts: Vec<Job> = (0..).zip(parts).map(|(index, part)| part_of(whole, index, part)).collect();
+/// The parts of a whole as they will be read again.
+fn parts_of(whole: &Job, parts: &[NewPart]) -> Vec<Job> {
+    (0..).zip(parts).map(|(index, part)| part_of(whole, index, part)).collect()
+}
+
+fn insert_all(parts: &[Job]) -> Result<Change> {
     let rows = parts.iter().map(|part| row_of(part, "")).collect::<Result<Vec<_>>>()?;
-    job::Entity::insert_many(rows).exec_without_returning(tx).await?;
-    Ok(parts)
+    Ok(job::Entity::insert_many(rows).into_query().into())
 }
 
 fn part_of(whole: &Job, index: u32, part: &NewPart) -> Job {

@@ -19,13 +19,13 @@ use hub_core::{
 };
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, ExprTrait, QueryResult,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, ExprTrait, QueryResult, QueryTrait,
     prelude::Uuid,
     sea_query::{Expr, Query, UpdateStatement},
 };
 
 pub(crate) use self::statements::{change, extend, lost, planned, started_or, won};
-use self::statements::{close_attempt, fence};
+use self::statements::{closed, fence};
 use crate::{
     artifacts::{NewArtifact, insert_all},
     attempts::REQUEUED,
@@ -75,7 +75,9 @@ impl Store {
     pub async fn job_planned(&self, id: JobId, recipe: &Recipe, warnings: &[String]) -> Result<bool> {
         let tx = self.begin().await?;
         let Some(row) = tx.query_one(&planned(id, recipe, self.now_ms())?).await? else { return lost(tx, false).await };
-        keep_styles(&tx, id, row.try_get("", "created_at")?, &recipe.styles).await?;
+        if let Some(styles) = keep_styles(id, row.try_get("", "created_at")?, &recipe.styles) {
+            tx.execute(&styles).await?;
+        }
         if !warnings.is_empty() {
             extend(&tx, id, job::Column::Warnings, "warnings", warnings).await?;
         }
@@ -98,10 +100,7 @@ impl Store {
             .value(job::Column::PromptId, attempt.prompt_id.as_uuid())
             .value(job::Column::StartedAt, None::<i64>)
             .and_where(Expr::col(job::Column::Attempts).lt(number));
-        let tx = self.begin().await?;
-        if !won(&tx, &update).await? {
-            return lost(tx, false).await;
-        }
+        update.returning_col(job::Column::Id);
         let row = attempt::ActiveModel {
             job_id: Set(id.as_uuid()),
             number: Set(number),
@@ -112,9 +111,8 @@ impl Store {
             outcome: Set(None),
             error: Set(None),
         };
-        attempt::Entity::insert(row).exec_without_returning(&tx).await?;
-        tx.commit().await?;
-        Ok(true)
+        let attempt = attempt::Entity::insert(row).into_query();
+        Ok(self.together(update, &[attempt.into()]).await?.is_some())
     }
 
     /// `assigned` → `running`. Answers whether it won.
@@ -140,37 +138,35 @@ impl Store {
         won(self.writer(), &update).await
     }
 
-    /// `assigned`, `running` or `collecting` → `succeeded`, with the artifacts; those of a part belong to its
-    /// whole. Answers what was stored, or `None` when it lost.
+    /// `assigned`, `running` or `collecting` → `succeeded`, with the artifacts, which belong to `owner`: the job
+    /// itself, or the whole that it is a part of. Answers what was stored, or `None` when it lost.
     ///
     /// # Errors
     /// When the database fails; then nothing has changed.
-    pub async fn job_succeed(&self, id: JobId, attempt: u32, artifacts: &[NewArtifact]) -> Result<Option<Succeeded>> {
+    pub async fn job_succeed(
+        &self,
+        id: JobId,
+        attempt: u32,
+        owner: JobId,
+        artifacts: &[NewArtifact],
+    ) -> Result<Option<Succeeded>> {
         let now = self.now_ms();
         let mut update = change(id, &OWNED, JobStateKind::Succeeded);
         update
             .value(job::Column::FinishedAt, now)
             .value(job::Column::StartedAt, started_or(now))
             .value(job::Column::HasImages, artifacts.iter().any(|new| new.kind == MediaKind::Image))
-            .returning(Query::returning().columns([
-                job::Column::StartedAt,
-                job::Column::FinishedAt,
-                job::Column::PartOf,
-            ]));
+            .returning(Query::returning().columns([job::Column::StartedAt, job::Column::FinishedAt]));
         fence(&mut update, attempt);
         let stored_at = self.clock().now();
-        let tx = self.begin().await?;
-        let Some(row) = tx.query_one(&update).await? else { return lost(tx, None).await };
-        let at = Row::new("jobs", id);
-        let whole: Option<Uuid> = row.try_get("", "part_of")?;
-        let owner = whole.map_or(id, JobId::from_uuid);
         let artifacts: Vec<Artifact> =
             artifacts.iter().map(|new| new.stored(ArtifactRole::Output, Some(owner), stored_at)).collect();
+        let mut then = insert_all(&artifacts)?;
+        then.push(closed(id, attempt.into(), "succeeded", None, now).into());
+        let Some(row) = self.together(update, &then).await? else { return Ok(None) };
+        let at = Row::new("jobs", id);
         let started_at = at.time_opt("started_at", row.try_get("", "started_at")?)?;
         let finished_at = at.time_opt("finished_at", row.try_get("", "finished_at")?)?;
-        insert_all(&tx, &artifacts).await?;
-        close_attempt(&tx, id, attempt.into(), "succeeded", None, now).await?;
-        tx.commit().await?;
         Ok(Some(Succeeded { artifacts, started_at, finished_at }))
     }
 
@@ -224,7 +220,7 @@ impl Store {
         if !exclude.is_empty() {
             extend(&tx, id, job::Column::Excluded, "excluded", exclude).await?;
         }
-        close_attempt(&tx, id, attempt.into(), outcome, Some(why), self.now_ms()).await?;
+        tx.execute(&closed(id, attempt.into(), outcome, Some(why), self.now_ms())).await?;
         tx.commit().await?;
         Ok(true)
     }
@@ -267,7 +263,7 @@ impl Store {
         }
         for Cancelled { job, owner } in &cancelled {
             if let Some(owner) = owner {
-                close_attempt(&tx, *job, owner.number.into(), "cancelled", None, now).await?;
+                tx.execute(&closed(*job, owner.number.into(), "cancelled", None, now)).await?;
             }
         }
         tx.commit().await?;
@@ -347,7 +343,7 @@ impl Store {
         let Some(row) = tx.query_one(&update).await? else { return lost(tx, None).await };
         let owner = owner(id, &row)?;
         if let Some(owner) = owner {
-            close_attempt(&tx, id, owner.number.into(), outcome, error, self.now_ms()).await?;
+            tx.execute(&closed(id, owner.number.into(), outcome, error, self.now_ms())).await?;
         }
         tx.commit().await?;
         Ok(Some(owner))

@@ -16,13 +16,16 @@ use hub_core::{
 
 use super::{
     pixels,
-    sniff::{decodable, sniff},
+    sniff::{Sniffed, decodable, sniff},
     vault::{Vault, VaultError},
 };
 use crate::{Preview, PreviewBudget};
 
 /// Most bytes of previews kept in memory.
 const CACHE_MAX_BYTES: usize = 32 * 1024 * 1024;
+/// Results up to this size are kept in memory as they are, since whoever waits for one asks for it at once, in
+/// bytes. Larger ones are made smaller for most clients anyway.
+const ORIGINAL_MAX_BYTES: usize = 1024 * 1024;
 /// Longest side of a thumbnail, in pixels.
 const THUMBNAIL_SIDE_PX: u32 = 384;
 /// Most bytes of a thumbnail.
@@ -43,7 +46,8 @@ struct Cache {
 #[derive(PartialEq, Eq, Hash, Clone)]
 struct Key {
     sha256: String,
-    budget: (u32, usize),
+    /// Longest side in pixels and most bytes; none for the original.
+    budget: Option<(u32, usize)>,
 }
 
 struct Entry {
@@ -52,6 +56,14 @@ struct Entry {
 }
 
 impl PreviewCache {
+    /// Keeps a result that was just stored, for the one who waits for it.
+    pub(super) fn keep_original(&self, sha256: &str, sniffed: &Sniffed, bytes: &Bytes) {
+        if bytes.len() <= ORIGINAL_MAX_BYTES {
+            let key = Key { sha256: sha256.to_owned(), budget: None };
+            self.put(key, preview_of(sniffed, bytes.clone()));
+        }
+    }
+
     fn get(&self, key: &Key) -> Option<Preview> {
         let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         cache.uses += 1;
@@ -87,11 +99,17 @@ impl Vault {
     /// # Errors
     /// `unknown_image` when the file is gone or is no picture that can be decoded; `storage`.
     pub(crate) async fn preview(&self, artifact: &Artifact, budget: PreviewBudget) -> Result<Preview, UserError> {
-        let key = Key { sha256: artifact.sha256.clone(), budget: (budget.max_side_px, budget.max_bytes) };
+        let fits = fits(artifact, budget);
+        let asked = (!fits).then_some((budget.max_side_px, budget.max_bytes));
+        let key = Key { sha256: artifact.sha256.clone(), budget: asked };
         if let Some(preview) = self.previews.get(&key) {
             return Ok(preview);
         }
-        let preview = self.make_preview(artifact, budget).await?;
+        let preview = if fits {
+            self.original(artifact).await?
+        } else {
+            self.shrink(artifact, budget.max_side_px, budget.max_bytes).await?
+        };
         self.previews.put(key, preview.clone());
         Ok(preview)
     }
@@ -126,20 +144,13 @@ impl Vault {
         small.map_err(|error| refuse(error.to_string()))
     }
 
-    async fn make_preview(&self, artifact: &Artifact, budget: PreviewBudget) -> Result<Preview, UserError> {
-        let fits = decodable(&artifact.mime).is_some()
-            && artifact.size_bytes <= budget.max_bytes as u64
-            && artifact.width_px.max(artifact.height_px) <= budget.max_side_px
-            && artifact.width_px.min(artifact.height_px) > 0;
-        if fits {
-            return Ok(Preview {
-                mime: artifact.mime.clone(),
-                bytes: self.bytes(artifact).await?,
-                width_px: artifact.width_px,
-                height_px: artifact.height_px,
-            });
-        }
-        self.shrink(artifact, budget.max_side_px, budget.max_bytes).await
+    async fn original(&self, artifact: &Artifact) -> Result<Preview, UserError> {
+        Ok(Preview {
+            mime: artifact.mime.clone(),
+            bytes: self.bytes(artifact).await?,
+            width_px: artifact.width_px,
+            height_px: artifact.height_px,
+        })
     }
 
     async fn shrink(&self, artifact: &Artifact, max_side_px: u32, max_bytes: usize) -> Result<Preview, UserError> {
@@ -170,8 +181,19 @@ pub(super) fn thumbnail_key(artifact: &Artifact) -> String {
     format!("thumbs/{}", hub_core::artifact::object_key(&artifact.sha256, "jpg"))
 }
 
+/// Whether the picture can be shown as it is.
+fn fits(artifact: &Artifact, budget: PreviewBudget) -> bool {
+    decodable(&artifact.mime).is_some()
+        && artifact.size_bytes <= budget.max_bytes as u64
+        && artifact.width_px.max(artifact.height_px) <= budget.max_side_px
+        && artifact.width_px.min(artifact.height_px) > 0
+}
+
 fn as_preview(bytes: Bytes) -> Preview {
-    let sniffed = sniff(&bytes);
+    preview_of(&sniff(&bytes), bytes)
+}
+
+fn preview_of(sniffed: &Sniffed, bytes: Bytes) -> Preview {
     Preview { mime: sniffed.mime.to_owned(), bytes, width_px: sniffed.width_px, height_px: sniffed.height_px }
 }
 
@@ -184,7 +206,7 @@ mod tests {
     }
 
     fn key(name: usize) -> Key {
-        Key { sha256: name.to_string(), budget: (1, 1) }
+        Key { sha256: name.to_string(), budget: Some((1, 1)) }
     }
 
     #[test]

@@ -125,12 +125,13 @@ impl Vault {
         let beside = sidecar_key(&sha256, meta.job);
         let note = json!({ "job": meta.job, "node": meta.node, "position": meta.position, "recipe": meta.recipe });
         let key = object_key(&sha256, sniffed.extension);
-        let stored = crash::around(CrashPoint::OutputObject, self.put(&key, bytes));
+        let stored = crash::around(CrashPoint::OutputObject, self.put(&key, bytes.clone()));
         let (stored, noted) = tokio::join!(stored, self.put(&beside, Bytes::from(note.to_string())),);
         stored?;
         if let Err(error) = noted {
             tracing::warn!(job = %meta.job, error = %error, "the recipe could not be written beside its picture");
         }
+        self.previews.keep_original(&sha256, &sniffed, &bytes);
         let mut new = describe(&sniffed, sha256, size_bytes);
         new.seed = meta.seed;
         new.position = meta.position;

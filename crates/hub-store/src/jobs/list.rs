@@ -15,8 +15,7 @@ use hub_core::{
 };
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
-    Select,
+    ColumnTrait, Condition, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
     sea_query::{Expr, LikeExpr, OnConflict, Query, SelectStatement, UnionType},
 };
 
@@ -26,6 +25,7 @@ use crate::{
     entity::{job, job_prompt, job_style},
     error::Result,
     pool::Store,
+    together::Change,
 };
 
 /// Most rows on one page, whatever is asked for.
@@ -97,30 +97,24 @@ impl Store {
 }
 
 /// Records what lists are filtered by and the job's own row does not tell.
-pub(crate) async fn keep(db: &impl ConnectionTrait, job: &Job) -> Result<()> {
-    if let Some(prompt) = job.request.prompt() {
+pub(crate) fn keep(job: &Job) -> Vec<Change> {
+    let created_at = ms(job.times.created_at);
+    let prompt = job.request.prompt().map(|prompt| {
         let row = job_prompt::ActiveModel {
-            created_at: Set(ms(job.times.created_at)),
+            created_at: Set(created_at),
             job_id: Set(job.id.as_uuid()),
             prompt: Set(plain(prompt).to_lowercase()),
         };
-        job_prompt::Entity::insert(row).exec_without_returning(db).await?;
-    }
-    match &job.recipe {
-        Some(recipe) => keep_styles(db, job.id, ms(job.times.created_at), &recipe.styles).await,
-        None => Ok(()),
-    }
+        job_prompt::Entity::insert(row).into_query().into()
+    });
+    let styles = job.recipe.as_ref().and_then(|recipe| keep_styles(job.id, created_at, &recipe.styles));
+    prompt.into_iter().chain(styles).collect()
 }
 
 /// Records the styles of a job's recipe; `created_at` is the job's, in milliseconds since 1970.
-pub(crate) async fn keep_styles(
-    db: &impl ConnectionTrait,
-    job: JobId,
-    created_at: i64,
-    styles: &[String],
-) -> Result<()> {
+pub(crate) fn keep_styles(job: JobId, created_at: i64, styles: &[String]) -> Option<Change> {
     if styles.is_empty() {
-        return Ok(());
+        return None;
     }
     let rows = styles.iter().map(|style| job_style::ActiveModel {
         job_id: Set(job.as_uuid()),
@@ -128,8 +122,7 @@ pub(crate) async fn keep_styles(
         created_at: Set(created_at),
     });
     let once = OnConflict::columns([job_style::Column::JobId, job_style::Column::Style]).do_nothing().to_owned();
-    job_style::Entity::insert_many(rows).on_conflict(once).exec_without_returning(db).await?;
-    Ok(())
+    Some(job_style::Entity::insert_many(rows).on_conflict(once).into_query().into())
 }
 
 /// The rows of a page and one more. With several states the newest of each are taken first: an index

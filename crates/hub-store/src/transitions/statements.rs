@@ -60,24 +60,15 @@ pub(crate) async fn lost<T>(tx: DatabaseTransaction, answer: T) -> Result<T> {
 }
 
 /// Says in an attempt's row how it ended.
-pub(super) async fn close_attempt(
-    tx: &DatabaseTransaction,
-    job: JobId,
-    number: i64,
-    outcome: &str,
-    error: Option<String>,
-    now: i64,
-) -> Result<()> {
-    let update = Query::update()
+pub(super) fn closed(job: JobId, number: i64, outcome: &str, error: Option<String>, now: i64) -> UpdateStatement {
+    Query::update()
         .table(attempt::Entity)
         .value(attempt::Column::EndedAt, now)
         .value(attempt::Column::Outcome, outcome)
         .value(attempt::Column::Error, error)
         .and_where(Expr::col(attempt::Column::JobId).eq(job.as_uuid()))
         .and_where(Expr::col(attempt::Column::Number).eq(number))
-        .take();
-    tx.execute(&update).await?;
-    Ok(())
+        .take()
 }
 
 /// Adds to a list in a job's column what it does not hold yet, under the row's lock.

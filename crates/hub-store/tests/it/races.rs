@@ -1,6 +1,7 @@
 //! Several writers at once: exactly one wins.
 
 use hub_core::job::JobState;
+use hub_store::JobFilter;
 use tokio::task::JoinSet;
 
 use crate::{
@@ -16,6 +17,7 @@ on_both!(
     a_cancel_and_a_success_make_one_end,
     a_requeue_and_a_success_make_one_change,
     warnings_from_many_sides_all_arrive,
+    what_nobody_waits_for_is_written_whole_or_not_at_all,
 );
 
 async fn two_dispatchers_assign_a_job_once(bed: &Bed) {
@@ -43,7 +45,7 @@ async fn a_cancel_and_a_success_make_one_end(bed: &Bed) {
         let (one, two) = (bed.store.clone(), bed.store.clone());
         let files = [artifact(1, 0)];
         let cancel = tokio::spawn(async move { !one.job_cancel(id).await.unwrap().is_empty() });
-        let succeed = tokio::spawn(async move { two.job_succeed(id, 1, &files).await.unwrap().is_some() });
+        let succeed = tokio::spawn(async move { two.job_succeed(id, 1, id, &files).await.unwrap().is_some() });
         let (cancelled, succeeded) = (cancel.await.unwrap(), succeed.await.unwrap());
         assert!(cancelled ^ succeeded, "round {round}: {cancelled} {succeeded}");
         let state = bed.store.job_get(id).await.unwrap().unwrap().state;
@@ -59,8 +61,33 @@ async fn a_requeue_and_a_success_make_one_change(bed: &Bed) {
         let (id, _) = assigned(&bed.store).await;
         let (one, two) = (bed.store.clone(), bed.store.clone());
         let requeue = tokio::spawn(async move { one.job_requeue(id, 1, &failure(), &[]).await.unwrap() });
-        let succeed = tokio::spawn(async move { two.job_succeed(id, 1, &[]).await.unwrap().is_some() });
+        let succeed = tokio::spawn(async move { two.job_succeed(id, 1, id, &[]).await.unwrap().is_some() });
         assert!(requeue.await.unwrap() ^ succeed.await.unwrap());
+    }
+}
+
+/// A call that is dropped at any moment leaves the one writing connection usable, and no half of a job.
+async fn what_nobody_waits_for_is_written_whole_or_not_at_all(bed: &Bed) {
+    let with_text = JobFilter { text: Some("dropped".to_owned()), ..JobFilter::default() };
+    for turns in (0..8).chain((8..400).step_by(28)) {
+        let new = queued("dropped");
+        tokio::select! {
+            biased;
+            _ = bed.store.job_insert(&new) => {}
+            () = turns_of(turns) => {}
+        }
+        let after = insert(&bed.store, &queued("after")).await.id;
+        assert!(bed.store.job_assign(after, &attempt(1)).await.unwrap(), "after {turns} turns");
+        assert_eq!(bed.store.job_attempts(after).await.unwrap().len(), 1);
+        let stored = bed.store.job_get(new.id).await.unwrap().is_some();
+        let found = bed.store.job_list(&with_text, None, 500).await.unwrap().jobs;
+        assert_eq!(found.iter().any(|job| job.id == new.id), stored, "after {turns} turns");
+    }
+}
+
+async fn turns_of(turns: u32) {
+    for _ in 0..turns {
+        tokio::task::yield_now().await;
     }
 }
 

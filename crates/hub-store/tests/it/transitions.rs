@@ -62,7 +62,7 @@ async fn a_job_walks_from_planning_to_success(bed: &Bed) {
     assert_eq!(job(bed, id).await.state, JobState::Collecting(at));
 
     let files = [artifact(1, 0), artifact(2, 1)];
-    let succeeded = store.job_succeed(id, 1, &files).await.unwrap().unwrap();
+    let succeeded = store.job_succeed(id, 1, id, &files).await.unwrap().unwrap();
     let stored = succeeded.artifacts;
     assert_eq!(stored.iter().map(|file| file.id).collect::<Vec<_>>(), files.map(|file| file.id));
     assert_eq!(store.artifacts_of(id).await.unwrap(), stored);
@@ -70,7 +70,7 @@ async fn a_job_walks_from_planning_to_success(bed: &Bed) {
     assert_eq!((&done.state, done.server), (&JobState::Succeeded, Some(at.server)));
     assert_eq!((done.times.started_at, done.times.finished_at), (started, now(bed)));
     assert_eq!((succeeded.started_at, succeeded.finished_at), (started, now(bed)));
-    assert_eq!(store.job_succeed(id, 1, &[artifact(3, 0)]).await.unwrap(), None);
+    assert_eq!(store.job_succeed(id, 1, id, &[artifact(3, 0)]).await.unwrap(), None);
     assert_eq!(store.artifacts_of(id).await.unwrap().len(), 2, "a late result leaves no files");
     let attempts = store.job_attempts(id).await.unwrap();
     assert_eq!(attempts.len(), 1);
@@ -80,7 +80,7 @@ async fn a_job_walks_from_planning_to_success(bed: &Bed) {
 
 async fn a_quick_job_skips_the_steps_between(bed: &Bed) {
     let (id, _) = assigned(&bed.store).await;
-    let succeeded = bed.store.job_succeed(id, 1, &[]).await.unwrap().unwrap();
+    let succeeded = bed.store.job_succeed(id, 1, id, &[]).await.unwrap().unwrap();
     assert_eq!((succeeded.artifacts.len(), succeeded.started_at), (0, now(bed)));
     let done = job(bed, id).await;
     assert_eq!(done.state, JobState::Succeeded);
@@ -121,7 +121,7 @@ async fn a_requeued_job_goes_elsewhere_and_its_late_attempt_is_fenced(bed: &Bed)
     assert!(store.job_assign(id, &second).await.unwrap());
     assert!(!store.job_started(id, 1).await.unwrap());
     assert!(!store.job_collecting(id, 1).await.unwrap());
-    assert_eq!(store.job_succeed(id, 1, &[artifact(1, 0)]).await.unwrap(), None);
+    assert_eq!(store.job_succeed(id, 1, id, &[artifact(1, 0)]).await.unwrap(), None);
     assert!(!store.job_requeue(id, 1, &failure(), &[]).await.unwrap());
     assert!(!store.job_fail(id, Some(1), &failure()).await.unwrap());
     assert_eq!(job(bed, id).await.state, JobState::Assigned(second));
@@ -211,7 +211,7 @@ async fn jobs_that_do_not_exist_lose_every_race(bed: &Bed) {
     assert!(!store.job_planned(id, &recipe(), &[]).await.unwrap());
     assert!(!store.job_assign(id, &attempt(1)).await.unwrap());
     assert!(!store.job_started(id, 1).await.unwrap());
-    assert_eq!(store.job_succeed(id, 1, &[artifact(1, 0)]).await.unwrap(), None);
+    assert_eq!(store.job_succeed(id, 1, id, &[artifact(1, 0)]).await.unwrap(), None);
     assert!(!store.job_fail(id, None, &failure()).await.unwrap());
     assert_eq!(store.job_cancel(id).await.unwrap(), []);
     assert!(!store.job_expire(id).await.unwrap());

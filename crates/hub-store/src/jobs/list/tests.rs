@@ -6,7 +6,7 @@ use hub_core::{
     clock::SystemClock,
     ids::{JobId, ServerId},
 };
-use sea_orm::{QueryResult, Statement, StatementBuilder};
+use sea_orm::{ConnectionTrait as _, QueryResult, Statement, StatementBuilder};
 use uuid::Uuid;
 
 use super::*;
