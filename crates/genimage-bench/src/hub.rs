@@ -73,7 +73,15 @@ impl HubProcess {
 
     /// The same with settings as environment variables.
     pub(crate) async fn start_with(binary: &Path, settings: &[(&str, &str)]) -> anyhow::Result<Self> {
-        let folder = tempfile::tempdir()?;
+        Self::begin(binary, tempfile::tempdir()?, settings).await
+    }
+
+    /// Starts a hub on a folder that something was put into.
+    pub(crate) async fn start_in(binary: &Path, folder: TempDir) -> anyhow::Result<Self> {
+        Self::begin(binary, folder, &[]).await
+    }
+
+    async fn begin(binary: &Path, folder: TempDir, settings: &[(&str, &str)]) -> anyhow::Result<Self> {
         let (child, base) = spawn(binary, folder.path(), settings)?;
         let hub = Self { child, base, http: client()?, folder: Some(folder) };
         wait_until_up(&hub.http, &hub.base).await?;
@@ -103,6 +111,11 @@ impl HubProcess {
             anyhow::ensure!(begun.elapsed() < START_LIMIT, "the servers do not get ready: {text}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// Where it listens.
+    pub(crate) fn base(&self) -> &str {
+        &self.base
     }
 
     /// `GET` of a path.

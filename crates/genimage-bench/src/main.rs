@@ -7,10 +7,12 @@
 
 mod direct;
 mod failover;
+mod filling;
 mod hub;
 mod lists;
 mod load;
 mod mcp;
+mod pages;
 mod pool;
 mod queue;
 mod report;
@@ -55,6 +57,8 @@ enum Command {
     Lists(lists::ListsArgs),
     /// Measures the MCP edge: tools/list, many streaming clients, idle sessions
     Mcp(mcp::McpArgs),
+    /// Measures the pages of a hub with many jobs, styles and servers
+    Pages(pages::PagesArgs),
     /// Kills and hangs servers at work: time until their jobs run elsewhere
     Failover(failover::FailoverArgs),
     /// Queues many jobs while no server takes any: time of an insert, and memory
@@ -77,7 +81,8 @@ fn main() -> anyhow::Result<()> {
             return tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(lists::run(args));
         }
         // These need a hub.
-        Some(Command::Mcp(_) | Command::Failover(_) | Command::Queue(_) | Command::Swaps(_)) | None => {}
+        Some(Command::Mcp(_) | Command::Pages(_) | Command::Failover(_) | Command::Queue(_) | Command::Swaps(_))
+        | None => {}
     }
     rustls::crypto::ring::default_provider()
         .install_default()
@@ -94,6 +99,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
     let for_each = Duration::from_secs(args.seconds);
     match &args.command {
         Some(Command::Mcp(mcp)) => return mcp::run(mcp, &binary, for_each).await,
+        Some(Command::Pages(args)) => return pages::run(args, &binary, for_each).await,
         Some(Command::Failover(args)) => return failover::run(&binary, args).await,
         Some(Command::Queue(args)) => return queue::run(&binary, args).await,
         Some(Command::Swaps(args)) => return swaps::run(&binary, args).await,

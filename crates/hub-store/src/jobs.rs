@@ -1,8 +1,7 @@
-//! Jobs: taking them in and reading single ones. Lists are in `list`; how jobs change is in `transitions`.
+//! Jobs: taking them in and reading single ones. Lists are in `list`, counts in `counts`; how jobs change is in `transitions`.
 
+mod counts;
 mod list;
-
-use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use hub_core::{
@@ -19,6 +18,7 @@ use sea_orm::{
     sea_query::{InsertStatement, OnConflict},
 };
 
+pub(crate) use counts::LastCount;
 pub use list::{JobFilter, JobPage};
 pub(crate) use list::{PAGE_MAX_ROWS, keep, keep_styles};
 
@@ -180,28 +180,6 @@ impl Store {
     /// When the database fails or the row does not decode.
     pub async fn job_get(&self, id: JobId) -> Result<Option<Job>> {
         job::Entity::find_by_id(id.as_uuid()).one(self.reader()).await?.map(Job::try_from).transpose()
-    }
-
-    /// How many jobs are in each state, parts not counted; states without jobs are left out.
-    ///
-    /// # Errors
-    /// When the database fails or a row does not decode.
-    pub async fn job_counts(&self) -> Result<BTreeMap<JobStateKind, u64>> {
-        let rows: Vec<(String, i64)> = job::Entity::find()
-            .select_only()
-            .column(job::Column::State)
-            .column_as(job::Column::Id.count(), "jobs")
-            .filter(job::Column::PartOf.is_null())
-            .group_by(job::Column::State)
-            .into_tuple()
-            .all(self.reader())
-            .await?;
-        rows.into_iter()
-            .map(|(state, count)| {
-                let at = Row::new("jobs", "of this state");
-                Ok((at.name("state", &state)?, at.number("state", count)?))
-            })
-            .collect()
     }
 
     /// All jobs and parts that have not ended, oldest first: what a start takes up again.

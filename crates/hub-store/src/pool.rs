@@ -22,7 +22,10 @@ use sea_orm::{
     },
 };
 
-use crate::error::{Result, StoreError};
+use crate::{
+    error::{Result, StoreError},
+    jobs::LastCount,
+};
 
 /// Longest wait for a lock that another process holds on a SQLite file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -49,6 +52,7 @@ pub struct Store {
     write: DatabaseConnection,
     read: DatabaseConnection,
     clock: SharedClock,
+    last_count: Arc<LastCount>,
 }
 
 impl std::fmt::Debug for Store {
@@ -75,7 +79,7 @@ impl Store {
             return Err(StoreError::BadUrl { reason: "it starts with neither sqlite: nor postgres:".to_owned() });
         };
         migrate(&write).await?;
-        Ok(Self { write, read, clock })
+        Ok(Self { write, read, clock, last_count: Arc::default() })
     }
 
     /// Whether the database answers.
@@ -100,6 +104,11 @@ impl Store {
     /// The clock by which rows are dated.
     pub fn clock(&self) -> &SharedClock {
         &self.clock
+    }
+
+    /// What `jobs::counts` remembers.
+    pub(crate) fn last_count(&self) -> &LastCount {
+        &self.last_count
     }
 
     /// For single statements that write.

@@ -62,7 +62,7 @@ async fn what_has_a_table_of_its_own_leads_when_it_is_asked_for_alone() {
     for (filter, leads) in [
         (JobFilter { style: some("oil"), ..JobFilter::default() }, "SEARCH job_styles USING COVERING INDEX"),
         (JobFilter { text: some("fox"), ..JobFilter::default() }, "job_prompts"),
-        (JobFilter { states: several, ..JobFilter::default() }, "SEARCH jobs USING INDEX jobs_state"),
+        (JobFilter { states: several, ..JobFilter::default() }, "SEARCH jobs USING COVERING INDEX jobs_state"),
     ] {
         let steps = steps(&store, &filter).await;
         assert!(steps.iter().any(|step| step.contains(leads)), "{filter:?}: {steps:?}");
