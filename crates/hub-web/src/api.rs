@@ -27,8 +27,12 @@ mod workflows;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub(crate) use etag::{Versions, same_version};
-pub(crate) use jobs::{list::parse_cursor, parse_id};
-pub(crate) use servers::{parse_auth, parse_base_url, parse_name};
+pub(crate) use jobs::{
+    list::{FilterBody as JobFilterBody, parse_cursor, parse_states},
+    parse_id,
+};
+pub(crate) use llm_servers::{Dialect, LlmServerBody};
+pub(crate) use servers::{AuthRecord, ServerBody, parse_name, place};
 pub(crate) use styles::OTHER_CATEGORY;
 
 use crate::router::App;

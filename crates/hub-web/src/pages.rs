@@ -7,9 +7,11 @@ pub(crate) mod form;
 mod gallery;
 mod job;
 mod jobs;
+mod llm_servers;
 mod playground;
 mod render_types;
 mod servers;
+mod settings;
 pub(crate) mod shown;
 mod styles;
 mod workflows;
@@ -40,11 +42,28 @@ pub(crate) fn routes() -> Routes {
         ("/playground/{tool}", post(playground::submit)),
         ("/jobs", get(jobs::show)),
         ("/jobs/live", get(jobs::live)),
+        ("/jobs/cancel", post(jobs::cancel_many)),
         ("/jobs/{id}", get(job::show)),
         ("/jobs/{id}/live", get(job::live)),
-        ("/jobs/{id}/cancel", post(job::cancel)),
+        ("/jobs/{id}/cancel", post(jobs::cancel)),
+        ("/jobs/{id}/move", post(jobs::shift)),
+        ("/jobs/{id}/retry", post(jobs::retry)),
+        ("/llm-servers", get(llm_servers::show)),
+        ("/llm-servers/new", get(llm_servers::create).post(llm_servers::add)),
+        ("/llm-servers/roles/{role}", post(llm_servers::assign)),
+        ("/llm-servers/{id}", get(llm_servers::show_one).post(llm_servers::save)),
+        ("/llm-servers/{id}/delete", post(llm_servers::remove)),
+        ("/llm-servers/{id}/test", post(llm_servers::test)),
         ("/servers", get(servers::show).post(servers::add)),
+        ("/servers/new", get(servers::create)),
+        ("/servers/test", post(servers::test_typed)),
+        ("/servers/{id}", get(servers::show_one)),
         ("/servers/{id}/delete", post(servers::remove)),
+        ("/servers/{id}/drain", post(servers::drain)),
+        ("/servers/{id}/refresh", post(servers::refresh)),
+        ("/servers/{id}/settings", get(servers::show_settings).post(servers::save)),
+        ("/servers/{id}/test", post(servers::test)),
+        ("/servers/{id}/workflows", post(servers::say)),
         ("/servers/{id}/enabled", post(servers::set_enabled)),
         ("/workflows", get(workflows::show).post(workflows::import)),
         ("/workflows/{id}", get(workflows::show_one)),
@@ -66,6 +85,9 @@ pub(crate) fn routes() -> Routes {
         ("/styles/{id}", get(styles::show_one).post(styles::save)),
         ("/styles/{id}/delete", post(styles::remove)),
         ("/styles/{id}/preview", post(styles::preview)),
+        ("/settings", get(settings::show).post(settings::save)),
+        ("/settings/instructions", get(settings::show_instructions)),
+        ("/settings/instructions/{kind}", post(settings::act_on_instructions)),
         ("/connect", get(connect::show)),
     ]
 }
@@ -99,6 +121,11 @@ impl Flash {
     fn of(code: Option<&str>) -> Option<Self> {
         let (tone, text) = match code? {
             "server-added" => ("good", "Server added. It appears as ready once it has answered."),
+            "server-saved" => ("good", "Server saved. Its session follows at once."),
+            "server-draining" => ("good", "The server finishes what it has and gets no more work."),
+            "server-resumed" => ("good", "The server gets work again."),
+            "server-refresh" => ("info", "Its nodes and models are being read again; reload in a moment."),
+            "server-said" => ("good", "Said. It is in force at once."),
             "server-deleted" => ("good", "Server removed. Its finished jobs keep their history."),
             "server-enabled" => ("good", "Server switched on."),
             "server-disabled" => ("good", "Server switched off. It gets no more work."),
@@ -113,8 +140,22 @@ impl Flash {
             "style-saved" => ("good", "Style saved."),
             "style-deleted" => ("good", "Style deleted."),
             "styles-imported" => ("good", "Styles imported."),
+            "llm-server-added" => ("good", "LLM server added. Give it a role, so that it is used."),
+            "llm-server-saved" => ("good", "LLM server saved."),
+            "llm-server-deleted" => ("good", "LLM server removed. The roles it had are played by nobody."),
+            "llm-role-given" => ("good", "Role given. It is in force at once."),
+            "llm-role-taken" => ("good", "The role is played by nobody now."),
+            "settings-saved" => ("good", "Settings saved."),
+            "setting-reset" => ("good", "The setting is back at what it was without the change."),
+            "instructions-saved" => ("good", "Instructions saved. They are in force at once."),
+            "instructions-reset" => ("good", "Instructions are back at what was shipped."),
             "cancelled" => ("info", "Job cancelled."),
             "already-ended" => ("info", "The job had ended before it could be cancelled."),
+            "retried" => ("info", "Tried again: this is the new job."),
+            "moved" => ("good", "Moved within the queue."),
+            "jobs-cancelled" => ("info", "Cancelled. A cancelled job can be tried again."),
+            "jobs-cancelled-more" => ("info", "1000 jobs were cancelled and more fit the filter: ask again for those."),
+            "jobs-none-cancelled" => ("info", "There was nothing to cancel: no job was chosen, or all had ended."),
             "repeated" => ("info", "An identical request was just made: this is its job."),
             _ => return None,
         };
@@ -225,10 +266,18 @@ pub(crate) fn samples() -> Vec<(&'static str, minijinja::Value)> {
         sample::<job::JobProgressLive>(),
         sample::<jobs::JobsPage>(),
         sample::<jobs::JobsLive>(),
+        sample::<llm_servers::LlmServersPage>(),
+        sample::<llm_servers::LlmServerPage>(),
         sample::<playground::PlaygroundPage>(),
         sample::<servers::ServersPage>(),
+        sample::<servers::ServerDetailPage>(),
+        sample::<servers::ServerPage>(),
+        sample::<servers::ServerTestLive>(),
         sample::<render_types::RenderTypesPage>(),
         sample::<render_types::RenderTypePage>(),
+        sample::<settings::SettingsPage>(),
+        sample::<settings::InstructionsPage>(),
+        sample::<settings::InstructionsPreview>(),
         sample::<styles::StylesPage>(),
         sample::<styles::StylePage>(),
         sample::<styles::StylePreviewLive>(),

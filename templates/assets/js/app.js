@@ -54,6 +54,26 @@
   document.addEventListener("submit", () => { unsaved = null; });
   window.addEventListener("beforeunload", (event) => { if (unsaved?.isConnected) event.preventDefault(); });
 
-  document.addEventListener("htmx:after:swap", () => reveal(document));
+  // A region that redraws itself forgets neither what was ticked in it nor what was opened.
+  const ticked = new Set();
+  const opened = new Set();
+  document.addEventListener("change", (event) => {
+    if (!event.target.matches("[data-keep]")) return;
+    if (event.target.checked) ticked.add(event.target.id); else ticked.delete(event.target.id);
+  });
+  document.addEventListener("toggle", (event) => {
+    const details = event.target;
+    if (!details.id || details.tagName !== "DETAILS") return;
+    if (details.open) opened.add(details.id); else if (!swapping) opened.delete(details.id);
+  }, true);
+  let swapping = false;
+  document.addEventListener("htmx:before:swap", () => { swapping = true; });
+  document.addEventListener("htmx:after:swap", () => {
+    document.querySelectorAll("[data-keep]").forEach((box) => { box.checked = ticked.has(box.id); });
+    opened.forEach((id) => { const details = document.getElementById(id); if (details) details.open = true; });
+    // The toggle event comes later than the change that it tells of.
+    setTimeout(() => { swapping = false; }, 50);
+    reveal(document);
+  });
   reveal(document);
 })();

@@ -6,7 +6,7 @@
 //! itself: its name still counts.
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -100,6 +100,17 @@ impl Inventory {
             .map(|choice| &**choice)
             .filter(|choice| files::has_model_extension(choice))
             .collect()
+    }
+
+    /// The model files by the input that takes them (`ckpt_name`, `lora_name`, …), both sorted.
+    pub fn model_files_by_input(&self) -> BTreeMap<&str, BTreeSet<&str>> {
+        let mut by_input: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for (input, choices) in self.classes.values().flat_map(|inputs| inputs.iter()) {
+            let files = choices.iter().map(|choice| &**choice).filter(|choice| files::has_model_extension(choice));
+            by_input.entry(input).or_default().extend(files);
+        }
+        by_input.retain(|_, files| !files.is_empty());
+        by_input
     }
 
     /// How many model files the loaders list in all.
@@ -234,6 +245,9 @@ mod tests {
             inventory.model_files().into_iter().collect::<Vec<_>>(),
             ["a.safetensors", "b.safetensors", "x.safetensors"]
         );
+        let by_input = inventory.model_files_by_input();
+        assert_eq!(by_input.keys().copied().collect::<Vec<_>>(), ["ckpt_name", "lora"]);
+        assert_eq!(by_input["lora"].iter().copied().collect::<Vec<_>>(), ["x.safetensors"]);
         assert_eq!((inventory.class_count(), inventory.malformed_count()), (3, 0));
     }
 

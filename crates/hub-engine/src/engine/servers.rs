@@ -1,6 +1,6 @@
 //! What administrators learn and say of servers: tests, alerts, words by hand.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use futures_util::StreamExt as _;
 use hub_core::{
@@ -65,6 +65,13 @@ impl Engine {
         }
         self.store().server_override_set(id, workflow, compatible).await.map_err(storage)?;
         self.inner.background.servers_changed().await
+    }
+
+    /// The model files of a server by the input that takes them (`ckpt_name`, `lora_name`, …); empty as long as they
+    /// are unknown, and for a server that is not enabled.
+    pub fn server_files(&self, id: ServerId) -> BTreeMap<String, Vec<String>> {
+        let session = self.inner.background.inner().pool.session(id);
+        session.map(|session| session.files()).unwrap_or_default()
     }
 
     /// Has a server's list of nodes and files read again soon.

@@ -49,6 +49,13 @@ impl Default for EnhanceTemplates {
     }
 }
 
+impl EnhanceTemplates {
+    /// What an LLM is told before a prompt for this render type, whole.
+    pub fn told(&self, render_type: &RenderType) -> String {
+        instructions(&self.prompt, render_type)
+    }
+}
+
 /// The instructions with what is known about the model that will draw.
 pub(crate) fn instructions(template: &str, render_type: &RenderType) -> String {
     let mut text = template.trim().to_owned();

@@ -255,6 +255,11 @@ impl Session {
         }
     }
 
+    /// Its model files by the input that takes them.
+    pub(crate) fn files(&self) -> std::collections::BTreeMap<String, Vec<String>> {
+        self.stock.files()
+    }
+
     // What the probe and the socket report.
 
     pub(super) fn introduced(&self, stats: comfyui::SystemStats) {

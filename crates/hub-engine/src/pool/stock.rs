@@ -181,6 +181,15 @@ impl Stock {
         if lacking.is_empty() { Verdict::May } else { Verdict::Lacks(Lack::from(&lacking)) }
     }
 
+    /// Its model files by the input that takes them; empty as long as they are unknown.
+    pub(super) fn files(&self) -> BTreeMap<String, Vec<String>> {
+        let inventory = self.lock().inventory.clone();
+        let by_input = inventory.as_ref().map(|inventory| inventory.model_files_by_input()).unwrap_or_default();
+        let owned =
+            |(input, files): (&str, BTreeSet<&str>)| (input.to_owned(), files.into_iter().map(str::to_owned).collect());
+        by_input.into_iter().map(owned).collect()
+    }
+
     /// How much is known.
     pub(super) fn view(&self, now: Instant, max_age: Duration) -> InventoryView {
         let known = self.lock();

@@ -108,23 +108,23 @@ pub(crate) struct LlmServerList {
 #[serde(deny_unknown_fields)]
 pub(crate) struct LlmServerBody {
     /// Unique; 1 to 120 characters.
-    name: String,
+    pub(crate) name: String,
     /// `http` or `https`.
-    base_url: String,
+    pub(crate) base_url: String,
     /// Default `ollama`.
     #[serde(default)]
-    dialect: Option<Dialect>,
+    pub(crate) dialect: Option<Dialect>,
     /// The key itself, `env:NAME` or `file:PATH`. Left out of a change: stays; `null` or empty: none.
     #[serde(default, skip_serializing)]
     #[schema(write_only)]
-    api_key: Option<String>,
+    pub(crate) api_key: Option<String>,
     /// Name of the GPU that it shares with ComfyUI servers, which have the same `gpu`: the hub then has one make
     /// room for the other. 1 to 120 characters. Default: none, it shares no GPU.
     #[serde(default)]
-    gpu: Option<String>,
+    pub(crate) gpu: Option<String>,
     /// Default true.
     #[serde(default)]
-    enabled: Option<bool>,
+    pub(crate) enabled: Option<bool>,
 }
 
 /// A change of the above.
@@ -143,7 +143,10 @@ impl LlmServerBody {
     }
 
     /// `stored`: the server that this changes; it lends its key, as long as that goes to the same place.
-    fn into_server(self, id: LlmServerId, stored: Option<&LlmServer>) -> Result<LlmServer, UserError> {
+    ///
+    /// # Errors
+    /// `bad_argument` naming the field.
+    pub(crate) fn into_server(self, id: LlmServerId, stored: Option<&LlmServer>) -> Result<LlmServer, UserError> {
         let base_url = parse_base_url(&self.base_url)?;
         let kept = stored.filter(|stored| self.api_key.is_none() && stored.api_key.is_some());
         if let Some(stored) = kept.filter(|stored| !same_place(&stored.base_url, &base_url)) {

@@ -23,8 +23,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-pub(crate) use self::auth::{AuthBody, is_set, moved_away, parse_auth, parse_auth_over, place, same_place};
-use self::auth::{AuthRecord, auth_of};
+use self::auth::auth_of;
+pub(crate) use self::auth::{AuthBody, AuthRecord, is_set, moved_away, parse_auth_over, place, same_place};
 use super::{
     answers::{self, Changed, Conflict, Invalid, NotFound, PatchOf},
     body::{JsonBody, parse_whole, patched},
@@ -144,48 +144,48 @@ pub(crate) struct ServerList {
 #[serde(deny_unknown_fields)]
 pub(crate) struct ServerBody {
     /// Unique; 1 to 120 characters.
-    name: String,
+    pub(crate) name: String,
     /// `http` or `https`, with or without a path prefix; unique.
-    base_url: String,
+    pub(crate) base_url: String,
     /// Left out of a change: stays as it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<AuthBody>)]
-    auth: Option<Map<String, Value>>,
+    pub(crate) auth: Option<Map<String, Value>>,
     /// `Origin` header to send. Default: none.
     #[serde(default)]
-    origin: Option<String>,
+    pub(crate) origin: Option<String>,
     /// Certificates to trust it by beside the system's, when it is self-signed or of a private authority:
     /// PEM, or `file:PATH`. Default: none.
     #[serde(default)]
-    ca: Option<String>,
+    pub(crate) ca: Option<String>,
     /// Share of work against its peers; above 0, at most 1000. Default 1.
     #[serde(default)]
-    weight: Option<f64>,
+    pub(crate) weight: Option<f64>,
     /// Group for pinning. Default: none.
     #[serde(default)]
-    group: Option<String>,
+    pub(crate) group: Option<String>,
     /// Name of the GPU that it shares with LLM servers, which have the same `gpu`: the hub then has one make room
     /// for the other. 1 to 120 characters. Default: none, it shares no GPU.
     #[serde(default)]
-    gpu: Option<String>,
+    pub(crate) gpu: Option<String>,
     /// Prompts at once, 1 to 64. Default 2.
     #[serde(default)]
     #[schema(minimum = 1, maximum = 64)]
-    max_in_flight: Option<u32>,
+    pub(crate) max_in_flight: Option<u32>,
     /// Longest run of one prompt, in seconds. Default 1800.
     #[serde(default)]
     #[schema(minimum = 1, maximum = 604_800)]
-    run_limit_s: Option<u32>,
+    pub(crate) run_limit_s: Option<u32>,
     /// Longest time without a sign of progress, in seconds. Default 600.
     #[serde(default)]
     #[schema(minimum = 1, maximum = 604_800)]
-    stall_limit_s: Option<u32>,
+    pub(crate) stall_limit_s: Option<u32>,
     /// Default true.
     #[serde(default)]
-    enabled: Option<bool>,
+    pub(crate) enabled: Option<bool>,
     /// Default false.
     #[serde(default)]
-    draining: Option<bool>,
+    pub(crate) draining: Option<bool>,
 }
 
 /// A change of the above.
@@ -211,7 +211,10 @@ impl ServerBody {
     }
 
     /// `stored`: the server that this changes; it lends the secrets that are left out.
-    fn parse(self, stored: Option<&Server>) -> Result<NewServer, UserError> {
+    ///
+    /// # Errors
+    /// `bad_argument` naming the field.
+    pub(crate) fn parse(self, stored: Option<&Server>) -> Result<NewServer, UserError> {
         let base_url = parse_base_url(&self.base_url)?;
         let auth = auth_of(self.auth, &base_url, stored)?;
         let given = |text: Option<String>| text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());

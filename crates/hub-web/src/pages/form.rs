@@ -152,6 +152,14 @@ pub(crate) fn shown<P: Page>(app: &App, page: &P) -> Result<Response, WebError> 
     Ok((StatusCode::OK, html(app, page)?).into_response())
 }
 
+/// Where a form leads back to: the address it came from when that is the page `base`, whatever its query, else
+/// `otherwise`; with what was `done`. Never elsewhere: a form is no way to send people to other sites.
+pub(crate) fn own_page(back: &str, base: &str, otherwise: &str, done: &str) -> String {
+    let own = back.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('?'));
+    let page = if own { back } else { otherwise };
+    format!("{page}{}done={done}", if page.contains('?') { '&' } else { '?' })
+}
+
 /// Whether a ticked box came.
 pub(crate) fn ticked(value: &str) -> bool {
     matches!(value, "on" | "true" | "1")
@@ -188,5 +196,15 @@ mod tests {
         let error = number::<u32>("steps", "many", "whole number").unwrap_err();
         assert_eq!(error.argument.as_deref(), Some("steps"));
         assert_eq!(lines(" a \n\n b\n"), ["a", "b"]);
+    }
+
+    #[test]
+    fn a_form_leads_back_to_its_own_page_only() {
+        let to = |back: &str| own_page(back, "/jobs", "/jobs/job_1", "moved");
+        assert_eq!(to("/jobs"), "/jobs?done=moved");
+        assert_eq!(to("/jobs?q=a&state=failed"), "/jobs?q=a&state=failed&done=moved");
+        for elsewhere in ["", "//evil.test", "https://evil.test/jobs", "/jobs.evil", "/jobs/../x"] {
+            assert_eq!(to(elsewhere), "/jobs/job_1?done=moved", "{elsewhere}");
+        }
     }
 }

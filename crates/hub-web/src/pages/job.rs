@@ -1,5 +1,7 @@
 //! One job: what it is at, what came out, how it was made.
 
+mod story;
+
 use axum::{
     extract::{Path, Query, State, rejection::QueryRejection},
     response::{Html, Response},
@@ -8,20 +10,24 @@ use chrono::{DateTime, Utc};
 use hub_core::{
     ids::JobId,
     job::{Job, JobState, JobStateKind},
+    placement::Placement,
     request::{DescribeRequest, JobRequest},
 };
 use hub_engine::JobView;
-use hub_store::AttemptRow;
 use serde::{Deserialize, Serialize};
 
+use self::story::{Milestone, ShownAttempt, ShownPart};
 use super::{
-    Flash, Frame, html, see_other,
-    shown::{Moment, ShownImage, ShownProgress, ShownState, duration, shorten, tool_title},
+    Flash, Frame, html,
+    shown::{Moment, ShownImage, ShownProgress, ShownState, ShownWaiting, shorten, tool_title},
 };
 use crate::{api, error::WebError, live, render::Page, router::App};
 
 /// Longest part of a prompt in the page's title, in characters.
 const TITLE_CHARS: usize = 60;
+
+/// Servers of which is said why a job waits.
+const SERVERS_NAMED: usize = 50;
 
 /// Longest value that stands in a column of the recipe, in characters.
 const COLUMN_CHARS: usize = 14;
@@ -51,6 +57,10 @@ struct ShownDetail {
     path: String,
     live_path: String,
     cancel_path: String,
+    retry_path: String,
+    move_path: String,
+    /// Whether it can be moved within the queue.
+    queued: bool,
     reuse_path: String,
     tool: &'static str,
     title: String,
@@ -63,8 +73,7 @@ struct ShownDetail {
     error: Option<ShownError>,
     server: Option<String>,
     created: Moment,
-    timeline: Vec<Milestone>,
-    attempts: Vec<ShownAttempt>,
+    story: Story,
     prompt: Option<String>,
     negative_prompt: Option<String>,
     /// The prompt as it was rendered, when it differs from what was asked.
@@ -74,32 +83,25 @@ struct ShownDetail {
     input: Option<String>,
 }
 
+/// What is read beside the job's own row.
+#[derive(Debug, Serialize)]
+struct Story {
+    waiting: Option<ShownWaiting>,
+    timeline: Vec<Milestone>,
+    attempts: Vec<ShownAttempt>,
+    parts: Vec<ShownPart>,
+    /// Page of the job that it repeats or varies.
+    parent_path: Option<String>,
+    /// Page of the job of which it makes one picture.
+    whole_path: Option<String>,
+}
+
 #[derive(Debug, Serialize)]
 struct ShownError {
     title: &'static str,
     message: String,
     hint: Option<String>,
     code: &'static str,
-}
-
-/// A step of the job's life.
-#[derive(Debug, Serialize)]
-struct Milestone {
-    title: &'static str,
-    at: Moment,
-    /// Since the step before.
-    after: Option<String>,
-    tone: &'static str,
-}
-
-#[derive(Debug, Serialize)]
-struct ShownAttempt {
-    number: u32,
-    server: String,
-    at: Moment,
-    took: Option<String>,
-    outcome: Option<String>,
-    error: Option<String>,
 }
 
 /// One line of the recipe.
@@ -145,40 +147,26 @@ pub(crate) async fn live(State(app): State<App>, Path(id): Path<String>) -> Resu
     .await
 }
 
-pub(crate) async fn cancel(State(app): State<App>, Path(id): Path<String>) -> Result<Response, WebError> {
-    let id = api::parse_id(&id)?;
-    let view = app.engine.cancel(id).await?;
-    let done = if view.job.state.kind() == JobStateKind::Cancelled { "cancelled" } else { "already-ended" };
-    Ok(see_other(&format!("/jobs/{id}?done={done}")))
-}
-
 async fn load(app: &App, id: JobId) -> Result<ShownDetail, WebError> {
     let view = app.engine.view(id).await?;
-    let rows = app.engine.store().job_attempts(id).await?;
-    let names = app.engine.store().server_names().await?;
+    let history = app.engine.history(&view.job).await?;
     let now = app.engine.store().clock().now();
-    let attempts = rows
-        .iter()
-        .map(|row| {
-            let server = names.get(&row.attempt.server).cloned().unwrap_or_else(|| row.attempt.server.to_string());
-            attempt(row, server, now)
-        })
-        .collect();
-    Ok(detail(&view, attempts, now))
+    let queued = view.job.state.kind() == JobStateKind::Queued;
+    let waiting = if queued { app.engine.why_waiting(id).await } else { None };
+    let parts = if view.job.is_whole() { app.engine.store().job_parts(id).await? } else { Vec::new() };
+    let page = |id: JobId| format!("/jobs/{id}");
+    let story = Story {
+        waiting: waiting.map(|why| ShownWaiting::of(&why, SERVERS_NAMED)),
+        timeline: story::milestones(history.timeline, now),
+        attempts: history.attempts.into_iter().map(|attempt| ShownAttempt::of(attempt, now)).collect(),
+        parts: parts.iter().enumerate().map(ShownPart::of).collect(),
+        parent_path: view.job.parent.map(page),
+        whole_path: view.job.part.map(|part| page(part.of)),
+    };
+    Ok(detail(&view, story, now))
 }
 
-fn attempt(row: &AttemptRow, server: String, now: DateTime<Utc>) -> ShownAttempt {
-    ShownAttempt {
-        number: row.attempt.number,
-        server,
-        at: Moment::of(row.created_at, now),
-        took: row.ended_at.map(|end| duration(end - row.created_at)),
-        outcome: row.outcome.clone(),
-        error: row.error.as_ref().map(|error| error.message.clone()),
-    }
-}
-
-fn detail(view: &JobView, attempts: Vec<ShownAttempt>, now: DateTime<Utc>) -> ShownDetail {
+fn detail(view: &JobView, story: Story, now: DateTime<Utc>) -> ShownDetail {
     let job = &view.job;
     let tool = tool_title(job.request.tool());
     let prompt = job.request.prompt().map(str::to_owned);
@@ -203,6 +191,9 @@ fn detail(view: &JobView, attempts: Vec<ShownAttempt>, now: DateTime<Utc>) -> Sh
         path: format!("/jobs/{}", job.id),
         live_path: format!("/jobs/{}/live", job.id),
         cancel_path: format!("/jobs/{}/cancel", job.id),
+        retry_path: format!("/jobs/{}/retry", job.id),
+        move_path: format!("/jobs/{}/move", job.id),
+        queued: job.state.kind() == JobStateKind::Queued,
         reuse_path: format!("/playground?from={}", job.id),
         tool,
         title: prompt.as_deref().map_or_else(|| format!("{tool} job"), |prompt| shorten(prompt, TITLE_CHARS)),
@@ -215,8 +206,7 @@ fn detail(view: &JobView, attempts: Vec<ShownAttempt>, now: DateTime<Utc>) -> Sh
         error,
         server: view.server.clone(),
         created: Moment::of(job.times.created_at, now),
-        timeline: timeline(job, now),
-        attempts,
+        story,
         final_prompt: recipe.and_then(|recipe| recipe.prompt.clone()).filter(|text| Some(text) != prompt.as_ref()),
         final_negative: final_negative.filter(|text| Some(text) != negative_prompt.as_ref()),
         prompt,
@@ -238,31 +228,6 @@ fn input(job: &Job) -> Option<String> {
         _ => None,
     };
     job.recipe.as_ref().and_then(|recipe| recipe.input).or(stored).map(|id| id.to_string())
-}
-
-fn timeline(job: &Job, now: DateTime<Utc>) -> Vec<Milestone> {
-    let times = &job.times;
-    let end = match job.state.kind() {
-        JobStateKind::Succeeded => ("Done", "good"),
-        JobStateKind::Failed => ("Failed", "bad"),
-        JobStateKind::Expired => ("Expired", "off"),
-        _ => ("Cancelled", "off"),
-    };
-    let steps = [
-        ("Accepted", "off", Some(times.created_at)),
-        ("Queued", "wait", times.queued_at),
-        ("Started on a server", "busy", times.started_at),
-        (end.0, end.1, times.finished_at),
-    ];
-    let mut before: Option<DateTime<Utc>> = None;
-    let mut milestones = Vec::new();
-    for (title, tone, at) in steps {
-        let Some(at) = at else { continue };
-        let after = before.map(|before| duration(at - before));
-        milestones.push(Milestone { title, at: Moment::of(at, now), after, tone });
-        before = Some(at);
-    }
-    milestones
 }
 
 fn facts(job: &Job) -> Vec<Fact> {
@@ -300,21 +265,32 @@ fn facts(job: &Job) -> Vec<Fact> {
         add("Style", prompt.style);
         add("Seed", Some(prompt.seed.to_string()));
     }
+    add("Priority", (job.priority != 0).then(|| job.priority.to_string()));
+    add(
+        "Pinned to",
+        match &job.placement {
+            Placement::Anywhere => None,
+            Placement::Server(server) => Some(server.to_string()),
+            Placement::Group(name) => Some(format!("group {name}")),
+        },
+    );
     facts
 }
 
 #[cfg(test)]
 fn sample_detail(state: JobState) -> ShownDetail {
     use super::shown::sample;
-    let attempt = ShownAttempt {
-        number: 1,
-        server: "<gpu>".to_owned(),
-        at: Moment::of(sample::now(), sample::now()),
-        took: Some("3 s".to_owned()),
-        outcome: Some("succeeded".to_owned()),
-        error: Some(sample::HOSTILE.to_owned()),
+    let (timeline, attempts) = story::sample();
+    let view = sample::view(state);
+    let story = Story {
+        waiting: Some(ShownWaiting::of(&sample::waiting(), 1)),
+        timeline,
+        attempts,
+        parts: vec![ShownPart::of((0, &view.job))],
+        parent_path: Some("/jobs/job_1".to_owned()),
+        whole_path: Some("/jobs/job_2".to_owned()),
     };
-    detail(&sample::view(state), vec![attempt], sample::now())
+    detail(&view, story, sample::now())
 }
 
 impl Page for JobPage {

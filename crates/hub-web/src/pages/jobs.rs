@@ -1,43 +1,45 @@
-//! The list of jobs: newest first, by state, a page at a time.
+//! The list of jobs: newest first, filtered, a page at a time, with what can be done to each.
+
+mod acts;
+mod filter;
 
 use axum::{
     extract::{Query, State, rejection::QueryRejection},
-    response::{Html, Response},
+    response::{Html, IntoResponse as _, Response},
 };
-use hub_core::job::JobStateKind;
-use hub_store::JobFilter;
-use serde::{Deserialize, Serialize};
+use hub_core::{
+    error::{ErrorCode, UserError},
+    job::JobStateKind,
+};
+use hub_store::PageCursor;
+use serde::Serialize;
 
-use super::{Frame, html, shown::ShownJob};
+pub(crate) use self::acts::{cancel, cancel_many, retry, shift};
+use self::filter::{Choice, GROUPS, ListQuery, choices, states, tools};
+use super::{
+    Flash, Frame,
+    form::{Fault, refused},
+    html,
+    shown::{ShownJob, ShownWaiting},
+};
 use crate::{api, error::WebError, live, render::Page, router::App};
 
 /// Jobs per page.
 const PAGE_JOBS: u32 = 30;
-
-/// Filters by name, title and states.
-const FILTERS: [(&str, &str, &[JobStateKind]); 5] = [
-    ("", "All", &[]),
-    (
-        "active",
-        "Active",
-        &[
-            JobStateKind::Planning,
-            JobStateKind::Queued,
-            JobStateKind::Assigned,
-            JobStateKind::Running,
-            JobStateKind::Collecting,
-        ],
-    ),
-    ("succeeded", "Done", &[JobStateKind::Succeeded]),
-    ("failed", "Failed", &[JobStateKind::Failed]),
-    ("cancelled", "Cancelled", &[JobStateKind::Cancelled, JobStateKind::Expired]),
-];
+/// Servers named per waiting job; its own page names all.
+const SERVERS_NAMED: usize = 3;
 
 /// The whole page.
 #[derive(Debug, Serialize)]
 pub(crate) struct JobsPage {
     frame: Frame,
-    filters: Vec<Filter>,
+    groups: Vec<Group>,
+    typed: ListQuery,
+    narrowed: bool,
+    fault: Option<Fault>,
+    tools: Vec<Choice>,
+    servers: Vec<Choice>,
+    render_types: Vec<Choice>,
     /// Address of the live stream of this very list.
     live_path: String,
     /// Address of the first page, when this is another.
@@ -53,67 +55,57 @@ pub(crate) struct JobsLive {
     now: Listing,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 struct Listing {
-    jobs: Vec<ShownJob>,
+    jobs: Vec<ListedJob>,
     filtered: bool,
     next_path: Option<String>,
+    /// Whether any job of the page can be cancelled.
+    some_open: bool,
+    /// This very page, to come back to.
+    here: String,
+    /// The filters, for what is done to all that they find.
+    matching: String,
+    cancel_max: usize,
+}
+
+/// A job with what can be done to it.
+#[derive(Debug, Serialize)]
+struct ListedJob {
+    #[serde(flatten)]
+    job: ShownJob,
+    waiting: Option<ShownWaiting>,
 }
 
 #[derive(Debug, Serialize)]
-struct Filter {
+struct Group {
     path: String,
     title: &'static str,
     current: bool,
-    count: u64,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-pub(crate) struct ListQuery {
-    #[serde(default)]
-    state: String,
-    #[serde(default)]
-    cursor: String,
-}
-
-impl ListQuery {
-    /// An unknown filter shows all: a bookmark of an older version must not end in an error.
-    fn filter(&self) -> (&'static str, &'static [JobStateKind]) {
-        FILTERS
-            .iter()
-            .find(|(name, ..)| *name == self.state)
-            .map_or(("", &[][..]), |(name, _, states)| (*name, *states))
-    }
+    /// How many there are; not known once the list is filtered further.
+    count: Option<u64>,
 }
 
 pub(crate) async fn show(
     State(app): State<App>,
     query: Result<Query<ListQuery>, QueryRejection>,
-) -> Result<Html<String>, WebError> {
+) -> Result<Response, WebError> {
     let Query(query) = query?;
-    let (current, _) = query.filter();
-    let counts = app.engine.store().job_counts().await?;
-    let filters = FILTERS
-        .iter()
-        .map(|(name, title, states)| Filter {
-            path: path("/jobs", name, ""),
-            title,
-            current: *name == current,
-            count: if states.is_empty() {
-                counts.values().sum()
-            } else {
-                states.iter().filter_map(|state| counts.get(state)).sum()
-            },
-        })
-        .collect();
-    let page = JobsPage {
-        frame: Frame::new("jobs", "Jobs"),
-        filters,
-        live_path: path("/jobs/live", current, &query.cursor),
-        first_path: (!query.cursor.is_empty()).then(|| path("/jobs", current, "")),
-        now: load(&app, &query).await?,
-    };
-    html(&app, &page)
+    let done = query.done.clone();
+    match load(&app, &query).await {
+        Ok(listing) => {
+            let mut page = page(&app, query, listing, None).await?;
+            page.frame.flash = Flash::of(done.as_deref());
+            let page: Html<String> = html(&app, &page)?;
+            Ok(page.into_response())
+        }
+        // What is wrong with a filter stands beside it; a cursor is no field.
+        Err(WebError::User(error)) if error.code == ErrorCode::BadArgument && told_beside_a_field(&error) => {
+            let page = page(&app, query, Listing { filtered: true, ..Listing::default() }, Some(&error)).await?;
+            refused(&app, &error, &page)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 pub(crate) async fn live(
@@ -128,40 +120,95 @@ pub(crate) async fn live(
     })
 }
 
-async fn load(app: &App, query: &ListQuery) -> Result<Listing, WebError> {
-    let (name, states) = query.filter();
-    let filter = JobFilter { states: states.to_vec(), ..JobFilter::default() };
-    let cursor = if query.cursor.is_empty() { None } else { Some(api::parse_cursor(&query.cursor)?) };
-    let page = app.engine.store().job_list(&filter, cursor, PAGE_JOBS).await?;
-    let now = app.engine.store().clock().now();
-    let views = app.engine.views(page.jobs).await?;
-    Ok(Listing {
-        jobs: views.iter().map(|view| ShownJob::of(view, now)).collect(),
-        filtered: !name.is_empty() || !query.cursor.is_empty(),
-        next_path: page.next.map(|cursor| path("/jobs", name, &cursor.to_string())),
+fn told_beside_a_field(error: &UserError) -> bool {
+    error.argument.as_deref().is_some_and(|argument| argument != "cursor")
+}
+
+async fn page(app: &App, query: ListQuery, now: Listing, error: Option<&UserError>) -> Result<JobsPage, WebError> {
+    let (current, _) = query.group();
+    let narrowed = query.is_narrowed();
+    let counts = app.engine.store().job_counts().await?;
+    let count = |states: &[JobStateKind]| -> u64 {
+        if states.is_empty() {
+            counts.values().sum()
+        } else {
+            states.iter().filter_map(|state| counts.get(state)).sum()
+        }
+    };
+    let groups = GROUPS
+        .iter()
+        .map(|(name, title, _)| Group {
+            path: query.path("/jobs", name, ""),
+            title,
+            current: *name == current,
+            count: (!narrowed).then(|| count(&states(name))),
+        })
+        .collect();
+    let same = |name: &str| (name.to_owned(), name.to_owned());
+    let servers = app.engine.servers();
+    let catalogue = app.engine.catalogue();
+    let types = catalogue.render_types.iter().map(|row| (row.name.clone(), row.title.clone()));
+    Ok(JobsPage {
+        frame: Frame::new("jobs", "Jobs"),
+        groups,
+        narrowed,
+        fault: error.map(Fault::of),
+        tools: tools(&query.tool),
+        servers: choices(servers.iter().map(|view| same(&view.server.name)), &query.server),
+        render_types: choices(types, &query.render_type),
+        live_path: query.path("/jobs/live", current, &query.cursor),
+        first_path: (!query.cursor.is_empty()).then(|| query.path("/jobs", current, "")),
+        typed: query,
+        now,
     })
 }
 
-fn path(base: &str, state: &str, cursor: &str) -> String {
-    let mut query = url::form_urlencoded::Serializer::new(String::new());
-    for (name, value) in [("state", state), ("cursor", cursor)] {
-        if !value.is_empty() {
-            query.append_pair(name, value);
-        }
+async fn load(app: &App, query: &ListQuery) -> Result<Listing, WebError> {
+    let (group, _) = query.group();
+    let filter = query.filter(app).await?;
+    let cursor: Option<PageCursor> =
+        if query.cursor.is_empty() { None } else { Some(api::parse_cursor(&query.cursor)?) };
+    let page = app.engine.store().job_list(&filter, cursor, PAGE_JOBS).await?;
+    let now = app.engine.store().clock().now();
+    let views = app.engine.views(page.jobs).await?;
+    let mut jobs = Vec::with_capacity(views.len());
+    for view in &views {
+        let queued = view.job.state.kind() == JobStateKind::Queued;
+        let why = if queued { app.engine.why_waiting(view.job.id).await } else { None };
+        jobs.push(ListedJob {
+            job: ShownJob::of(view, now),
+            waiting: why.map(|why| ShownWaiting::of(&why, SERVERS_NAMED)),
+        });
     }
-    let query = query.finish();
-    if query.is_empty() { base.to_owned() } else { format!("{base}?{query}") }
+    Ok(Listing {
+        some_open: views.iter().any(|view| !view.job.state.kind().is_terminal()),
+        jobs,
+        filtered: !group.is_empty() || query.is_narrowed() || !query.cursor.is_empty(),
+        next_path: page.next.map(|cursor| query.path("/jobs", group, &cursor.to_string())),
+        here: query.path("/jobs", group, &query.cursor),
+        matching: query.query(group),
+        cancel_max: acts::CANCEL_MAX,
+    })
 }
 
 #[cfg(test)]
 fn sample_jobs() -> Listing {
     use super::shown::sample;
     use hub_core::job::JobState;
-    let states = [JobState::Queued, JobState::Succeeded, sample::failed()];
+    let listed =
+        |state: JobState, waiting| ListedJob { job: ShownJob::of(&sample::view(state), sample::now()), waiting };
+    let why = ShownWaiting::of(&sample::waiting(), 1);
     Listing {
-        jobs: states.into_iter().map(|state| ShownJob::of(&sample::view(state), sample::now())).collect(),
-        filtered: false,
-        next_path: Some(path("/jobs", "failed", "1.0")),
+        jobs: vec![
+            listed(JobState::Queued, Some(why)),
+            listed(JobState::Succeeded, None),
+            listed(sample::failed(), None),
+        ],
+        next_path: Some("/jobs?state=failed&cursor=1.0".to_owned()),
+        some_open: true,
+        here: format!("/jobs?q={}", sample::HOSTILE),
+        matching: sample::HOSTILE.to_owned(),
+        ..Listing::default()
     }
 }
 
@@ -170,9 +217,17 @@ impl Page for JobsPage {
 
     #[cfg(test)]
     fn sample() -> Self {
+        let text = || super::shown::sample::HOSTILE.to_owned();
+        let choice = || vec![Choice { name: text(), title: text(), chosen: true }];
         Self {
             frame: Frame::new("jobs", "Jobs"),
-            filters: vec![Filter { path: "/jobs".to_owned(), title: "All", current: true, count: 3 }],
+            groups: vec![Group { path: "/jobs".to_owned(), title: "All", current: true, count: Some(3) }],
+            typed: ListQuery { q: text(), caller: text(), from: text(), to: text(), ..ListQuery::default() },
+            narrowed: true,
+            fault: Some(Fault { field: "caller".to_owned(), text: text(), changed: false }),
+            tools: choice(),
+            servers: choice(),
+            render_types: choice(),
             live_path: "/jobs/live".to_owned(),
             first_path: Some("/jobs".to_owned()),
             now: sample_jobs(),

@@ -1,33 +1,53 @@
-//! ComfyUI servers: what there is, add one, switch one off, remove one.
+//! ComfyUI servers: what there is, switch one off, remove one; one in full and its form are below.
+
+mod detail;
+mod edit;
+mod shown;
+mod typed;
+
+use std::collections::BTreeMap;
 
 use axum::{
     extract::{Path, Query, State, rejection::QueryRejection},
     response::{Html, Response},
 };
 use hub_core::{
-    error::UserError,
     ids::ServerId,
-    server::{NewServer, ServerAuth, ServerState},
+    server::{ServerAuth, ServerState},
 };
 use hub_engine::ServerView;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
+#[cfg(test)]
+pub(crate) use self::{
+    detail::ServerDetailPage,
+    edit::{ServerPage, ServerTestLive},
+};
+pub(crate) use self::{
+    detail::{drain, refresh, say, show as show_one, test},
+    edit::{add, create, save, show as show_settings, test_typed},
+};
 use super::{
     Flash, Frame,
-    form::{Done, Fault, Sent, refused},
+    form::{Done, Sent},
     html, see_other,
 };
-use crate::{api, error::WebError, render::Page, router::App};
+use crate::{error::WebError, render::Page, router::App};
 
 /// The page.
 #[derive(Debug, Serialize)]
 pub(crate) struct ServersPage {
     frame: Frame,
+    /// By group; those of none come first.
+    groups: Vec<Group>,
+    total: usize,
+}
+
+/// Servers that are pinned to by one name.
+#[derive(Debug, Serialize)]
+struct Group {
+    name: String,
     servers: Vec<ShownServer>,
-    typed: Typed,
-    fault: Option<Fault>,
-    auth_kinds: [(&'static str, &'static str); 4],
 }
 
 /// A server as pages show it.
@@ -47,7 +67,12 @@ pub(crate) struct ShownServer {
     queue: Option<u32>,
     latency_ms: Option<u64>,
     auth: &'static str,
+    weight: String,
+    vram: Option<String>,
+    model_files: usize,
+    loaded: Vec<String>,
     enabled: bool,
+    path: String,
     delete_path: String,
     enabled_path: String,
 }
@@ -72,7 +97,22 @@ impl ShownServer {
             ServerAuth::ApiKey { .. } => "key in a header",
             ServerAuth::Headers { .. } => "own headers",
         };
+        let memory = |free: bool| -> Option<u64> {
+            let devices = view.live.info.iter().flat_map(|info| &info.devices);
+            devices.map(|device| if free { device.vram_free_bytes } else { device.vram_total_bytes }).sum()
+        };
+        let vram = match (memory(true), memory(false)) {
+            (Some(free), Some(all)) if all > 0 => {
+                Some(format!("{} free of {}", super::shown::bytes(free), super::shown::bytes(all)))
+            }
+            _ => None,
+        };
         Self {
+            path: format!("/servers/{}", view.server.id),
+            weight: view.server.weight.to_string(),
+            vram,
+            model_files: view.live.inventory.model_files,
+            loaded: view.live.loaded.clone(),
             delete_path: format!("/servers/{}/delete", view.server.id),
             enabled_path: format!("/servers/{}/enabled", view.server.id),
             id: view.server.id.to_string(),
@@ -95,35 +135,44 @@ impl ShownServer {
 
     #[cfg(test)]
     pub(crate) fn sample() -> Self {
-        use hub_core::server::{DEFAULT_RUN_LIMIT_S, DEFAULT_STALL_LIMIT_S, SecretSource, Server};
-        let server = Server {
-            id: ServerId::from_uuid(uuid::Uuid::from_u128(5)),
-            name: super::shown::sample::HOSTILE.to_owned(),
-            base_url: "http://192.0.2.7:8188".parse().expect("valid"),
-            auth: ServerAuth::Bearer { token: SecretSource::from("hunter2".to_owned()) },
-            origin: None,
-            ca: None,
-            weight: 1.0,
-            group: None,
-            gpu: None,
-            max_in_flight: hub_core::server::DEFAULT_MAX_IN_FLIGHT,
-            run_limit_s: DEFAULT_RUN_LIMIT_S,
-            stall_limit_s: DEFAULT_STALL_LIMIT_S,
-            enabled: true,
-            draining: false,
-            created_at: super::shown::sample::now(),
-        };
-        Self::of(ServerView {
-            server,
-            state: ServerState::Down,
-            reason: Some(super::shown::sample::HOSTILE.to_owned()),
-            version: Some("0.33.0".to_owned()),
-            devices: vec!["<gpu>".to_owned()],
-            in_flight: 1,
-            queue_remaining: Some(2),
-            latency: Some(std::time::Duration::from_millis(12)),
-            live: hub_engine::ServerLive::default(),
-        })
+        Self::of(sample_view())
+    }
+}
+
+#[cfg(test)]
+fn sample_server() -> hub_core::server::Server {
+    use hub_core::server::{DEFAULT_RUN_LIMIT_S, DEFAULT_STALL_LIMIT_S, SecretSource};
+    hub_core::server::Server {
+        id: ServerId::from_uuid(uuid::Uuid::from_u128(5)),
+        name: super::shown::sample::HOSTILE.to_owned(),
+        base_url: "http://192.0.2.7:8188".parse().expect("valid"),
+        auth: ServerAuth::Bearer { token: SecretSource::from("hunter2".to_owned()) },
+        origin: None,
+        ca: None,
+        weight: 1.5,
+        group: Some("<b>fast".to_owned()),
+        gpu: Some("<gpu>".to_owned()),
+        max_in_flight: hub_core::server::DEFAULT_MAX_IN_FLIGHT,
+        run_limit_s: DEFAULT_RUN_LIMIT_S,
+        stall_limit_s: DEFAULT_STALL_LIMIT_S,
+        enabled: true,
+        draining: false,
+        created_at: super::shown::sample::now(),
+    }
+}
+
+#[cfg(test)]
+fn sample_view() -> ServerView {
+    ServerView {
+        server: hub_core::server::Server { name: super::shown::sample::HOSTILE.to_owned(), ..sample_server() },
+        state: ServerState::Down,
+        reason: Some(super::shown::sample::HOSTILE.to_owned()),
+        version: Some("0.33.0".to_owned()),
+        devices: vec!["<gpu>".to_owned()],
+        in_flight: 1,
+        queue_remaining: Some(2),
+        latency: Some(std::time::Duration::from_millis(12)),
+        live: hub_engine::ServerLive { loaded: vec!["<b>model".to_owned()], ..hub_engine::ServerLive::default() },
     }
 }
 
@@ -136,27 +185,6 @@ fn device_name(told: &str) -> String {
     }
 }
 
-/// What was typed, to be shown again. Secrets are not: they would land in the page.
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Typed {
-    #[serde(default)]
-    name: String,
-    #[serde(default)]
-    base_url: String,
-    #[serde(default)]
-    auth: String,
-    #[serde(default)]
-    user: String,
-    #[serde(default)]
-    header: String,
-    #[serde(default, skip_serializing)]
-    secret: String,
-}
-
-/// Kinds of proof the form offers; header lists are for the API.
-const AUTH_KINDS: [(&str, &str); 4] =
-    [("none", "None"), ("basic", "User and password"), ("bearer", "Bearer token"), ("api_key", "Key in a header")];
-
 pub(crate) async fn show(
     State(app): State<App>,
     query: Result<Query<Done>, QueryRejection>,
@@ -165,22 +193,6 @@ pub(crate) async fn show(
     let mut page = page(&app);
     page.frame.flash = Flash::of(query.done.as_deref());
     html(&app, &page)
-}
-
-pub(crate) async fn add(State(app): State<App>, Sent(typed): Sent<Typed>) -> Result<Response, WebError> {
-    let added = match parse(&typed) {
-        Ok(new) => app.engine.server_add(new).await.map(|_| ()),
-        Err(error) => Err(error),
-    };
-    match added {
-        Ok(()) => Ok(see_other("/servers?done=server-added")),
-        Err(error) => {
-            let mut page = page(&app);
-            page.typed = typed;
-            page.fault = Some(Fault::of(&error));
-            refused(&app, &error, &page)
-        }
-    }
 }
 
 pub(crate) async fn remove(State(app): State<App>, Path(id): Path<String>) -> Result<Response, WebError> {
@@ -199,38 +211,27 @@ pub(crate) async fn set_enabled(
     Path(id): Path<String>,
     Sent(form): Sent<EnabledForm>,
 ) -> Result<Response, WebError> {
-    let known: Option<ServerId> = id.parse().ok();
-    let view = app.engine.servers().into_iter().find(|view| Some(view.id()) == known);
-    let mut server = view.ok_or_else(|| WebError::missing("server", &id))?.server;
+    let mut server = find(&app, &id)?.server;
     server.enabled = form.enabled;
     app.engine.server_update(server).await?;
     Ok(see_other(if form.enabled { "/servers?done=server-enabled" } else { "/servers?done=server-disabled" }))
 }
 
-fn page(app: &App) -> ServersPage {
-    ServersPage {
-        frame: Frame::new("servers", "Servers"),
-        servers: app.engine.servers().into_iter().map(ShownServer::of).collect(),
-        typed: Typed::default(),
-        fault: None,
-        auth_kinds: AUTH_KINDS,
-    }
+fn find(app: &App, id: &str) -> Result<ServerView, WebError> {
+    let known: Option<ServerId> = id.parse().ok();
+    let view = app.engine.servers().into_iter().find(|view| Some(view.id()) == known);
+    view.ok_or_else(|| WebError::missing("server", id))
 }
 
-fn parse(typed: &Typed) -> Result<NewServer, UserError> {
-    let kind = if typed.auth.is_empty() { "none" } else { typed.auth.as_str() };
-    let fields: &[(&str, &str)] = match kind {
-        "basic" => &[("user", &typed.user), ("password", &typed.secret)],
-        "bearer" => &[("token", &typed.secret)],
-        "api_key" => &[("header", &typed.header), ("key", &typed.secret)],
-        _ => &[],
-    };
-    let auth: Map<String, Value> = std::iter::once(("kind", kind))
-        .chain(fields.iter().copied())
-        .map(|(name, value)| (name.to_owned(), Value::from(value.trim())))
-        .collect();
-    let (name, base_url) = (api::parse_name(&typed.name)?, api::parse_base_url(&typed.base_url)?);
-    Ok(NewServer { auth: api::parse_auth(auth)?, ..NewServer::named(name, base_url) })
+fn page(app: &App) -> ServersPage {
+    let views = app.engine.servers();
+    let total = views.len();
+    let mut groups: BTreeMap<String, Vec<ShownServer>> = BTreeMap::new();
+    for view in views {
+        groups.entry(view.server.group.clone().unwrap_or_default()).or_default().push(ShownServer::of(view));
+    }
+    let groups = groups.into_iter().map(|(name, servers)| Group { name, servers }).collect();
+    ServersPage { frame: Frame::new("servers", "Servers"), groups, total }
 }
 
 impl Page for ServersPage {
@@ -238,13 +239,11 @@ impl Page for ServersPage {
 
     #[cfg(test)]
     fn sample() -> Self {
-        let text = super::shown::sample::HOSTILE.to_owned();
+        let group = |name: &str| Group { name: name.to_owned(), servers: vec![ShownServer::sample()] };
         Self {
             frame: Frame::new("servers", "Servers"),
-            servers: vec![ShownServer::sample()],
-            typed: Typed { name: text.clone(), secret: "hunter2".to_owned(), ..Typed::default() },
-            fault: Some(Fault { field: "name".to_owned(), text, changed: false }),
-            auth_kinds: AUTH_KINDS,
+            groups: vec![group(""), group(super::shown::sample::HOSTILE)],
+            total: 2,
         }
     }
 }
@@ -258,24 +257,5 @@ mod tests {
         assert_eq!(device_name("cuda:0 NVIDIA RTX 4090 : cudaMallocAsync"), "NVIDIA RTX 4090");
         assert_eq!(device_name("cuda:1 AMD Radeon"), "AMD Radeon");
         assert_eq!(device_name("cpu"), "cpu");
-    }
-
-    #[test]
-    fn a_server_form_becomes_a_server_or_a_fault_beside_its_field() {
-        let typed = |auth: &str, secret: &str| Typed {
-            name: "gpu".to_owned(),
-            base_url: "gpu:8188".to_owned(),
-            auth: auth.to_owned(),
-            secret: secret.to_owned(),
-            ..Typed::default()
-        };
-        assert!(parse(&typed("", "")).is_ok());
-        assert!(parse(&typed("bearer", "token")).is_ok());
-        assert_eq!(parse(&typed("bearer", "")).expect_err("no token").argument.as_deref(), Some("auth"));
-        assert_eq!(parse(&typed("basic", "x")).expect_err("no user").argument.as_deref(), Some("auth"));
-        let unnamed = Typed { name: " ".to_owned(), ..typed("", "") };
-        assert_eq!(parse(&unnamed).expect_err("no name").argument.as_deref(), Some("name"));
-        let elsewhere = Typed { base_url: "ftp://x".to_owned(), ..typed("", "") };
-        assert_eq!(parse(&elsewhere).expect_err("no http").argument.as_deref(), Some("base_url"));
     }
 }

@@ -1,5 +1,9 @@
 //! Jobs, pictures, progress and times in the form in which several pages show them.
 
+#[cfg(test)]
+pub(crate) mod sample;
+mod waiting;
+
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use chrono::{DateTime, TimeDelta, Utc};
 use hub_core::{
@@ -9,6 +13,7 @@ use hub_core::{
 use hub_engine::{JobProgress, JobView};
 use serde::Serialize;
 
+pub(crate) use self::waiting::ShownWaiting;
 use crate::links;
 
 /// Largest picture of unfinished work that is sent inside a fragment, in bytes.
@@ -66,7 +71,8 @@ pub(crate) fn bytes(size: u64) -> String {
     match size {
         ..1_000 => format!("{size} B"),
         1_000..1_000_000 => format!("{} kB", size / 1_000),
-        _ => format!("{:.1} MB", size as f64 / 1e6),
+        1_000_000..1_000_000_000 => format!("{:.1} MB", size as f64 / 1e6),
+        _ => format!("{:.1} GB", size as f64 / 1e9),
     }
 }
 
@@ -191,6 +197,9 @@ impl ShownProgress {
 pub(crate) struct ShownJob {
     id: String,
     path: String,
+    cancel_path: String,
+    retry_path: String,
+    move_path: String,
     /// End of the id, enough to tell jobs of one page apart.
     short_id: String,
     tool: &'static str,
@@ -217,6 +226,9 @@ impl ShownJob {
         let images = || view.artifacts.iter().filter(|artifact| artifact.kind == MediaKind::Image);
         Self {
             path: format!("/jobs/{id}"),
+            cancel_path: format!("/jobs/{id}/cancel"),
+            retry_path: format!("/jobs/{id}/retry"),
+            move_path: format!("/jobs/{id}/move"),
             short_id: id.get(id.len().saturating_sub(6)..).unwrap_or(&id).to_owned(),
             id,
             tool: tool_title(job.request.tool()),
@@ -251,116 +263,6 @@ fn capitalised(text: &str) -> String {
 }
 
 #[cfg(test)]
-pub(crate) mod sample {
-    //! Values whose text must be escaped wherever a template prints it.
-
-    use hub_core::{
-        artifact::ArtifactRole,
-        caller::Caller,
-        catalogue::Mode,
-        error::{ErrorCode, UserError},
-        ids::{ArtifactId, JobId, WorkflowId},
-        job::{Job, JobTimes},
-        recipe::Recipe,
-        request::{ImageRequest, ImageSize, JobRequest},
-    };
-    use hub_engine::LivePreview;
-    use uuid::Uuid;
-
-    use super::*;
-
-    /// Markup, template syntax, an emoji and right-to-left text.
-    pub(crate) const HOSTILE: &str = "<script>alert('x')</script> & \"q\" {{ 7*7 }} {% raw %} 🦊 שלום \u{202e}evil";
-
-    pub(crate) fn now() -> DateTime<Utc> {
-        DateTime::from_timestamp(1_795_000_000, 0).expect("in range")
-    }
-
-    pub(crate) fn artifact() -> Artifact {
-        Artifact {
-            id: ArtifactId::from_uuid(Uuid::from_u128(7)),
-            job: Some(JobId::from_uuid(Uuid::from_u128(1))),
-            role: ArtifactRole::Output,
-            kind: MediaKind::Image,
-            mime: "image/png".to_owned(),
-            extension: "png".to_owned(),
-            sha256: "ab".repeat(32),
-            size_bytes: 123_456,
-            width_px: 1024,
-            height_px: 768,
-            seed: Some(u64::MAX),
-            position: 0,
-            node: None,
-            favourite: false,
-            created_at: now(),
-        }
-    }
-
-    pub(crate) fn view(state: JobState) -> JobView {
-        let ended = state.kind().is_terminal();
-        let mut request = ImageRequest::generate(HOSTILE);
-        request.negative_prompt = Some(HOSTILE.to_owned());
-        let job = Job {
-            id: JobId::from_uuid(Uuid::from_u128(1)),
-            caller: Caller::named("<i>caller</i>"),
-            request: JobRequest::Image(request),
-            state,
-            recipe: Some(recipe()),
-            text: Some(HOSTILE.to_owned()),
-            warnings: vec![HOSTILE.to_owned()],
-            attempts: 1,
-            excluded: vec![],
-            priority: 0,
-            placement: hub_core::placement::Placement::Anywhere,
-            idempotency_key: None,
-            parent: None,
-            server: None,
-            times: JobTimes {
-                created_at: now() - TimeDelta::seconds(75),
-                queued_at: Some(now() - TimeDelta::seconds(74)),
-                started_at: Some(now() - TimeDelta::seconds(70)),
-                finished_at: ended.then(|| now() - TimeDelta::seconds(60)),
-            },
-            part: None,
-        };
-        let mut progress = JobProgress::of(&job);
-        progress.fraction = 0.6;
-        progress.steps = Some((12, 20));
-        progress.node = Some("<KSampler>".into());
-        progress.preview = Some(LivePreview { mime: "image/jpeg", bytes: bytes::Bytes::from_static(b"jpeg") });
-        JobView { artifacts: vec![artifact()], server: Some("<gpu>".to_owned()), progress: Some(progress), job }
-    }
-
-    pub(crate) fn failed() -> JobState {
-        JobState::Failed(UserError::new(ErrorCode::NodeFailed, HOSTILE).with_hint(HOSTILE))
-    }
-
-    fn recipe() -> Recipe {
-        Recipe {
-            mode: Mode::Generate,
-            render_type: "<b>sdxl</b>".to_owned(),
-            workflow: "txt2img".to_owned(),
-            workflow_version: 3,
-            workflow_id: WorkflowId::from_uuid(Uuid::from_u128(9)),
-            prompt_asked: Some(HOSTILE.to_owned()),
-            prompt: Some(HOSTILE.to_owned()),
-            negative_prompt: Some(HOSTILE.to_owned()),
-            styles: vec!["<i>anime</i>".to_owned()],
-            enhanced: true,
-            not_enhanced_because: Some("none".to_owned()),
-            seed: u64::MAX,
-            size: Some(ImageSize { width_px: 1024, height_px: 768 }),
-            steps: Some(20),
-            cfg: Some(6.5),
-            denoise: Some(0.4),
-            input: Some(ArtifactId::from_uuid(Uuid::from_u128(7))),
-            mask: None,
-            part: None,
-        }
-    }
-}
-
-#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -374,6 +276,7 @@ mod tests {
         assert_eq!(duration(TimeDelta::seconds(200)), "3 min 20 s");
         assert_eq!(bytes(123_456), "123 kB");
         assert_eq!(bytes(2_340_000), "2.3 MB");
+        assert_eq!(bytes(24_000_000_000), "24.0 GB");
     }
 
     #[test]

@@ -27,6 +27,17 @@ fn every_template_renders_its_sample_and_every_page_file_has_one() {
     }
 }
 
+/// What every page shows of the program must not be hidden by a page's own field of that name.
+#[test]
+fn no_page_has_a_field_named_like_a_global() {
+    for (template, context) in pages::samples() {
+        for global in ["demo", "version"] {
+            let own = context.get_attr(global).unwrap_or(Value::UNDEFINED);
+            assert!(own.is_undefined(), "{template} hides `{global}`");
+        }
+    }
+}
+
 #[test]
 fn what_callers_wrote_is_shown_as_text() {
     for (template, context) in pages::samples() {

@@ -6,7 +6,7 @@ use axum::{
 };
 use serde_json::Value;
 
-use crate::hub::{Answer, Hub, request};
+use crate::hub::{Answer, Hub, hidden, request};
 
 const GRAPH: &str = include_str!("../../../../workflows/txt2img-sd15.json");
 
@@ -32,12 +32,6 @@ async fn upload(hub: &Hub, path: &str, fields: &[(&str, &str)], file: Option<(&s
         .header(header::ACCEPT, "text/html")
         .body(Body::from(body));
     hub.send(sent.expect("a request")).await
-}
-
-/// Value of a hidden field.
-fn hidden(page: &str, name: &str) -> String {
-    let marker = format!("name=\"{name}\" value=\"");
-    page.split(&marker).nth(1).and_then(|rest| rest.split('"').next()).unwrap_or_default().to_owned()
 }
 
 async fn style_path(hub: &Hub, name: &str) -> String {

@@ -158,6 +158,8 @@ impl Hub {
 
     /// A hub as it is after its first start without anything.
     pub(crate) async fn empty() -> Self {
+        // Each test does so; the first one's stays.
+        let _installed_before = rustls::crypto::ring::default_provider().install_default();
         let clock = Arc::new(SystemClock);
         let store = Store::open("sqlite::memory:", clock.clone()).await.expect("a database in memory");
         let engine = Engine::start(EngineConfig::default(), store, Arc::new(InMemory::new()), clock)
@@ -229,4 +231,10 @@ impl Hub {
 
 pub(crate) fn request(method: &str, path: &str) -> http::request::Builder {
     Request::builder().method(method).uri(path).header(header::HOST, "hub.test:8001")
+}
+
+/// Value of a hidden field.
+pub(crate) fn hidden(page: &str, name: &str) -> String {
+    let marker = format!("name=\"{name}\" value=\"");
+    page.split(&marker).nth(1).and_then(|rest| rest.split('"').next()).unwrap_or_default().to_owned()
 }

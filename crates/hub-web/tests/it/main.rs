@@ -7,6 +7,8 @@ mod document;
 mod editing;
 mod events;
 mod hub;
+mod job_pages;
 mod jobs;
 mod pages;
+mod pool_pages;
 mod settings;

@@ -93,34 +93,34 @@ pub(crate) struct ListQuery {
 pub(crate) struct FilterBody {
     /// States by name, separated by commas. Default: all that are not ends.
     #[serde(default)]
-    pub(super) state: Option<String>,
+    pub(crate) state: Option<String>,
     /// Of this tool.
     #[serde(default)]
-    pub(super) tool: Option<String>,
+    pub(crate) tool: Option<String>,
     /// Whose newest attempt is on this server: name or id.
     #[serde(default)]
-    pub(super) server: Option<String>,
+    pub(crate) server: Option<String>,
     /// Of this render type, by name.
     #[serde(default)]
-    pub(super) render_type: Option<String>,
+    pub(crate) render_type: Option<String>,
     /// With this style, by name.
     #[serde(default)]
-    pub(super) style: Option<String>,
+    pub(crate) style: Option<String>,
     /// Of this caller.
     #[serde(default)]
-    pub(super) caller: Option<String>,
+    pub(crate) caller: Option<String>,
     /// Accepted at this time or later (RFC 3339).
     #[serde(default)]
-    pub(super) created_from: Option<String>,
+    pub(crate) created_from: Option<String>,
     /// Accepted before this time (RFC 3339).
     #[serde(default)]
-    pub(super) created_to: Option<String>,
+    pub(crate) created_to: Option<String>,
     /// Whose prompt, as asked, holds this text, in upper or lower case.
     #[serde(default)]
-    pub(super) q: Option<String>,
+    pub(crate) q: Option<String>,
     /// Made from this job.
     #[serde(default)]
-    pub(super) parent: Option<String>,
+    pub(crate) parent: Option<String>,
 }
 
 /// A page of jobs.
@@ -175,7 +175,7 @@ impl FilterBody {
     ///
     /// # Errors
     /// `bad_argument` naming the field and what is valid.
-    pub(super) async fn parse(self, app: &App) -> Result<JobFilter, WebError> {
+    pub(crate) async fn parse(self, app: &App) -> Result<JobFilter, WebError> {
         let given = |text: Option<String>| text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
         let (from, to) = (time("created_from", given(self.created_from))?, time("created_to", given(self.created_to))?);
         if let (Some(from), Some(to)) = (from, to)
@@ -219,7 +219,7 @@ pub(crate) fn parse_cursor(text: &str) -> Result<PageCursor, WebError> {
 }
 
 /// States separated by commas; `active` and `ended` stand for several. Empty = all.
-pub(super) fn parse_states(text: &str) -> Result<Vec<JobStateKind>, WebError> {
+pub(crate) fn parse_states(text: &str) -> Result<Vec<JobStateKind>, WebError> {
     let mut states = Vec::new();
     for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
         match name {

@@ -60,31 +60,31 @@ pub(crate) enum AuthBody {
 #[schema(as = ServerAuthRecord)]
 pub(crate) struct AuthRecord {
     /// `none`, `basic`, `bearer`, `api_key` or `headers`.
-    kind: &'static str,
+    pub(crate) kind: &'static str,
     /// User name of `basic`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    user: Option<String>,
+    pub(crate) user: Option<String>,
     /// Header name of `api_key`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    header: Option<String>,
+    pub(crate) header: Option<String>,
     /// Headers of `headers`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    headers: Option<Vec<HeaderRecord>>,
+    pub(crate) headers: Option<Vec<HeaderRecord>>,
     /// Whether there is a secret (all of them, of several).
-    secret_set: bool,
+    pub(crate) secret_set: bool,
     /// Where it is kept: `stored`, `env:NAME` or `file:PATH`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    secret_from: Option<String>,
+    pub(crate) secret_from: Option<String>,
 }
 
 /// One header, without its value.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ServerAuthHeader)]
-struct HeaderRecord {
-    name: String,
-    secret_set: bool,
+pub(crate) struct HeaderRecord {
+    pub(crate) name: String,
+    pub(crate) secret_set: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    secret_from: Option<String>,
+    pub(crate) secret_from: Option<String>,
 }
 
 impl AuthRecord {

@@ -1,0 +1,101 @@
+//! What people do to jobs: cancel, try again, move, cancel many.
+
+use axum::{
+    extract::{Path, State},
+    response::Response,
+};
+use hub_core::{ids::JobId, job::JobStateKind};
+use hub_engine::{CancelledJobs, Precedence};
+use serde::Deserialize;
+
+use super::filter::ListQuery;
+use crate::{
+    api,
+    asker::Asker,
+    error::WebError,
+    pages::{
+        form::{Sent, own_page},
+        see_other,
+    },
+    router::App,
+};
+
+/// Most jobs that one form cancels.
+pub(super) const CANCEL_MAX: usize = 1000;
+
+/// A button pressed, in the list or on a job's own page.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Pressed {
+    /// Where: empty on a job's own page.
+    back: String,
+    /// `first` or `last`, of a move.
+    to: String,
+}
+
+impl Pressed {
+    /// Back to where the button was.
+    fn done(&self, id: JobId, what: &str) -> Response {
+        see_other(&own_page(&self.back, "/jobs", &format!("/jobs/{id}"), what))
+    }
+}
+
+pub(crate) async fn cancel(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    Sent(pressed): Sent<Pressed>,
+) -> Result<Response, WebError> {
+    let id = api::parse_id(&id)?;
+    let view = app.engine.cancel(id).await?;
+    let cancelled = view.job.state.kind() == JobStateKind::Cancelled;
+    Ok(pressed.done(id, if cancelled { "cancelled" } else { "already-ended" }))
+}
+
+/// A new job with the same request. Leads to its page: that is what one wants to see.
+pub(crate) async fn retry(
+    State(app): State<App>,
+    Asker(caller): Asker,
+    Path(id): Path<String>,
+) -> Result<Response, WebError> {
+    let submitted = app.engine.retry(&caller, api::parse_id(&id)?, None).await?;
+    Ok(see_other(&format!("/jobs/{}?done=retried", submitted.job.id)))
+}
+
+pub(crate) async fn shift(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    Sent(pressed): Sent<Pressed>,
+) -> Result<Response, WebError> {
+    let id = api::parse_id(&id)?;
+    let to = if pressed.to == "last" { Precedence::Last } else { Precedence::First };
+    app.engine.prioritise(id, to).await?;
+    Ok(pressed.done(id, "moved"))
+}
+
+/// Ticked jobs, or all that a filter finds.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct CancelForm {
+    back: String,
+    job: Vec<String>,
+    /// The button that means the whole filter.
+    all: String,
+    /// The filter as a query string.
+    matching: String,
+}
+
+pub(crate) async fn cancel_many(State(app): State<App>, Sent(form): Sent<CancelForm>) -> Result<Response, WebError> {
+    let outcome = if form.all.is_empty() {
+        let ids: Vec<JobId> = form.job.iter().take(CANCEL_MAX).map(|id| api::parse_id(id)).collect::<Result<_, _>>()?;
+        app.engine.cancel_jobs(&ids).await?
+    } else {
+        let query: ListQuery = serde_html_form::from_str(&form.matching).unwrap_or_default();
+        app.engine.cancel_matching(&query.filter(&app).await?, CANCEL_MAX).await?
+    };
+    let done = match outcome {
+        CancelledJobs { more: true, .. } => "jobs-cancelled-more",
+        CancelledJobs { cancelled, .. } if cancelled.is_empty() => "jobs-none-cancelled",
+        _ => "jobs-cancelled",
+    };
+    Ok(see_other(&own_page(&form.back, "/jobs", "/jobs", done)))
+}

@@ -1,0 +1,179 @@
+//! What the list of jobs is filtered by: the form, its address, and the filter it stands for.
+
+use chrono::{Days, NaiveDate};
+use hub_core::{error::UserError, job::JobStateKind, request::JOB_TOOLS};
+use hub_store::JobFilter;
+use serde::{Deserialize, Serialize};
+
+use crate::{api, error::WebError, pages::shown::tool_title, router::App};
+
+/// Groups of states: name, title, states as the API names them.
+pub(super) const GROUPS: [(&str, &str, &str); 6] = [
+    ("", "All", ""),
+    ("waiting", "Waiting", "planning,queued"),
+    ("active", "Active", "active"),
+    ("succeeded", "Done", "succeeded"),
+    ("failed", "Failed", "failed"),
+    ("cancelled", "Cancelled", "cancelled,expired"),
+];
+
+/// The form as typed.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct ListQuery {
+    pub(super) state: String,
+    pub(super) q: String,
+    pub(super) tool: String,
+    pub(super) server: String,
+    pub(super) render_type: String,
+    pub(super) caller: String,
+    /// First day, `2026-11-21`.
+    pub(super) from: String,
+    /// Last day, inclusive.
+    pub(super) to: String,
+    pub(super) cursor: String,
+    #[serde(skip_serializing)]
+    pub(super) done: Option<String>,
+}
+
+/// An entry of a choice.
+#[derive(Debug, Serialize)]
+pub(super) struct Choice {
+    pub(super) name: String,
+    pub(super) title: String,
+    pub(super) chosen: bool,
+}
+
+impl ListQuery {
+    /// An unknown group shows all: a bookmark of an older version must not end in an error.
+    pub(super) fn group(&self) -> (&'static str, &'static str) {
+        GROUPS.iter().find(|(name, ..)| *name == self.state).map_or(("", ""), |(name, _, states)| (*name, *states))
+    }
+
+    fn fields(&self) -> [(&'static str, &str); 7] {
+        [
+            ("q", self.q.trim()),
+            ("tool", self.tool.trim()),
+            ("server", self.server.trim()),
+            ("render_type", self.render_type.trim()),
+            ("caller", self.caller.trim()),
+            ("from", self.from.trim()),
+            ("to", self.to.trim()),
+        ]
+    }
+
+    /// Whether more than a group of states was asked for.
+    pub(super) fn is_narrowed(&self) -> bool {
+        self.fields().iter().any(|(_, value)| !value.is_empty())
+    }
+
+    /// The filters as a query string, without the place in the list.
+    pub(super) fn query(&self, group: &str) -> String {
+        self.query_at(group, "")
+    }
+
+    fn query_at(&self, group: &str, cursor: &str) -> String {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        for (name, value) in [("state", group)].into_iter().chain(self.fields()).chain([("cursor", cursor)]) {
+            if !value.is_empty() {
+                query.append_pair(name, value);
+            }
+        }
+        query.finish()
+    }
+
+    /// Address of `base` with the same filters, another group of states and place.
+    pub(super) fn path(&self, base: &str, group: &str, cursor: &str) -> String {
+        let query = self.query_at(group, cursor);
+        if query.is_empty() { base.to_owned() } else { format!("{base}?{query}") }
+    }
+
+    /// The filter it stands for.
+    ///
+    /// # Errors
+    /// `bad_argument` naming the field of the form.
+    pub(super) async fn filter(&self, app: &App) -> Result<JobFilter, WebError> {
+        let given = |text: &str| Some(text.to_owned()).filter(|text| !text.trim().is_empty());
+        let (from, to) = (day("from", &self.from)?, day("to", &self.to)?);
+        if let (Some(from), Some(to)) = (from, to)
+            && from > to
+        {
+            return Err(UserError::argument("to", "The last day lies before the first one.").into());
+        }
+        let midnight = |day: NaiveDate| format!("{day}T00:00:00Z");
+        let body = api::JobFilterBody {
+            state: given(self.group().1),
+            tool: given(&self.tool),
+            server: given(&self.server),
+            render_type: given(&self.render_type),
+            caller: given(&self.caller),
+            created_from: from.map(midnight),
+            created_to: to.and_then(|day| day.checked_add_days(Days::new(1))).map(midnight),
+            q: given(&self.q),
+            style: None,
+            parent: None,
+        };
+        body.parse(app).await
+    }
+}
+
+fn day(field: &str, text: &str) -> Result<Option<NaiveDate>, UserError> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    NaiveDate::parse_from_str(text, "%Y-%m-%d").map(Some).map_err(|_| {
+        let shown: String = text.chars().take(40).collect();
+        UserError::argument(field, format!("`{shown}` is no day.")).with_hint("Write it like 2026-11-21.")
+    })
+}
+
+/// States of a group, for counting.
+pub(super) fn states(group: &str) -> Vec<JobStateKind> {
+    let known = GROUPS.iter().find(|(name, ..)| *name == group);
+    known.and_then(|(_, _, states)| api::parse_states(states).ok()).unwrap_or_default()
+}
+
+/// Choices with what is chosen, which may be gone from the hub.
+pub(super) fn choices(known: impl Iterator<Item = (String, String)>, chosen: &str) -> Vec<Choice> {
+    let mut choices: Vec<Choice> = known.map(|(name, title)| Choice { chosen: name == chosen, name, title }).collect();
+    if !chosen.is_empty() && !choices.iter().any(|choice| choice.chosen) {
+        choices.push(Choice { name: chosen.to_owned(), title: chosen.to_owned(), chosen: true });
+    }
+    choices
+}
+
+/// Tools that make jobs.
+pub(super) fn tools(chosen: &str) -> Vec<Choice> {
+    choices(JOB_TOOLS.iter().map(|tool| ((*tool).to_owned(), tool_title(tool).to_owned())), chosen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_stay_on_the_way_through_groups_and_pages() {
+        let query = ListQuery { q: " a fox & hen ".to_owned(), from: "2026-11-21".to_owned(), ..ListQuery::default() };
+        assert_eq!(
+            query.path("/jobs", "failed", "7.x"),
+            "/jobs?state=failed&q=a+fox+%26+hen&from=2026-11-21&cursor=7.x"
+        );
+        assert!(query.is_narrowed() && !ListQuery::default().is_narrowed());
+        assert_eq!(ListQuery::default().path("/jobs", "", ""), "/jobs");
+    }
+
+    #[test]
+    fn every_group_has_states_that_the_api_knows() {
+        for (name, _, text) in GROUPS {
+            assert_eq!(states(name).is_empty(), text.is_empty(), "{name}");
+        }
+        assert_eq!(ListQuery { state: "gone".to_owned(), ..ListQuery::default() }.group(), ("", ""));
+    }
+
+    #[test]
+    fn a_day_that_is_none_is_told_by_its_field() {
+        assert_eq!(day("from", " ").expect("left out"), None);
+        assert_eq!(day("to", "21.11.2026").expect_err("no day").argument.as_deref(), Some("to"));
+    }
+}

@@ -1,0 +1,318 @@
+//! LLM servers: what there is, which role each plays, and whether it answers.
+
+mod edit;
+
+use std::time::Duration;
+
+use axum::{
+    extract::{Path, Query, State, rejection::QueryRejection},
+    response::{Html, Response},
+};
+use hub_core::{
+    error::UserError,
+    ids::LlmServerId,
+    server::{LlmAssignment, LlmDialect, LlmRole, LlmServer},
+};
+use serde::{Deserialize, Serialize};
+
+#[cfg(test)]
+pub(crate) use self::edit::LlmServerPage;
+pub(crate) use self::edit::{add, create, remove, save, show as show_one};
+use super::{
+    Flash, Frame,
+    form::{Done, Fault, Sent, refused, shown},
+    html, see_other,
+};
+use crate::{error::WebError, render::Page, router::App};
+
+/// Longest time that a test waits for an answer.
+const TEST_LIMIT: Duration = Duration::from_secs(10);
+/// Models shown after a test.
+const MODELS_SHOWN: usize = 60;
+
+/// Roles: name in addresses, title, what it is for.
+const ROLES: [(&str, LlmRole, &str, &str); 3] = [
+    ("enhance", LlmRole::Enhance, "Enhance prompts", "Adds detail to prompts and translates them to English."),
+    ("describe", LlmRole::Describe, "Describe pictures", "Needs a model that can see, such as a vision model."),
+    (
+        "prompt_generator",
+        LlmRole::PromptGenerator,
+        "Generate prompts",
+        "Writes prompts from a subject, or from nothing.",
+    ),
+];
+
+/// The page.
+#[derive(Debug, Serialize)]
+pub(crate) struct LlmServersPage {
+    frame: Frame,
+    servers: Vec<ShownLlm>,
+    roles: Vec<ShownRole>,
+    fault: Option<Fault>,
+    /// Role whose form was refused.
+    fault_role: &'static str,
+    /// Models that were just listed.
+    models: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct ShownLlm {
+    name: String,
+    base_url: String,
+    dialect: &'static str,
+    /// Where the key is kept; never the key.
+    key: String,
+    gpu: Option<String>,
+    enabled: bool,
+    roles: Vec<&'static str>,
+    path: String,
+    test_path: String,
+    delete_path: String,
+    test: Option<ShownTest>,
+}
+
+/// How a test went.
+#[derive(Debug, Serialize)]
+struct ShownTest {
+    ok: bool,
+    text: String,
+    models: Vec<String>,
+    more: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct ShownRole {
+    name: &'static str,
+    title: &'static str,
+    about: &'static str,
+    model: String,
+    servers: Vec<Choice>,
+    played: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Choice {
+    id: String,
+    name: String,
+    chosen: bool,
+}
+
+pub(crate) async fn show(
+    State(app): State<App>,
+    query: Result<Query<Done>, QueryRejection>,
+) -> Result<Html<String>, WebError> {
+    let Query(query) = query?;
+    let mut page = page(&app).await?;
+    page.frame.flash = Flash::of(query.done.as_deref());
+    html(&app, &page)
+}
+
+/// Asks a server for its models, and shows the page with its answer.
+pub(crate) async fn test(State(app): State<App>, Path(id): Path<String>) -> Result<Response, WebError> {
+    let server = find(&app, &id).await?;
+    let started = app.engine.store().clock().now();
+    let asked = tokio::time::timeout(TEST_LIMIT, app.engine.llm_models(server.id)).await;
+    let took = super::shown::duration(app.engine.store().clock().now() - started);
+    let mut page = page(&app).await?;
+    let test = match asked {
+        Ok(Ok(models)) => {
+            page.models.clone_from(&models);
+            ShownTest::answered(models, &took)
+        }
+        Ok(Err(error)) => ShownTest::failed(error.explain()),
+        Err(_) => ShownTest::failed(format!("It did not answer within {} s.", TEST_LIMIT.as_secs())),
+    };
+    if let Some(row) = page.servers.iter_mut().find(|row| row.path == path_of(server.id)) {
+        row.test = Some(test);
+    }
+    shown(&app, &page)
+}
+
+/// Who shall play a role.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct RoleForm {
+    server: String,
+    model: String,
+}
+
+pub(crate) async fn assign(
+    State(app): State<App>,
+    Path(role): Path<String>,
+    Sent(form): Sent<RoleForm>,
+) -> Result<Response, WebError> {
+    let known = ROLES.iter().find(|(name, ..)| *name == role);
+    let (name, role, ..) = *known.ok_or_else(|| WebError::missing("role", &role))?;
+    let given = match parse_assignment(&form) {
+        Ok(given) => app.engine.llm_assign(role, given.clone()).await.map(|()| given.is_some()),
+        Err(error) => Err(error),
+    };
+    match given {
+        Ok(true) => Ok(see_other("/llm-servers?done=llm-role-given")),
+        Ok(false) => Ok(see_other("/llm-servers?done=llm-role-taken")),
+        Err(error) => {
+            let mut page = page(&app).await?;
+            page.fault = Some(Fault::of(&error));
+            page.fault_role = name;
+            refused(&app, &error, &page)
+        }
+    }
+}
+
+fn parse_assignment(form: &RoleForm) -> Result<Option<LlmAssignment>, UserError> {
+    if form.server.is_empty() {
+        return Ok(None);
+    }
+    let server = form
+        .server
+        .parse()
+        .map_err(|_| UserError::argument("server", "This LLM server is not there (any more); choose another."))?;
+    let model = form.model.trim();
+    Ok(Some(LlmAssignment { server, model: Some(model.to_owned()).filter(|model| !model.is_empty()) }))
+}
+
+async fn page(app: &App) -> Result<LlmServersPage, WebError> {
+    let store = app.engine.store();
+    let servers = store.llm_server_list().await?;
+    let mut roles = Vec::with_capacity(ROLES.len());
+    let mut played: Vec<(LlmServerId, &'static str)> = Vec::new();
+    for (name, role, title, about) in ROLES {
+        let assignment = store.llm_assignment(role).await?;
+        if let Some(assignment) = &assignment {
+            played.push((assignment.server, title));
+        }
+        roles.push(ShownRole::of((name, title, about), assignment.as_ref(), &servers));
+    }
+    let shown = servers.iter().map(|server| {
+        let roles = played.iter().filter(|(id, _)| *id == server.id).map(|(_, title)| *title).collect();
+        ShownLlm::of(server, roles)
+    });
+    Ok(LlmServersPage {
+        frame: Frame::new("llm_servers", "LLM servers"),
+        servers: shown.collect(),
+        roles,
+        fault: None,
+        fault_role: "",
+        models: Vec::new(),
+    })
+}
+
+async fn find(app: &App, id: &str) -> Result<LlmServer, WebError> {
+    let known: Option<LlmServerId> = id.parse().ok();
+    let servers = app.engine.store().llm_server_list().await?;
+    servers.into_iter().find(|server| Some(server.id) == known).ok_or_else(|| WebError::missing("LLM server", id))
+}
+
+fn path_of(id: LlmServerId) -> String {
+    format!("/llm-servers/{id}")
+}
+
+impl ShownLlm {
+    fn of(server: &LlmServer, roles: Vec<&'static str>) -> Self {
+        let path = path_of(server.id);
+        Self {
+            name: server.name.clone(),
+            base_url: server.base_url.to_string(),
+            dialect: match server.dialect {
+                LlmDialect::Ollama => "Ollama",
+                LlmDialect::OpenAi => "OpenAI-compatible",
+            },
+            key: key_of(server),
+            gpu: server.gpu.clone(),
+            enabled: server.enabled,
+            roles,
+            test_path: format!("{path}/test"),
+            delete_path: format!("{path}/delete"),
+            path,
+            test: None,
+        }
+    }
+}
+
+/// Where the key is kept, in words.
+fn key_of(server: &LlmServer) -> String {
+    match server.api_key.as_ref().and_then(crate::api::place) {
+        None => "none".to_owned(),
+        Some(place) if place == "stored" => "stored here".to_owned(),
+        Some(place) => place,
+    }
+}
+
+impl ShownTest {
+    fn answered(mut models: Vec<String>, took: &str) -> Self {
+        let all = models.len();
+        models.truncate(MODELS_SHOWN);
+        let what = match all {
+            0 => "It answers, but has no model yet.".to_owned(),
+            1 => format!("It answers, after {took}, with 1 model:"),
+            all => format!("It answers, after {took}, with {all} models:"),
+        };
+        Self { ok: all > 0, text: what, more: all - models.len(), models }
+    }
+
+    fn failed(text: String) -> Self {
+        Self { ok: false, text, models: Vec::new(), more: 0 }
+    }
+}
+
+impl ShownRole {
+    fn of(
+        (name, title, about): (&'static str, &'static str, &'static str),
+        assignment: Option<&LlmAssignment>,
+        servers: &[LlmServer],
+    ) -> Self {
+        Self {
+            name,
+            title,
+            about,
+            model: assignment.and_then(|assignment| assignment.model.clone()).unwrap_or_default(),
+            servers: servers
+                .iter()
+                .map(|server| Choice {
+                    id: server.id.to_string(),
+                    name: server.name.clone(),
+                    chosen: assignment.is_some_and(|assignment| assignment.server == server.id),
+                })
+                .collect(),
+            played: assignment.is_some(),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) fn sample_server() -> LlmServer {
+    use super::shown::sample::HOSTILE;
+    LlmServer {
+        id: LlmServerId::from_uuid(uuid::Uuid::from_u128(6)),
+        name: HOSTILE.to_owned(),
+        base_url: "http://192.0.2.8:11434".parse().expect("valid"),
+        dialect: LlmDialect::OpenAi,
+        api_key: Some(hub_core::server::SecretSource::from("hunter2".to_owned())),
+        gpu: Some("<gpu>".to_owned()),
+        enabled: false,
+    }
+}
+
+impl Page for LlmServersPage {
+    const TEMPLATE: &'static str = "pages/llm_servers.html";
+
+    #[cfg(test)]
+    fn sample() -> Self {
+        use super::shown::sample::HOSTILE;
+        let server = sample_server();
+        let assignment = LlmAssignment { server: server.id, model: Some(HOSTILE.to_owned()) };
+        let mut shown = ShownLlm::of(&server, vec!["Enhance prompts"]);
+        shown.test = Some(ShownTest::answered(vec![HOSTILE.to_owned()], "3 s"));
+        let mut failed = ShownLlm::of(&server, Vec::new());
+        failed.test = Some(ShownTest::failed(HOSTILE.to_owned()));
+        let (name, _, title, about) = ROLES[0];
+        Self {
+            frame: Frame::new("llm_servers", "LLM servers"),
+            servers: vec![shown, failed],
+            roles: vec![ShownRole::of((name, title, about), Some(&assignment), &[server])],
+            fault: Some(Fault { field: "server".to_owned(), text: HOSTILE.to_owned(), changed: false }),
+            fault_role: "enhance",
+            models: vec![HOSTILE.to_owned()],
+        }
+    }
+}

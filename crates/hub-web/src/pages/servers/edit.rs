@@ -1,0 +1,232 @@
+//! One server: its form, filled, tested as typed, and saved. Secrets go in and never come out.
+
+use axum::{
+    extract::{Path, Query, State, rejection::QueryRejection},
+    http::HeaderMap,
+    response::{Html, IntoResponse as _, Response},
+};
+use hub_core::{
+    error::UserError,
+    server::{Reach, Server, ServerAuth},
+};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    super::{
+        Frame,
+        form::{Fault, Sent, refused, shown},
+        html, see_other,
+    },
+    find,
+    shown::ShownTest,
+    typed::{Typed, on},
+};
+use crate::{
+    api::{self, AuthRecord},
+    error::WebError,
+    render::Page,
+    router::App,
+};
+
+/// Fields that a fault can stand beside.
+const FIELDS: [&str; 12] = [
+    "name",
+    "base_url",
+    "auth",
+    "auth.header",
+    "auth.headers",
+    "origin",
+    "ca",
+    "weight",
+    "group",
+    "gpu",
+    "max_in_flight",
+    "run_limit_s",
+];
+
+/// Kinds of proof: name and title.
+const AUTH_KINDS: [(&str, &str); 5] = [
+    ("none", "None"),
+    ("basic", "User and password"),
+    ("bearer", "Bearer token"),
+    ("api_key", "Key in a header"),
+    ("headers", "Several headers"),
+];
+
+/// The page of one server's settings, stored or not yet.
+#[derive(Debug, Serialize)]
+pub(crate) struct ServerPage {
+    frame: Frame,
+    /// Where the form goes.
+    action: String,
+    test_action: String,
+    back_path: String,
+    delete_path: Option<String>,
+    typed: Typed,
+    /// What is stored of a secret, in words.
+    secret: Option<String>,
+    fault: Option<Fault>,
+    test: Option<ShownTest>,
+    auth_kinds: [(&'static str, &'static str); 5],
+    groups: Vec<String>,
+}
+
+/// The answer to a test alone.
+#[derive(Debug, Serialize)]
+pub(crate) struct ServerTestLive {
+    test: Option<ShownTest>,
+    fault: Option<Fault>,
+}
+
+/// How a form for a new server may begin.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct BeginServer {
+    name: String,
+    base_url: String,
+}
+
+pub(crate) async fn create(
+    State(app): State<App>,
+    query: Result<Query<BeginServer>, QueryRejection>,
+) -> Result<Html<String>, WebError> {
+    let Query(query) = query?;
+    html(&app, &page(&app, None, Typed::fresh(query.name, query.base_url), None))
+}
+
+pub(crate) async fn show(State(app): State<App>, Path(id): Path<String>) -> Result<Html<String>, WebError> {
+    let server = find(&app, &id)?.server;
+    let typed = Typed::of(&server, app.versions.of(&server));
+    html(&app, &page(&app, Some(&server), typed, None))
+}
+
+pub(crate) async fn add(State(app): State<App>, Sent(typed): Sent<Typed>) -> Result<Response, WebError> {
+    let with_box = Typed { enabled: on(true), ..typed };
+    let added = match with_box.server(None) {
+        Ok(new) => app.engine.server_add(new).await,
+        Err(error) => Err(error),
+    };
+    match added {
+        Ok(_) => Ok(see_other("/servers?done=server-added")),
+        Err(error) => refused(&app, &error, &page(&app, None, with_box, Some(&error))),
+    }
+}
+
+pub(crate) async fn save(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    Sent(mut typed): Sent<Typed>,
+) -> Result<Response, WebError> {
+    let known = find(&app, &id)?.server;
+    let saved = app.engine.server_edit(known.id, |stored| {
+        api::same_version(&typed.version, &app.versions.of(stored))?;
+        Ok(typed.server(Some(stored))?.into_server(stored.id, stored.created_at))
+    });
+    match saved.await {
+        Ok(server) => Ok(see_other(&format!("/servers/{}?done=server-saved", server.id))),
+        Err(error) => {
+            let now = find(&app, &id)?.server;
+            // What is typed stays; sending it again then overwrites knowingly.
+            typed.version = app.versions.of(&now);
+            refused(&app, &error, &page(&app, Some(&now), typed, Some(&error)))
+        }
+    }
+}
+
+/// Tests what is typed, without storing it.
+pub(crate) async fn test_typed(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Sent(typed): Sent<Typed>,
+) -> Result<Response, WebError> {
+    let stored = if typed.stored.is_empty() { None } else { Some(find(&app, &typed.stored)?.server) };
+    // The name says nothing about the way to the server: it may still be empty.
+    let tested = Typed { name: "x".to_owned(), ..typed };
+    let outcome = match tested.server(stored.as_ref()) {
+        Ok(new) => {
+            let reach = Reach { base_url: new.base_url, auth: new.auth, origin: new.origin, ca: new.ca };
+            Ok(ShownTest::of(&app.engine.server_test_reach(&reach).await))
+        }
+        Err(error) => Err(error),
+    };
+    if headers.contains_key("hx-request") {
+        let part = ServerTestLive { fault: outcome.as_ref().err().map(Fault::of), test: outcome.ok() };
+        return Ok(Html(app.renderer.render(&part)?).into_response());
+    }
+    let stored = stored.as_ref();
+    match outcome {
+        Ok(test) => {
+            let mut page = page(&app, stored, tested, None);
+            page.typed.name = stored.map(|server| server.name.clone()).unwrap_or_default();
+            page.test = Some(test);
+            shown(&app, &page)
+        }
+        Err(error) => refused(&app, &error, &page(&app, stored, tested, Some(&error))),
+    }
+}
+
+fn page(app: &App, stored: Option<&Server>, typed: Typed, error: Option<&UserError>) -> ServerPage {
+    let mut groups: Vec<String> = app.engine.servers().into_iter().filter_map(|view| view.server.group).collect();
+    groups.sort();
+    groups.dedup();
+    let path = stored.map(|server| format!("/servers/{}", server.id));
+    ServerPage {
+        frame: Frame::new("servers", stored.map_or_else(|| "New server".to_owned(), |server| server.name.clone())),
+        action: path.as_ref().map_or_else(|| "/servers".to_owned(), |path| format!("{path}/settings")),
+        test_action: "/servers/test".to_owned(),
+        back_path: path.clone().unwrap_or_else(|| "/servers".to_owned()),
+        delete_path: path.map(|path| format!("{path}/delete")),
+        secret: stored.and_then(|server| secret_of(&server.auth)),
+        fault: error.map(|error| Fault::of(error).elsewhere(&FIELDS)),
+        test: None,
+        auth_kinds: AUTH_KINDS,
+        groups,
+        typed,
+    }
+}
+
+/// What is stored of a secret, in words: never the secret.
+fn secret_of(auth: &ServerAuth) -> Option<String> {
+    let record = AuthRecord::of(auth);
+    if record.kind == "none" {
+        return None;
+    }
+    Some(match (record.secret_set, record.secret_from) {
+        (false, _) => "none is stored".to_owned(),
+        (true, Some(place)) if place != "stored" => format!("taken from {place}"),
+        (true, _) => "one is stored".to_owned(),
+    })
+}
+
+impl Page for ServerPage {
+    const TEMPLATE: &'static str = "pages/server_settings.html";
+
+    #[cfg(test)]
+    fn sample() -> Self {
+        use super::super::shown::sample::HOSTILE;
+        let server = super::sample_server();
+        let typed = Typed { secret: "hunter2".to_owned(), ..Typed::of(&server, "0".to_owned()) };
+        Self {
+            frame: Frame::new("servers", HOSTILE),
+            action: "/servers/srv_1/settings".to_owned(),
+            test_action: "/servers/test".to_owned(),
+            back_path: "/servers/srv_1".to_owned(),
+            delete_path: Some("/servers/srv_1/delete".to_owned()),
+            typed,
+            secret: secret_of(&server.auth),
+            fault: Some(Fault { field: "base_url".to_owned(), text: HOSTILE.to_owned(), changed: false }),
+            test: Some(ShownTest::sample()),
+            auth_kinds: AUTH_KINDS,
+            groups: vec![HOSTILE.to_owned()],
+        }
+    }
+}
+
+impl Page for ServerTestLive {
+    const TEMPLATE: &'static str = "pages/server_test_live.html";
+
+    #[cfg(test)]
+    fn sample() -> Self {
+        Self { test: Some(ShownTest::sample()), fault: None }
+    }
+}

@@ -1,0 +1,312 @@
+//! Settings: each explained, checked beside its field, in force at once or marked as waiting for a start.
+
+mod instructions;
+
+use axum::{
+    extract::{Query, Request, State, rejection::QueryRejection},
+    response::{Html, Response},
+};
+use hub_engine::{SettingEffect, SettingSource, SettingView};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+#[cfg(test)]
+pub(crate) use self::instructions::{InstructionsPage, InstructionsPreview};
+pub(crate) use self::instructions::{act as act_on_instructions, show as show_instructions};
+use super::{
+    Flash, Frame,
+    form::{Done, Fault, FormFields, refused, ticked},
+    html, see_other,
+};
+use crate::{api, error::WebError, render::Page, router::App};
+
+/// Sections by the first part of their settings' keys, with a title and what they are about.
+const SECTIONS: [(&str, &str); 6] = [
+    ("queue", "Queue"),
+    ("servers", "Servers"),
+    ("alerts", "Alerts"),
+    ("llm", "LLM"),
+    ("mcp", "Answers to agents"),
+    ("retention", "Retention"),
+];
+
+/// Short names of settings; one without goes by its key.
+const LABELS: [(&str, &str); 17] = [
+    ("queue.max", "Waiting jobs, in all"),
+    ("queue.max_per_caller", "Waiting jobs, per caller"),
+    ("queue.wait_limit_s", "Longest wait"),
+    ("queue.attempts_max", "Attempts"),
+    ("queue.repeat_window_s", "Window for repeated calls"),
+    ("servers.probe_interval_s", "Time between probes"),
+    ("servers.poll_interval_s", "Time between polls"),
+    ("servers.inventory_interval_s", "Age of an inventory"),
+    ("servers.live_previews", "Live previews"),
+    ("alerts.webhook_url", "Webhook"),
+    ("alerts.quiet_s", "Quiet time"),
+    ("llm.enhance_budget_s", "Time for an enhancement"),
+    ("llm.describe_budget_s", "Time for a description"),
+    ("mcp.wait_s", "Wait of a tool call"),
+    ("mcp.preview_max_bytes", "Size of previews"),
+    ("mcp.preview_max_side_px", "Longest side of a preview"),
+    ("retention.days", "Keep finished jobs"),
+];
+
+/// The page.
+#[derive(Debug, Serialize)]
+pub(crate) struct SettingsPage {
+    frame: Frame,
+    sections: Vec<Section>,
+    fixed: Vec<Fixed>,
+    /// Version that was read. Not called `version`: that is the program's.
+    read_version: String,
+    fault: Option<Fault>,
+    /// Changes that wait for the next start.
+    pending: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct Section {
+    name: String,
+    title: String,
+    settings: Vec<Field>,
+}
+
+/// One setting with its field.
+#[derive(Debug, Serialize)]
+struct Field {
+    key: String,
+    label: String,
+    explanation: String,
+    takes: &'static str,
+    unit: Option<&'static str>,
+    /// `1–100`.
+    bounds: Option<String>,
+    /// Of a switch `true` or `false`.
+    value: String,
+    default: String,
+    source: &'static str,
+    /// What waits for the next start.
+    pending: Option<String>,
+    next_start: bool,
+    editable: bool,
+    changed: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Fixed {
+    key: String,
+    value: String,
+    explanation: String,
+}
+
+pub(crate) async fn show(
+    State(app): State<App>,
+    query: Result<Query<Done>, QueryRejection>,
+) -> Result<Html<String>, WebError> {
+    let Query(query) = query?;
+    let mut page = page(&app, &app.engine.setting_list().await);
+    page.frame.flash = Flash::of(query.done.as_deref());
+    html(&app, &page)
+}
+
+/// Stores what differs from what is set; a button named `reset` takes one change back.
+pub(crate) async fn save(State(app): State<App>, request: Request) -> Result<Response, WebError> {
+    let fields = FormFields::read(request, &app).await?;
+    let now = app.engine.setting_list().await;
+    let reset = fields.first("reset");
+    let changes =
+        if reset.is_empty() { changes(&now, &fields) } else { Map::from_iter([(reset.clone(), Value::Null)]) };
+    let read = fields.first("version");
+    let unchanged = |now: &[SettingView]| api::same_version(&read, &app.versions.of(&now));
+    match app.engine.settings_change(&changes, false, unchanged).await {
+        Ok(_) if reset.is_empty() => Ok(see_other("/settings?done=settings-saved")),
+        Ok(_) => Ok(see_other("/settings?done=setting-reset")),
+        Err(error) => {
+            let now = app.engine.setting_list().await;
+            let mut page = page(&app, &now);
+            page.keep(&fields);
+            let known = |name: &str| now.iter().any(|view| view.editable && view.key == name);
+            let mut fault = Fault::of(&error);
+            if !known(&fault.field) {
+                fault.field.clear();
+            }
+            page.fault = Some(fault);
+            refused(&app, &error, &page)
+        }
+    }
+}
+
+/// What the form changes. An emptied number goes back to its default.
+fn changes(now: &[SettingView], fields: &FormFields) -> Map<String, Value> {
+    let mut changes = Map::new();
+    for view in now.iter().filter(|view| view.editable) {
+        let typed = fields.first(&view.key);
+        let typed = typed.trim();
+        let value = match view.takes {
+            Some("switch") => Value::from(ticked(typed)),
+            Some("number") if typed.is_empty() => Value::Null,
+            // A number that is none is passed on: the setting's own words tell what it takes.
+            Some("number") => typed.parse::<u64>().map_or_else(|_| Value::from(typed), Value::from),
+            _ => Value::from(typed),
+        };
+        if value != *set(view) && !(value.is_null() && view.source != SettingSource::Stored) {
+            changes.insert(view.key.clone(), value);
+        }
+    }
+    changes
+}
+
+/// What is set, be it in force yet or not.
+fn set(view: &SettingView) -> &Value {
+    view.pending.as_ref().unwrap_or(&view.value)
+}
+
+fn page(app: &App, now: &[SettingView]) -> SettingsPage {
+    let mut page = sorted(now);
+    page.read_version = app.versions.of(&now);
+    page
+}
+
+fn sorted(now: &[SettingView]) -> SettingsPage {
+    let mut sections: Vec<Section> = Vec::new();
+    for view in now.iter().filter(|view| view.effect != SettingEffect::Fixed) {
+        let name = view.key.split('.').next().unwrap_or_default();
+        if sections.last().is_none_or(|section| section.name != name) {
+            let title = SECTIONS.iter().find(|(known, _)| *known == name).map_or(name, |(_, title)| title);
+            sections.push(Section { name: name.to_owned(), title: title.to_owned(), settings: Vec::new() });
+        }
+        if let Some(section) = sections.last_mut() {
+            section.settings.push(Field::of(view));
+        }
+    }
+    let fixed = now.iter().filter(|view| view.effect == SettingEffect::Fixed).map(|view| Fixed {
+        key: view.key.clone(),
+        value: Some(text_of(&view.value)).filter(|text| !text.is_empty()).unwrap_or_else(|| "–".to_owned()),
+        explanation: view.explanation.clone(),
+    });
+    SettingsPage {
+        frame: Frame::new("settings", "Settings"),
+        sections,
+        fixed: fixed.collect(),
+        read_version: String::new(),
+        fault: None,
+        pending: now.iter().filter(|view| view.pending.is_some()).count(),
+    }
+}
+
+impl SettingsPage {
+    /// What was typed stays.
+    fn keep(&mut self, fields: &FormFields) {
+        for field in self.sections.iter_mut().flat_map(|section| &mut section.settings) {
+            let typed = fields.first(&field.key);
+            if field.editable {
+                field.value = if field.takes == "switch" { ticked(&typed).to_string() } else { typed };
+            }
+        }
+    }
+}
+
+impl Field {
+    fn of(view: &SettingView) -> Self {
+        let label = LABELS.iter().find(|(key, _)| *key == view.key).map_or(view.key.as_str(), |(_, label)| label);
+        Self {
+            label: label.to_owned(),
+            explanation: view.explanation.clone(),
+            takes: view.takes.unwrap_or("text"),
+            unit: view.unit,
+            bounds: view.minimum.zip(view.maximum).map(|(least, most)| format!("{least}–{most}")),
+            value: text_of(set(view)),
+            default: match &view.default {
+                Value::String(text) if text.is_empty() => "none".to_owned(),
+                Value::Bool(true) => "on".to_owned(),
+                Value::Bool(false) => "off".to_owned(),
+                other => text_of(other),
+            },
+            source: match view.source {
+                SettingSource::Default => "default",
+                SettingSource::File => "from the configuration file",
+                SettingSource::Environment => "set by the environment",
+                SettingSource::Stored => "changed here",
+            },
+            pending: view.pending.as_ref().map(|_| text_of(&view.value)),
+            next_start: view.effect == SettingEffect::NextStart,
+            editable: view.editable,
+            changed: view.source == SettingSource::Stored,
+            key: view.key.clone(),
+        }
+    }
+}
+
+fn text_of(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => "–".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+fn sample_view(key: &str, value: Value, takes: Option<&'static str>) -> SettingView {
+    use super::shown::sample::HOSTILE;
+    SettingView {
+        key: key.to_owned(),
+        pending: Some(value.clone()),
+        default: value.clone(),
+        value,
+        explanation: HOSTILE.to_owned(),
+        unit: Some("jobs"),
+        minimum: Some(1),
+        maximum: Some(9),
+        source: SettingSource::Stored,
+        effect: if takes.is_some() { SettingEffect::NextStart } else { SettingEffect::Fixed },
+        editable: takes.is_some(),
+        takes,
+    }
+}
+
+impl Page for SettingsPage {
+    const TEMPLATE: &'static str = "pages/settings.html";
+
+    #[cfg(test)]
+    fn sample() -> Self {
+        let text = || Value::from(super::shown::sample::HOSTILE);
+        let views = [
+            sample_view("queue.max", Value::from(5), Some("number")),
+            sample_view("servers.live_previews", Value::from(true), Some("switch")),
+            sample_view("alerts.webhook_url", text(), Some("address")),
+            sample_view("server.listen", text(), None),
+        ];
+        let field = "queue.max".to_owned();
+        let fault = Fault { field, text: super::shown::sample::HOSTILE.to_owned(), changed: false };
+        Self { fault: Some(fault), read_version: "0".to_owned(), ..sorted(&views) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn form(pairs: &[(&str, &str)]) -> FormFields {
+        let texts = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        FormFields { texts, ..FormFields::default() }
+    }
+
+    #[test]
+    fn only_what_differs_is_changed_and_an_emptied_number_is_taken_back() {
+        let view = |key, value, takes| SettingView { pending: None, ..sample_view(key, value, Some(takes)) };
+        let now = [
+            view("queue.max", Value::from(5), "number"),
+            view("queue.attempts_max", Value::from(3), "number"),
+            view("servers.live_previews", Value::from(true), "switch"),
+            view("alerts.webhook_url", Value::from(""), "address"),
+        ];
+        let same = form(&[("queue.max", "5"), ("queue.attempts_max", " 3 "), ("servers.live_previews", "on")]);
+        assert_eq!(changes(&now, &same), Map::new());
+        let other = form(&[("queue.max", ""), ("queue.attempts_max", "many")]);
+        let changed = changes(&now, &other);
+        assert_eq!(changed["queue.max"], Value::Null);
+        assert_eq!(changed["queue.attempts_max"], Value::from("many"), "refused by the setting itself");
+        assert_eq!(changed["servers.live_previews"], Value::from(false));
+        assert!(!changed.contains_key("alerts.webhook_url"));
+    }
+}

@@ -1,0 +1,338 @@
+//! What LLMs are told in their roles: instructions that can be changed, previewed and reset.
+
+use axum::{
+    extract::{Path, Query, Request, State, rejection::QueryRejection},
+    http::HeaderMap,
+    response::{Html, IntoResponse as _, Response},
+};
+use hub_core::{catalogue::RenderType, error::UserError};
+use hub_engine::{DescribeTemplates, EnhanceTemplates, PromptGeneratorSettings};
+use serde::Serialize;
+
+use super::super::{
+    Flash, Frame,
+    form::{Done, Fault, FormFields, lines, number, refused, shown},
+    html, see_other,
+};
+use crate::{api, error::WebError, render::Page, router::App};
+
+/// The page.
+#[derive(Debug, Serialize)]
+pub(crate) struct InstructionsPage {
+    frame: Frame,
+    groups: Vec<Group>,
+    render_types: Vec<Choice>,
+    preview: String,
+}
+
+/// What an LLM is told in one role.
+#[derive(Debug, Serialize)]
+struct Group {
+    name: &'static str,
+    title: &'static str,
+    about: &'static str,
+    version: String,
+    numbers: Vec<Entry>,
+    texts: Vec<Entry>,
+    fault: Option<Fault>,
+    changed: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Entry {
+    name: &'static str,
+    label: &'static str,
+    help: &'static str,
+    value: String,
+    rows: u32,
+}
+
+/// The part that follows what is typed.
+#[derive(Debug, Serialize)]
+pub(crate) struct InstructionsPreview {
+    preview: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Choice {
+    name: String,
+    title: String,
+    chosen: bool,
+}
+
+const ENHANCE: (&str, &str, &str) = (
+    "enhance",
+    "Enhance prompts",
+    "Told to the model that rewrites prompts. The render type’s guide and examples follow by themselves.",
+);
+const DESCRIBE: (&str, &str, &str) = (
+    "describe",
+    "Describe pictures",
+    "{language} stands for the language asked for, {width} and {height} for the picture’s size.",
+);
+const GENERATOR: (&str, &str, &str) =
+    ("generator", "Generate prompts", "More proposals make prompts more varied and slower.");
+
+pub(crate) async fn show(
+    State(app): State<App>,
+    query: Result<Query<Done>, QueryRejection>,
+) -> Result<Html<String>, WebError> {
+    let Query(query) = query?;
+    let mut page = load(&app).await?;
+    page.frame.flash = Flash::of(query.done.as_deref());
+    html(&app, &page)
+}
+
+/// Saves, resets or previews one group.
+pub(crate) async fn act(
+    State(app): State<App>,
+    Path(kind): Path<String>,
+    headers: HeaderMap,
+    request: Request,
+) -> Result<Response, WebError> {
+    let fields = FormFields::read(request, &app).await?;
+    if kind == "preview" {
+        return preview(&app, &headers, &fields).await;
+    }
+    let reset = !fields.first("reset").is_empty();
+    let saved = match kind.as_str() {
+        "enhance" => save_enhance(&app, &fields, reset).await?,
+        "describe" => save_describe(&app, &fields, reset).await?,
+        "generator" => save_generator(&app, &fields, reset).await?,
+        _ => return Err(WebError::missing_among("kind of instructions", &kind, ["enhance", "describe", "generator"])),
+    };
+    match saved {
+        Ok(()) if reset => Ok(see_other("/settings/instructions?done=instructions-reset")),
+        Ok(()) => Ok(see_other("/settings/instructions?done=instructions-saved")),
+        Err(error) => {
+            let mut page = load(&app).await?;
+            page.keep(&kind, &fields, &error);
+            refused(&app, &error, &page)
+        }
+    }
+}
+
+/// Whether the form was filled from what is stored now; outer errors are the store's.
+type Saved = Result<Result<(), UserError>, WebError>;
+
+async fn save_enhance(app: &App, fields: &FormFields, reset: bool) -> Saved {
+    let now = app.engine.enhance_templates().await?;
+    if let Err(error) = api::same_version(&fields.first("version"), &app.versions.of(&now)) {
+        return Ok(Err(error));
+    }
+    let typed = if reset { EnhanceTemplates::default() } else { enhance_of(fields) };
+    for (name, text) in [("prompt", &typed.prompt), ("negative", &typed.negative)] {
+        if text.is_empty() {
+            return Ok(Err(UserError::argument(name, "These instructions must not be empty.")));
+        }
+    }
+    Ok(app.engine.set_enhance_templates(&typed).await)
+}
+
+async fn save_describe(app: &App, fields: &FormFields, reset: bool) -> Saved {
+    let now = app.engine.describe_templates().await?;
+    if let Err(error) = api::same_version(&fields.first("version"), &app.versions.of(&now)) {
+        return Ok(Err(error));
+    }
+    let text = |name| text(fields, name);
+    let typed = if reset {
+        DescribeTemplates::default()
+    } else {
+        DescribeTemplates {
+            natural: text("natural"),
+            optimized: text("optimized"),
+            natural_fr: text("natural_fr"),
+            optimized_fr: text("optimized_fr"),
+        }
+    };
+    Ok(app.engine.set_describe_templates(&typed).await)
+}
+
+async fn save_generator(app: &App, fields: &FormFields, reset: bool) -> Saved {
+    let now = app.engine.prompt_generator().await?;
+    if let Err(error) = api::same_version(&fields.first("version"), &app.versions.of(&now)) {
+        return Ok(Err(error));
+    }
+    let typed = if reset { Ok(PromptGeneratorSettings::default()) } else { generator_of(fields) };
+    Ok(match typed {
+        Ok(typed) => app.engine.set_prompt_generator(&typed).await,
+        Err(error) => Err(error),
+    })
+}
+
+fn text(fields: &FormFields, name: &str) -> String {
+    fields.first(name).replace("\r\n", "\n").trim().to_owned()
+}
+
+fn enhance_of(fields: &FormFields) -> EnhanceTemplates {
+    EnhanceTemplates { prompt: text(fields, "prompt"), negative: text(fields, "negative") }
+}
+
+fn generator_of(fields: &FormFields) -> Result<PromptGeneratorSettings, UserError> {
+    let standard = PromptGeneratorSettings::default();
+    let count = |name: &str, default: u32| {
+        Ok::<_, UserError>(number(name, &fields.first(name), "whole number")?.unwrap_or(default))
+    };
+    let styles = lines(&fields.first("allowed_styles"));
+    Ok(PromptGeneratorSettings {
+        subjects_to_propose: count("subjects_to_propose", standard.subjects_to_propose)?,
+        elements_to_propose: count("elements_to_propose", standard.elements_to_propose)?,
+        elements_to_select: count("elements_to_select", standard.elements_to_select)?,
+        variations_to_propose: count("variations_to_propose", standard.variations_to_propose)?,
+        allowed_styles: if styles.is_empty() { None } else { Some(styles) },
+        instructions: text(fields, "instructions"),
+    })
+}
+
+/// What the model that enhances would be told, with what is typed.
+async fn preview(app: &App, headers: &HeaderMap, fields: &FormFields) -> Result<Response, WebError> {
+    let chosen = fields.first("render_type");
+    let preview = told(app, &enhance_of(fields), &chosen);
+    if headers.contains_key("hx-request") {
+        return Ok(Html(app.renderer.render(&InstructionsPreview { preview })?).into_response());
+    }
+    let mut page = load(app).await?;
+    page.preview = preview;
+    page.fill("enhance", fields);
+    for choice in &mut page.render_types {
+        choice.chosen = choice.name == chosen;
+    }
+    shown(app, &page)
+}
+
+fn told(app: &App, templates: &EnhanceTemplates, render_type: &str) -> String {
+    let catalogue = app.engine.catalogue();
+    let bare = RenderType::new("", "", hub_core::catalogue::Mode::Generate);
+    templates.told(catalogue.render_type(render_type).unwrap_or(&bare))
+}
+
+async fn load(app: &App) -> Result<InstructionsPage, WebError> {
+    let enhance = app.engine.enhance_templates().await?;
+    let describe = app.engine.describe_templates().await?;
+    let generator = app.engine.prompt_generator().await?;
+    let catalogue = app.engine.catalogue();
+    let first = catalogue.render_types.first().map(|row| row.name.clone()).unwrap_or_default();
+    Ok(InstructionsPage {
+        preview: told(app, &enhance, &first),
+        render_types: catalogue
+            .render_types
+            .iter()
+            .map(|row| Choice { chosen: row.name == first, name: row.name.clone(), title: row.title.clone() })
+            .collect(),
+        ..page(
+            (&enhance, app.versions.of(&enhance)),
+            (&describe, app.versions.of(&describe)),
+            (&generator, app.versions.of(&generator)),
+        )
+    })
+}
+
+fn page(
+    (enhance, enhance_version): (&EnhanceTemplates, String),
+    (describe, describe_version): (&DescribeTemplates, String),
+    (generator, generator_version): (&PromptGeneratorSettings, String),
+) -> InstructionsPage {
+    let entry = |name, label, help, value: &str, rows| Entry { name, label, help, value: value.to_owned(), rows };
+    let count = |name, label, value: u32| Entry { name, label, help: "", value: value.to_string(), rows: 0 };
+    let group = |(name, title, about), version, changed, numbers, texts| Group {
+        name,
+        title,
+        about,
+        version,
+        numbers,
+        texts,
+        fault: None,
+        changed,
+    };
+    let styles = generator.allowed_styles.clone().unwrap_or_default().join("\n");
+    InstructionsPage {
+        frame: Frame::new("settings", "Instructions for LLMs"),
+        groups: vec![
+            group(
+                ENHANCE,
+                enhance_version,
+                *enhance != EnhanceTemplates::default(),
+                Vec::new(),
+                vec![
+                    entry("prompt", "For the prompt", "", &enhance.prompt, 12),
+                    entry("negative", "For the negative prompt", "", &enhance.negative, 8),
+                ],
+            ),
+            group(
+                DESCRIBE,
+                describe_version,
+                *describe != DescribeTemplates::default(),
+                Vec::new(),
+                vec![
+                    entry("natural", "Prose", "Every language without its own.", &describe.natural, 6),
+                    entry("optimized", "Keywords", "Every language without its own.", &describe.optimized, 6),
+                    entry("natural_fr", "Prose, French", "", &describe.natural_fr, 6),
+                    entry("optimized_fr", "Keywords, French", "", &describe.optimized_fr, 6),
+                ],
+            ),
+            group(
+                GENERATOR,
+                generator_version,
+                *generator != PromptGeneratorSettings::default(),
+                vec![
+                    count("subjects_to_propose", "Subjects proposed", generator.subjects_to_propose),
+                    count("elements_to_propose", "Elements proposed", generator.elements_to_propose),
+                    count("elements_to_select", "Elements drawn", generator.elements_to_select),
+                    count("variations_to_propose", "Variations each", generator.variations_to_propose),
+                ],
+                vec![
+                    entry("instructions", "Instructions", "Told before the task itself.", &generator.instructions, 6),
+                    entry("allowed_styles", "Styles it may use", "One a line; none = every enabled one.", &styles, 3),
+                ],
+            ),
+        ],
+        render_types: Vec::new(),
+        preview: String::new(),
+    }
+}
+
+impl InstructionsPage {
+    /// What was typed stays, with what is wrong with it.
+    fn keep(&mut self, kind: &str, fields: &FormFields, error: &UserError) {
+        self.fill(kind, fields);
+        if let Some(group) = self.groups.iter_mut().find(|group| group.name == kind) {
+            let names: Vec<&str> = group.numbers.iter().chain(&group.texts).map(|entry| entry.name).collect();
+            group.fault = Some(Fault::of(error).elsewhere(&names));
+        }
+    }
+
+    fn fill(&mut self, kind: &str, fields: &FormFields) {
+        let entries = self.groups.iter_mut().filter(|group| group.name == kind);
+        for entry in entries.flat_map(|group| group.numbers.iter_mut().chain(&mut group.texts)) {
+            entry.value = fields.first(entry.name);
+        }
+    }
+}
+
+impl Page for InstructionsPage {
+    const TEMPLATE: &'static str = "pages/instructions.html";
+
+    #[cfg(test)]
+    fn sample() -> Self {
+        let text = || super::super::shown::sample::HOSTILE.to_owned();
+        let enhance = EnhanceTemplates { prompt: text(), negative: text() };
+        let describe = DescribeTemplates { natural: text(), ..DescribeTemplates::default() };
+        let generator =
+            PromptGeneratorSettings { allowed_styles: Some(vec![text()]), ..PromptGeneratorSettings::default() };
+        let version = || "0".to_owned();
+        let mut page = page((&enhance, version()), (&describe, version()), (&generator, version()));
+        page.groups[0].fault = Some(Fault { field: "prompt".to_owned(), text: text(), changed: false });
+        page.render_types = vec![Choice { name: text(), title: text(), chosen: true }];
+        page.preview = text();
+        page
+    }
+}
+
+impl Page for InstructionsPreview {
+    const TEMPLATE: &'static str = "pages/instructions_live.html";
+
+    #[cfg(test)]
+    fn sample() -> Self {
+        Self { preview: super::super::shown::sample::HOSTILE.to_owned() }
+    }
+}

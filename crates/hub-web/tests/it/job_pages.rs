@@ -1,0 +1,145 @@
+//! The pages of jobs: filters, why a job waits, what can be done to one and to many.
+
+use axum::http::StatusCode;
+use hub_core::job::JobStateKind;
+
+use crate::hub::Hub;
+
+/// Submits a picture and answers the path of its page.
+async fn submit(hub: &Hub, prompt: &str) -> String {
+    let sent = hub.form("/playground/generate_image", &format!("prompt={prompt}&styles=anime")).await;
+    assert_eq!(sent.status, StatusCode::SEE_OTHER, "{}", sent.text());
+    sent.header("location").to_owned()
+}
+
+fn id(path: &str) -> &str {
+    path.strip_prefix("/jobs/").expect("a job's page")
+}
+
+async fn state(hub: &Hub, path: &str) -> JobStateKind {
+    let state = hub.get(&format!("/api/v1{path}")).await.json()["state"].as_str().expect("a state").to_owned();
+    state.parse().expect("known")
+}
+
+/// Waits until a page says so: positions are told with the dispatcher's next turn.
+async fn shows(hub: &Hub, path: &str, text: &str) -> String {
+    let mut changes = hub.engine.changes();
+    let told = async {
+        loop {
+            let page = hub.page(path).await.text();
+            if page.contains(text) {
+                return page;
+            }
+            changes.recv().await.expect("the engine lives");
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), told).await.unwrap_or_else(|_| panic!("no `{text}`"))
+}
+
+/// Jobs that wait behind two that run for long.
+async fn crowded() -> (Hub, Vec<String>) {
+    let hub = Hub::with_server(60_000).await;
+    let mut paths = Vec::new();
+    for prompt in ["one", "two", "three", "four"] {
+        paths.push(submit(&hub, prompt).await);
+    }
+    shows(&hub, "/jobs?state=waiting", "1 job before it").await;
+    (hub, paths)
+}
+
+#[tokio::test]
+async fn the_list_is_filtered_by_what_the_form_names() {
+    let hub = Hub::with_server(5).await;
+    let path = submit(&hub, "a+quiet+harbour").await;
+    hub.ended(id(&path)).await;
+    let lists = |text: &str, listed: bool| (text.to_owned(), listed);
+    for (query, listed) in [
+        lists("q=HARBOUR", true),
+        lists("q=desert", false),
+        lists("tool=generate_image&server=sim&render_type=sd15&caller=admin", true),
+        lists("tool=upscale_image", false),
+        lists("from=2020-01-01", true),
+        lists("to=2020-01-01", false),
+        lists("state=succeeded", true),
+        lists("state=waiting", false),
+    ] {
+        let page = hub.page(&format!("/jobs?{query}")).await;
+        assert_eq!(page.status, StatusCode::OK, "{query}: {}", page.text());
+        assert_eq!(page.text().contains(id(&path)), listed, "{query}");
+    }
+    let kept = hub.page("/jobs?q=desert&tool=generate_image").await.text();
+    assert!(kept.contains("value=\"desert\"") && kept.contains("value=\"generate_image\" selected"), "{kept}");
+    assert!(kept.contains("/jobs?state=failed&amp;q=desert&amp;tool=generate_image"), "{kept}");
+}
+
+#[tokio::test]
+async fn a_filter_that_cannot_be_is_told_beside_its_field() {
+    let hub = Hub::with_server(5).await;
+    for (query, fault) in [
+        ("server=gpu-9", "server-fault"),
+        ("from=tomorrow", "from-fault"),
+        ("from=2026-02-02&to=2026-02-01", "to-fault"),
+        ("tool=draw", "tool-fault"),
+    ] {
+        let page = hub.page(&format!("/jobs?q=kept&{query}")).await;
+        assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY, "{query}");
+        assert!(page.text().contains(fault) && page.text().contains("value=\"kept\""), "{query}: {}", page.text());
+    }
+}
+
+#[tokio::test]
+async fn a_waiting_job_says_why_and_is_moved() {
+    let (hub, paths) = crowded().await;
+    let (third, fourth) = (&paths[2], &paths[3]);
+    let list = hub.page("/jobs?state=waiting").await.text();
+    assert!(list.contains("Next in line") && list.contains("sim has its hands full"), "{list}");
+    assert!(list.contains(&format!("formaction=\"{fourth}/move\"")), "{list}");
+    let page = shows(&hub, fourth, "1 job before it").await;
+    assert!(page.contains("Why it waits") && page.contains("has its hands full"), "{page}");
+
+    let moved = hub.form(&format!("{fourth}/move"), "to=first&back=%2Fjobs%3Fstate%3Dwaiting").await;
+    assert_eq!(moved.header("location"), "/jobs?state=waiting&done=moved");
+    shows(&hub, fourth, "Next in line").await;
+    shows(&hub, third, "1 job before it").await;
+    assert!(hub.page(moved.header("location")).await.text().contains("Moved within the queue"));
+    let moved = hub.form(&format!("{fourth}/move"), "to=last").await;
+    assert_eq!(moved.header("location"), format!("{fourth}?done=moved"));
+    shows(&hub, third, "Next in line").await;
+}
+
+#[tokio::test]
+async fn ticked_jobs_and_all_that_fit_are_cancelled() {
+    let (hub, paths) = crowded().await;
+    let ticked = format!("job={}&job={}&back=%2Fjobs", id(&paths[2]), id(&paths[3]));
+    let done = hub.form("/jobs/cancel", &ticked).await;
+    assert_eq!(done.header("location"), "/jobs?done=jobs-cancelled");
+    assert_eq!(state(&hub, &paths[3]).await, JobStateKind::Cancelled);
+    assert!(!state(&hub, &paths[0]).await.is_terminal(), "it was not ticked");
+    assert_eq!(hub.form("/jobs/cancel", "back=%2Fjobs").await.header("location"), "/jobs?done=jobs-none-cancelled");
+
+    let done = hub.form("/jobs/cancel", "all=on&matching=q%3Done").await;
+    assert_eq!(done.header("location"), "/jobs?done=jobs-cancelled");
+    assert_eq!(state(&hub, &paths[0]).await, JobStateKind::Cancelled);
+    assert!(!state(&hub, &paths[1]).await.is_terminal(), "the filter does not find it");
+    let done = hub.form("/jobs/cancel", "all=on&matching=").await;
+    assert_eq!(done.header("location"), "/jobs?done=jobs-cancelled");
+    assert_eq!(state(&hub, &paths[1]).await, JobStateKind::Cancelled);
+}
+
+#[tokio::test]
+async fn a_job_that_ended_is_tried_again_and_its_page_tells_its_story() {
+    let hub = Hub::with_server(5).await;
+    let path = submit(&hub, "a+fox").await;
+    hub.ended(id(&path)).await;
+    let page = hub.page(&path).await.text();
+    for told in ["Accepted", "Attempt 1 on sim", "Rendering on sim", "Prompt <code>", "Try again"] {
+        assert!(page.contains(told), "`{told}` is missing: {page}");
+    }
+    let again = hub.form(&format!("{path}/retry"), "").await;
+    assert_eq!(again.status, StatusCode::SEE_OTHER, "{}", again.text());
+    let new = again.header("location").strip_suffix("?done=retried").expect("its page").to_owned();
+    assert_ne!(new, path);
+    hub.ended(id(&new)).await;
+    let page = hub.page(again.header("location")).await.text();
+    assert!(page.contains("Tried again") && page.contains(&format!("href=\"{path}\"")), "{page}");
+}
