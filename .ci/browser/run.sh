@@ -51,6 +51,8 @@ server=$(head -1 "$work/servers.txt")
 for width in 1280 390; do
   open_page / "$width" 'Dashboard'
   open_page /playground "$width" 'name="prompt"'
+  open_page '/playground?tool=detail_image' "$width" 'name="region"'
+  open_page '/playground?tool=generate_prompt' "$width" 'name="subject"'
   open_page /jobs "$width" 'a red fox in the browser'
   open_page "$job" "$width" '/outputs/img_'
   open_page '/jobs?state=succeeded&tool=generate_image&q=fox' "$width" 'a red fox in the browser'

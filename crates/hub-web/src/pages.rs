@@ -40,6 +40,7 @@ pub(crate) fn routes() -> Routes {
         ("/live", get(dashboard::live)),
         ("/playground", get(playground::show)),
         ("/playground/{tool}", post(playground::submit)),
+        ("/playground/{tool}/plan", post(playground::plan)),
         ("/jobs", get(jobs::show)),
         ("/jobs/live", get(jobs::live)),
         ("/jobs/cancel", post(jobs::cancel_many)),

@@ -45,6 +45,24 @@
     document.querySelectorAll("[data-submit-once] button[type=submit]").forEach((button) => { button.disabled = false; });
   });
 
+  // A picture dropped on, or pasted into, the place for it is as good as a chosen one.
+  const give = (zone, files) => {
+    const input = zone?.querySelector("input[type=file]");
+    if (input && files.length > 0) input.files = files;
+  };
+  for (const kind of ["dragover", "dragleave", "drop"]) {
+    document.addEventListener(kind, (event) => {
+      const zone = event.target.closest?.("[data-drop]");
+      if (!zone || !event.dataTransfer?.types.includes("Files")) return;
+      event.preventDefault();
+      zone.classList.toggle("is-over", kind === "dragover");
+      if (kind === "drop") give(zone, event.dataTransfer.files);
+    });
+  }
+  document.addEventListener("paste", (event) => {
+    if (event.clipboardData?.files.length > 0) give(document.querySelector("[data-drop]"), event.clipboardData.files);
+  });
+
   // Leaving a form with changes asks first.
   let unsaved = null;
   document.addEventListener("input", (event) => {

@@ -4,6 +4,7 @@ mod story;
 
 use axum::{
     extract::{Path, Query, State, rejection::QueryRejection},
+    http::HeaderMap,
     response::{Html, Response},
 };
 use chrono::{DateTime, Utc};
@@ -21,7 +22,7 @@ use super::{
     Flash, Frame, html,
     shown::{Moment, ShownImage, ShownProgress, ShownState, ShownWaiting, shorten, tool_title},
 };
-use crate::{api, error::WebError, live, render::Page, router::App};
+use crate::{api, error::WebError, links, live, render::Page, router::App};
 
 /// Longest part of a prompt in the page's title, in characters.
 const TITLE_CHARS: usize = 60;
@@ -37,6 +38,31 @@ const COLUMN_CHARS: usize = 14;
 pub(crate) struct JobPage {
     frame: Frame,
     job: ShownDetail,
+    call: ShownCall,
+}
+
+/// The call that makes this again.
+#[derive(Debug, Serialize)]
+struct ShownCall {
+    /// Parameters of MCP's `tools/call`.
+    mcp: String,
+    curl: String,
+}
+
+impl ShownCall {
+    fn of(job: &Job, base_url: &str) -> Self {
+        let call = serde_json::json!({
+            "name": job.request.tool(),
+            "arguments": super::playground::arguments_of(job),
+        });
+        let request = serde_json::json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call});
+        // Within single quotes a shell takes all but a single quote as it is.
+        let quoted = request.to_string().replace('\'', "'\\''");
+        Self {
+            mcp: serde_json::to_string_pretty(&call).unwrap_or_default(),
+            curl: format!("curl -s {base_url}/mcp -H 'Content-Type: application/json' \\\n  -d '{quoted}'"),
+        }
+    }
 }
 
 /// The region that is redrawn when the state changes.
@@ -123,12 +149,15 @@ pub(crate) async fn show(
     State(app): State<App>,
     Path(id): Path<String>,
     query: Result<Query<JobQuery>, QueryRejection>,
+    headers: HeaderMap,
 ) -> Result<Html<String>, WebError> {
     let Query(query) = query?;
-    let job = load(&app, api::parse_id(&id)?).await?;
+    let id = api::parse_id(&id)?;
+    let job = load(&app, id).await?;
+    let call = ShownCall::of(&app.engine.view(id).await?.job, &links::base_url(&app, &headers));
     let mut frame = Frame::new("jobs", job.title.clone());
     frame.flash = Flash::of(query.done.as_deref());
-    html(&app, &JobPage { frame, job })
+    html(&app, &JobPage { frame, job, call })
 }
 
 pub(crate) async fn live(State(app): State<App>, Path(id): Path<String>) -> Result<Response, WebError> {
@@ -301,7 +330,8 @@ impl Page for JobPage {
         let job = sample_detail(JobState::Queued);
         let mut frame = Frame::new("jobs", job.title.clone());
         frame.flash = Flash::of(Some("cancelled"));
-        Self { frame, job }
+        let call = ShownCall::of(&super::shown::sample::view(JobState::Queued).job, "http://hub.test");
+        Self { frame, job, call }
     }
 }
 

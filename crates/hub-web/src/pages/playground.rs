@@ -4,6 +4,7 @@
 //! fault is shown beside its field, with everything else as it was typed.
 
 mod form;
+mod plan;
 
 use std::collections::BTreeMap;
 
@@ -14,12 +15,13 @@ use axum::{
 use hub_core::{
     catalogue::{Catalogue, Mode, RenderType},
     error::UserError,
+    job::Job,
     limits,
     request::{AspectRatio, ToolCall},
 };
 use serde::{Deserialize, Serialize};
 
-use self::form::Typed;
+use self::{form::Typed, plan::ShownPlan};
 use super::{
     Frame,
     form::{Fault, FormFields},
@@ -50,6 +52,11 @@ pub(crate) struct PlaygroundPage {
     side_min: u32,
     side_max: u32,
     examples: Vec<String>,
+    /// Why no part of a picture can be found.
+    part_help: Option<&'static str>,
+    pictures_max: u32,
+    prompt_styles: Vec<StyleOption>,
+    plan: Option<ShownPlan>,
 }
 
 #[derive(Debug, Serialize)]
@@ -92,15 +99,17 @@ struct Ratio {
 }
 
 /// Tools with a form, and the mode of those that need a render type.
-const TOOLS: [(&str, &str, Option<Mode>); 4] = [
+const TOOLS: [(&str, &str, Option<Mode>); 6] = [
     ("generate_image", "Generate", Some(Mode::Generate)),
     ("edit_image", "Edit", Some(Mode::Edit)),
     ("upscale_image", "Upscale", Some(Mode::Upscale)),
+    ("detail_image", "Detail", Some(Mode::Detail)),
     ("describe_image", "Describe", None),
+    ("generate_prompt", "Prompt", None),
 ];
 
 /// Fields that the forms show; a fault of another argument stands at the top.
-const FIELDS: [&str; 14] = [
+const FIELDS: [&str; 21] = [
     "prompt",
     "negative_prompt",
     "styles",
@@ -115,6 +124,13 @@ const FIELDS: [&str; 14] = [
     "description_type",
     "language",
     "style_names",
+    "n",
+    "region",
+    "mask",
+    "part",
+    "subject",
+    "elements",
+    "style",
 ];
 
 #[derive(Deserialize)]
@@ -138,7 +154,9 @@ pub(crate) async fn show(
     let (tool, mut typed) = match &query.from {
         Some(from) => {
             let job = app.engine.view(api::parse_id(from)?).await?.job;
-            (Some(job.request.tool()), Typed::of(&job))
+            // What was generated is there to be drawn.
+            let tool = if job.generated_prompt().is_some() { TOOLS[0].0 } else { job.request.tool() };
+            (Some(tool), Typed::of(&job))
         }
         None => (None, Typed::fresh(&catalogue)),
     };
@@ -161,12 +179,7 @@ pub(crate) async fn submit(
     let mut typed = Typed::read(&fields);
     let result = async {
         if let Some(bytes) = uploaded {
-            let stored = app.engine.store_input(bytes).await.map_err(|mut error| {
-                error.argument = Some("image".to_owned());
-                error
-            })?;
-            // Kept in the form, so that another fault does not ask for the file again.
-            typed.image = stored.id.to_string();
+            typed.image = stored(&app, bytes).await?;
         }
         let call = ToolCall::parse(tool, &typed.arguments(tool))?;
         app.engine.submit(&caller, call).await
@@ -185,19 +198,71 @@ pub(crate) async fn submit(
     }
 }
 
+/// Tells what the tool would do, and makes nothing.
+pub(crate) async fn plan(
+    State(app): State<App>,
+    Path(tool): Path<String>,
+    request: Request,
+) -> Result<Response, WebError> {
+    let tool = known_tool(&tool).filter(|tool| can_plan(tool)).ok_or_else(|| WebError::missing("plan", &tool))?;
+    let mut fields = FormFields::read(request, &app).await?;
+    let uploaded = fields.file.take();
+    let mut typed = Typed::read(&fields);
+    let planned = async {
+        if let Some(bytes) = uploaded {
+            typed.image = stored(&app, bytes).await?;
+        }
+        let mut call = ToolCall::parse(tool, &typed.arguments(tool))?;
+        call.options.plan_only = true;
+        app.engine.plan(call).await
+    }
+    .await;
+    let catalogue = app.engine.catalogue();
+    match planned {
+        Ok(plan) => {
+            let mut page = page(&catalogue, tool, typed, None);
+            page.plan = Some(ShownPlan::of(&plan));
+            Ok(html(&app, &page)?.into_response())
+        }
+        Err(error) => {
+            let page = page(&catalogue, tool, typed, Some(&error));
+            Ok((problem::status_of(error.code), html(&app, &page)?).into_response())
+        }
+    }
+}
+
+/// Stores an uploaded picture; answers its id, which is kept in the form, so that another fault does not ask for
+/// the file again.
+async fn stored(app: &App, bytes: bytes::Bytes) -> Result<String, UserError> {
+    app.engine.store_input(bytes).await.map(|stored| stored.id.to_string()).map_err(|mut error| {
+        error.argument = Some("image".to_owned());
+        error
+    })
+}
+
+fn can_plan(tool: &str) -> bool {
+    !matches!(tool, "describe_image" | "generate_prompt")
+}
+
+/// The arguments with which a tool makes this job again, as far as a form knows them.
+pub(crate) fn arguments_of(job: &Job) -> serde_json::Map<String, serde_json::Value> {
+    Typed::of(job).arguments(job.request.tool())
+}
+
 fn known_tool(given: &str) -> Option<&'static str> {
     TOOLS.iter().find(|(name, ..)| *name == given).map(|(name, ..)| *name)
 }
 
 fn page(catalogue: &Catalogue, tool: &'static str, typed: Typed, error: Option<&UserError>) -> PlaygroundPage {
     let mode = TOOLS.iter().find(|(name, ..)| *name == tool).and_then(|(_, _, mode)| *mode);
-    let works = |mode: Option<Mode>| match mode {
+    let works = |name: &str, mode: Option<Mode>| match mode {
         Some(mode) => catalogue.render_types.iter().any(|render_type| render_type.mode == mode),
+        None if name == "generate_prompt" => catalogue.can_generate_prompts,
         None => catalogue.can_describe,
     };
     let tabs = TOOLS
         .iter()
-        .filter(|(name, _, mode)| *name == tool || *name == TOOLS[0].0 || works(*mode))
+        .filter(|(name, _, mode)| *name == tool || *name == TOOLS[0].0 || works(name, *mode))
         .map(|(name, title, _)| Tab {
             tool: name,
             title,
@@ -206,8 +271,13 @@ fn page(catalogue: &Catalogue, tool: &'static str, typed: Typed, error: Option<&
         })
         .collect();
     let blocked = match mode {
-        Some(_) if !works(mode) => Some("No render type serves this tool yet. Import a workflow and name it first."),
-        None if !catalogue.can_describe => Some("No LLM server has the role “describe” yet."),
+        Some(_) if !works(tool, mode) => {
+            Some("No render type serves this tool yet. Import a workflow and name it first.")
+        }
+        None if !works(tool, mode) && tool == "generate_prompt" => {
+            Some("No LLM server has the role “generate prompts” yet.")
+        }
+        None if !works(tool, mode) => Some("No LLM server has the role “describe” yet."),
         _ => None,
     };
     let fault = error.map(Fault::of);
@@ -230,6 +300,14 @@ fn page(catalogue: &Catalogue, tool: &'static str, typed: Typed, error: Option<&
         side_min: limits::SIDE_MIN_PX,
         side_max: limits::SIDE_MAX_PX,
         examples: shown_type.map(|shown| shown.prompt_examples.iter().take(3).cloned().collect()).unwrap_or_default(),
+        part_help: (!catalogue.finds_parts).then_some("Needs a render type with a detector."),
+        pictures_max: limits::PICTURES_MAX,
+        prompt_styles: catalogue
+            .prompt_styles
+            .iter()
+            .map(|name| StyleOption { name: name.clone(), description: String::new(), chosen: *name == typed.style })
+            .collect(),
+        plan: None,
         typed,
     }
 }
@@ -295,7 +373,8 @@ impl Page for PlaygroundPage {
     #[cfg(test)]
     fn sample() -> Self {
         let error = UserError::argument("prompt", super::shown::sample::HOSTILE);
-        page(&form::sample_catalogue(), "generate_image", form::sample_typed(), Some(&error))
+        let page = page(&form::sample_catalogue(), "generate_image", form::sample_typed(), Some(&error));
+        Self { plan: Some(ShownPlan::sample()), ..page }
     }
 }
 

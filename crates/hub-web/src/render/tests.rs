@@ -69,7 +69,7 @@ fn no_page_holds_inline_script_or_style() {
 #[test]
 fn forms_lead_somewhere_and_fields_have_labels() {
     let mut fields = 0;
-    let more = ["edit_image", "upscale_image", "describe_image"]
+    let more = ["edit_image", "upscale_image", "detail_image", "describe_image", "generate_prompt"]
         .map(|tool| ("pages/playground.html", Value::from(Serde(&pages::playground_sample(tool)))));
     for (template, context) in pages::samples().into_iter().chain(more) {
         let html = render(template, context);

@@ -136,3 +136,40 @@ async fn assets_carry_their_version_and_are_compressed() {
         request("GET", "/assets/css/components.css").header(header::ACCEPT_ENCODING, "gzip").body(Body::empty());
     assert_eq!(hub.send(packed.expect("a request")).await.header("content-encoding"), "gzip");
 }
+
+#[tokio::test]
+async fn the_playground_tells_a_plan_and_makes_nothing() {
+    let hub = Hub::with_server(5).await;
+    let page =
+        hub.form("/playground/generate_image/plan", "prompt=a+fox&styles=anime&aspect_ratio=16%3A9&seed=7").await;
+    assert_eq!(page.status, StatusCode::OK, "{}", page.text());
+    let text = page.text();
+    for told in ["nothing was made", "anime, a fox", "128 × 72 px", "<dd>7</dd>", "can run it", "value=\"7\""] {
+        assert!(text.contains(told), "`{told}` is missing: {text}");
+    }
+    assert_eq!(hub.get("/api/v1/jobs").await.json()["jobs"].as_array().map(Vec::len), Some(0));
+    let wrong = hub.form("/playground/generate_image/plan", "prompt=a+fox&seed=-5").await;
+    assert!(wrong.text().contains("id=\"seed-fault\""), "{}", wrong.text());
+    assert_eq!(hub.form("/playground/generate_prompt/plan", "").await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn several_pictures_are_asked_for_and_a_jobs_page_has_its_call() {
+    let hub = Hub::with_server(5).await;
+    let sent = hub.form("/playground/generate_image", "prompt=it%27s+a+fox&styles=anime&n=2&seed=7").await;
+    assert_eq!(sent.status, StatusCode::SEE_OTHER, "{}", sent.text());
+    let path = sent.header("location").to_owned();
+    let done = hub.ended(path.strip_prefix("/jobs/").expect("the job's page")).await;
+    assert_eq!(done["images"].as_array().map(Vec::len), Some(2), "{done}");
+    let page = hub.page(&path).await.text();
+    assert!(page.contains("Picture 1</a>") && page.contains("Picture 2</a>"), "{page}");
+
+    // What is shown is a call that the hub takes.
+    let shown = page.split("id=\"call-mcp\">").nth(1).and_then(|rest| rest.split("</code>").next()).expect("a call");
+    let shown = shown.replace("&quot;", "\"").replace("&#x27;", "'");
+    let call: serde_json::Value = serde_json::from_str(&shown).unwrap_or_else(|error| panic!("{error}: {shown}"));
+    assert_eq!((&call["name"], &call["arguments"]["n"]), (&"generate_image".into(), &2.into()));
+    let again = serde_json::json!({"tool": call["name"], "arguments": call["arguments"]});
+    assert_eq!(hub.json("POST", "/api/v1/jobs", &again).await.status, StatusCode::ACCEPTED);
+    assert!(page.contains("http://hub.test:8001/mcp") && page.contains("it&#x27;\\&#x27;&#x27;s a fox"), "{page}");
+}

@@ -3,7 +3,7 @@
 use hub_core::{
     catalogue::Catalogue,
     job::Job,
-    request::{DescriptionKind, ImageRequest, JobRequest, SizeChoice, StyleChoice},
+    request::{Area, DescriptionKind, ImageRequest, JobRequest, PromptRequest, PromptStyle, SizeChoice, StyleChoice},
 };
 use serde::Serialize;
 use serde_json::{Map, Number, Value};
@@ -27,6 +27,19 @@ pub(super) struct Typed {
     pub(super) image: String,
     pub(super) description_type: String,
     pub(super) language: String,
+    /// How many pictures.
+    pub(super) n: String,
+    /// `x, y, width, height` of the box that is redrawn.
+    pub(super) region: String,
+    /// Id or address of the picture whose white is redrawn.
+    pub(super) mask: String,
+    /// What a detector shall find.
+    pub(super) part: String,
+    pub(super) subject: String,
+    /// One a line.
+    pub(super) elements: String,
+    /// Style of a generated prompt: empty = one that fits.
+    pub(super) style: String,
 }
 
 impl Typed {
@@ -63,6 +76,13 @@ impl Typed {
             image: fields.first("image"),
             description_type: fields.first("description_type"),
             language: fields.first("language"),
+            n: fields.first("n"),
+            region: fields.first("region"),
+            mask: fields.first("mask"),
+            part: fields.first("part"),
+            subject: prompt("subject"),
+            elements: prompt("elements"),
+            style: fields.first("style"),
         }
     }
 
@@ -79,13 +99,28 @@ impl Typed {
                 language: request.language.clone(),
                 ..Self::default()
             },
-            // A generated prompt is there to be drawn.
-            JobRequest::Prompt(_) => match job.generated_prompt() {
-                Some(prompt) => {
-                    Self { prompt: prompt.positive_prompt, negative_prompt: prompt.negative_prompt, ..Self::default() }
-                }
-                None => Self::default(),
+            JobRequest::Prompt(request) => Self::of_prompt(job, request),
+        }
+    }
+
+    /// A generated prompt is there to be drawn; what it was asked with is kept beside it.
+    fn of_prompt(job: &Job, request: &PromptRequest) -> Self {
+        let made = job.generated_prompt();
+        let (prompt, negative_prompt) =
+            made.as_ref().map(|made| (made.positive_prompt.clone(), made.negative_prompt.clone())).unwrap_or_default();
+        let seed = made.map(|made| made.seed).or(request.seed);
+        Self {
+            prompt,
+            negative_prompt,
+            subject: request.subject.clone().unwrap_or_default(),
+            elements: request.elements.join("\n"),
+            style: match &request.style {
+                PromptStyle::Fitting => String::new(),
+                PromptStyle::None => "none".to_owned(),
+                PromptStyle::Named(name) => name.clone(),
             },
+            seed: seed.map(|seed| seed.to_string()).unwrap_or_default(),
+            ..Self::default()
         }
     }
 
@@ -115,8 +150,20 @@ impl Typed {
             enhance: recipe.map_or(request.enhance.unwrap_or(false), |recipe| recipe.enhanced),
             denoise: request.denoise.map(|denoise| denoise.to_string()).unwrap_or_default(),
             image: request.input.as_ref().map(ToString::to_string).unwrap_or_default(),
-            description_type: String::new(),
-            language: String::new(),
+            n: if request.n > 1 { request.n.to_string() } else { String::new() },
+            region: match &request.area {
+                Some(Area::Region(region)) => region_text(region),
+                _ => String::new(),
+            },
+            mask: match &request.area {
+                Some(Area::Mask(mask)) => mask.to_string(),
+                _ => String::new(),
+            },
+            part: match &request.area {
+                Some(Area::Part(part)) => part.as_str().to_owned(),
+                _ => String::new(),
+            },
+            ..Self::default()
         }
     }
 
@@ -129,40 +176,67 @@ impl Typed {
                 arguments.insert(name.to_owned(), Value::from(value));
             }
         };
-        let describes = tool == "describe_image";
-        if tool != "generate_image" {
+        let texts: &[(&str, &str)] = match tool {
+            "describe_image" => &[("description_type", &self.description_type), ("language", &self.language)],
+            "generate_prompt" => &[("subject", &self.subject), ("style", &self.style)],
+            "detail_image" => &[("mask", &self.mask), ("part", &self.part)],
+            "upscale_image" => &[],
+            _ => &[("aspect_ratio", &self.aspect_ratio)],
+        };
+        let draws = !matches!(tool, "describe_image" | "generate_prompt");
+        let common = [
+            ("prompt", self.prompt.as_str()),
+            ("negative_prompt", &self.negative_prompt),
+            ("render_type", &self.render_type),
+        ];
+        if !matches!(tool, "generate_image" | "generate_prompt") {
             text("image", &self.image);
         }
-        if describes {
-            text("description_type", &self.description_type);
-            text("language", &self.language);
-            return arguments;
+        for (name, value) in common.iter().filter(|_| draws).chain(texts) {
+            text(name, value);
         }
-        text("prompt", &self.prompt);
-        text("negative_prompt", &self.negative_prompt);
-        text("render_type", &self.render_type);
-        if tool != "upscale_image" {
-            text("aspect_ratio", &self.aspect_ratio);
-        }
-        let mut number = |name: &str, value: &str| {
-            let value = value.trim();
-            if !value.is_empty() {
-                let parsed = serde_json::from_str::<Number>(value).map(Value::Number);
-                arguments.insert(name.to_owned(), parsed.unwrap_or_else(|_| Value::from(value)));
-            }
+        let numbers: &[(&str, &str)] = match tool {
+            "describe_image" => &[],
+            "generate_prompt" => &[("seed", &self.seed)],
+            "upscale_image" | "detail_image" => &[("seed", &self.seed), ("denoise", &self.denoise)],
+            "edit_image" => &[
+                ("width", &self.width),
+                ("height", &self.height),
+                ("seed", &self.seed),
+                ("denoise", &self.denoise),
+                ("n", &self.n),
+            ],
+            _ => &[("width", &self.width), ("height", &self.height), ("seed", &self.seed), ("n", &self.n)],
         };
-        if tool != "upscale_image" {
-            number("width", &self.width);
-            number("height", &self.height);
+        for (name, value) in numbers.iter().filter(|(_, value)| !value.trim().is_empty()) {
+            arguments.insert((*name).to_owned(), number(value));
         }
-        number("seed", &self.seed);
-        if tool != "generate_image" {
-            number("denoise", &self.denoise);
+        if tool == "detail_image" && !self.region.trim().is_empty() {
+            let sides = self.region.split([',', ' ', ';']).filter(|side| !side.is_empty()).map(number).collect();
+            arguments.insert("region".to_owned(), Value::Array(sides));
         }
-        arguments.insert("styles".to_owned(), Value::from(self.styles.clone()));
-        arguments.insert("enhance".to_owned(), Value::from(self.enhance));
+        let elements = crate::pages::form::lines(&self.elements);
+        if tool == "generate_prompt" && !elements.is_empty() {
+            arguments.insert("elements".to_owned(), Value::from(elements));
+        }
+        if draws {
+            arguments.insert("styles".to_owned(), Value::from(self.styles.clone()));
+            arguments.insert("enhance".to_owned(), Value::from(self.enhance));
+        }
         arguments
     }
+}
+
+fn number(text: &str) -> Value {
+    let text = text.trim();
+    serde_json::from_str::<Number>(text).map_or_else(|_| Value::from(text), Value::Number)
+}
+
+/// `x, y, width, height`, as it is typed.
+fn region_text(region: &hub_core::request::Region) -> String {
+    let sides = serde_json::to_value(region).unwrap_or_default();
+    let side = |name: &str| sides.get(name).map(ToString::to_string).unwrap_or_default();
+    ["left", "top", "width", "height"].map(side).join(", ")
 }
 
 #[cfg(test)]
@@ -174,6 +248,11 @@ pub(super) fn sample_typed() -> Typed {
         styles: vec!["<anime>".to_owned()],
         seed: "-5<b>".to_owned(),
         image: "\"><script>".to_owned(),
+        subject: HOSTILE.to_owned(),
+        elements: HOSTILE.to_owned(),
+        region: HOSTILE.to_owned(),
+        mask: HOSTILE.to_owned(),
+        n: "<b>".to_owned(),
         enhance: true,
         ..Typed::default()
     }
@@ -276,8 +355,20 @@ mod tests {
             ("aspect_ratio", "1:1"),
             ("language", "fr"),
             ("description_type", "natural"),
+            ("n", "3"),
+            ("part", "face"),
+            ("subject", "a harbour"),
+            ("elements", "boats\r\n\r\nfog"),
+            ("style", "none"),
         ];
-        for tool in ["generate_image", "edit_image", "upscale_image", "describe_image"] {
+        let prompt = typed(&pairs).arguments("generate_prompt");
+        assert_eq!(
+            Value::Object(prompt),
+            json!({"subject": "a harbour", "style": "none", "elements": ["boats", "fog"]})
+        );
+        let boxed = typed(&[("region", "10, 20 100;50"), ("image", "x")]).arguments("detail_image");
+        assert_eq!(boxed["region"], json!([10, 20, 100, 50]));
+        for tool in hub_core::request::JOB_TOOLS {
             ToolCall::parse(tool, &typed(&pairs).arguments(tool)).expect(tool);
         }
     }
