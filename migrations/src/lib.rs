@@ -23,6 +23,7 @@ mod m20261121_000004_1_job_lists;
 mod m20261121_000004_parent;
 mod m20261121_000005_parts;
 mod m20261121_000006_gpu;
+mod m20261121_000007_access;
 mod m20261121_000008_counts;
 
 struct Migrator;
@@ -38,6 +39,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000004_1_job_lists::JobLists),
             Box::new(m20261121_000005_parts::Parts),
             Box::new(m20261121_000006_gpu::Gpu),
+            Box::new(m20261121_000007_access::AccessTables),
             Box::new(m20261121_000008_counts::Counts),
         ]
     }

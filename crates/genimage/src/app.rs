@@ -4,11 +4,13 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
 use axum::serve::ListenerExt as _;
+use hub_access::{Access, AccessConfig};
 use hub_core::clock::{SharedClock, SystemClock};
 use hub_engine::Engine;
 use hub_mcp::McpEdge;
 use hub_store::Store;
 use object_store::{ObjectStore, local::LocalFileSystem};
+use secrecy::ExposeSecret as _;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -18,7 +20,7 @@ use crate::{
     data_dir::DataDir,
     demo,
     demo::Demo,
-    http, seed_files,
+    http, secret_keys, seed_files,
 };
 
 /// Longest wait for each part to end once the work is done.
@@ -56,7 +58,6 @@ impl Hub {
     /// # Errors
     /// Says which part failed and what to do: data folder, database, address, credentials.
     pub async fn start(config: &Config, options: &HubOptions) -> anyhow::Result<Self> {
-        refuse_open_bind(config, options)?;
         let data_dir = DataDir::open(&config.server.data_dir)?;
         // Bound before any work starts: a taken port must not leave a half-started hub.
         let listener = if options.no_listener { None } else { Some(bind(config.server.listen).await?) };
@@ -69,7 +70,12 @@ impl Hub {
         let clock: SharedClock = Arc::new(SystemClock);
         let store = Store::open(&config.database_url(), clock.clone())
             .await
-            .with_context(|| format!("cannot open the database {}", config.database_label()))?;
+            .with_context(|| format!("cannot open the database {}", config.database_label()))?
+            .with_secret_keys(secret_keys::open(config, &data_dir)?);
+        let sealed = store.secrets_reseal().await.context("the stored secrets cannot be used")?;
+        if sealed > 0 {
+            tracing::info!(sealed, "stored secrets were encrypted with the newest key");
+        }
         let objects = objects(config, &data_dir)?;
         let mut engine_config = config.engine()?;
         engine_config.given = config::given::settings(config);
@@ -78,11 +84,22 @@ impl Hub {
             engine_config.listen_url = Some(url.clone());
         }
         let engine = Engine::start(engine_config, store, objects, clock).await.map_err(demo::told)?;
+        let access = Access::open(engine.clone(), credentials(config))
+            .await
+            .map_err(demo::told)
+            .context("auth.admin_password (GENIMAGE_ADMIN_PASSWORD) or the stored credentials")?;
+        if let Err(refusal) = refuse_open_bind(config, options, &access) {
+            engine.shutdown(Duration::ZERO).await;
+            return Err(refusal);
+        }
         seed(&engine).await?;
         register(&engine, config, options, demo.as_ref()).await?;
 
         let stop = CancellationToken::new();
-        let (router, mcp) = http::router(&engine, config, &url, options.demo)?;
+        let (router, mcp) = http::router(&engine, access.clone(), config, &url, options.demo)?;
+        if listener.is_some() {
+            tell_way_in(&access, config, &url);
+        }
         let server = listener.map(|listener| {
             let stop = stop.clone();
             tokio::spawn(async move {
@@ -153,15 +170,35 @@ async fn end(mut server: JoinHandle<std::io::Result<()>>) -> anyhow::Result<()> 
 }
 
 /// A hub that strangers can reach must know its friends.
-fn refuse_open_bind(config: &Config, options: &HubOptions) -> anyhow::Result<()> {
+fn refuse_open_bind(config: &Config, options: &HubOptions, access: &Access) -> anyhow::Result<()> {
     let listen = config.server.listen;
-    if !options.no_listener && !listen.ip().is_loopback() && !config.has_credentials() {
+    if !options.no_listener && !listen.ip().is_loopback() && !access.is_closed() {
         bail!(
             "refusing to listen on {listen} without credentials: anybody who reaches it could use your GPUs; \
              set GENIMAGE_API_KEY (agents, scripts) and GENIMAGE_ADMIN_PASSWORD (pages), or listen on 127.0.0.1"
         );
     }
     Ok(())
+}
+
+/// Credentials of the configuration.
+fn credentials(config: &Config) -> AccessConfig {
+    AccessConfig {
+        api_key: Some(config.auth.api_key.clone()),
+        admin_password: Some(config.auth.admin_password.clone()),
+    }
+}
+
+/// Where strangers are kept out and nobody can log in yet, whoever reads the log can make the account.
+fn tell_way_in(access: &Access, config: &Config, url: &Url) {
+    let Some(token) = access.setup_token().filter(|_| access.is_closed()) else { return };
+    let base = config.server.public_url.trim_end_matches('/');
+    let base = if base.is_empty() { url.as_str().trim_end_matches('/') } else { base };
+    // Worth nothing once there is an account, and new at each start.
+    tracing::warn!(
+        "nobody can log in yet: make the admin account at {base}/setup with the token {}",
+        token.expose_secret()
+    );
 }
 
 async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {

@@ -33,6 +33,8 @@ pub enum Command {
     Doctor,
     /// Export or import the configuration: servers, LLM servers, catalogue, settings
     Config(ConfigCommandArgs),
+    /// Replace the key that stored secrets are encrypted with; no hub may run on the data folder
+    Secrets(SecretsArgs),
     /// Ask the hub at the configured address whether it is alive; for container health checks
     Health,
 }
@@ -161,6 +163,21 @@ pub struct PassphraseArgs {
     /// File whose first line is the passphrase [default: the variable GENIMAGE_PASSPHRASE, else asked for]
     #[arg(long, value_name = "FILE")]
     pub passphrase_file: Option<PathBuf>,
+}
+
+/// See [`Command::Secrets`].
+#[derive(Debug, clap::Args)]
+pub struct SecretsArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub action: SecretsAction,
+}
+
+/// What to do with the key of the secrets.
+#[derive(Debug, Subcommand)]
+pub enum SecretsAction {
+    /// Make a new key and encrypt everything with it
+    Rotate,
 }
 
 /// See [`Command::Mcp`].

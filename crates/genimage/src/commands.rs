@@ -6,6 +6,7 @@ mod doctor;
 mod generate;
 mod health;
 mod mcp;
+mod secrets;
 mod serve;
 mod sim;
 
@@ -38,8 +39,10 @@ fn try_run(cli: Cli) -> anyhow::Result<ExitCode> {
         config.server.listen = listen;
     }
     // Commands whose output a person reads keep their log to what went wrong.
-    if matches!(cli.command, Command::Generate(_) | Command::Config(_) | Command::Doctor | Command::Health)
-        && config.logging.level.starts_with("info,")
+    if matches!(
+        cli.command,
+        Command::Generate(_) | Command::Config(_) | Command::Secrets(_) | Command::Doctor | Command::Health
+    ) && config.logging.level.starts_with("info,")
     {
         "warn".clone_into(&mut config.logging.level);
     }
@@ -56,6 +59,7 @@ fn try_run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Mcp(args) => mcp::run(&config, &args).await,
             Command::Sim(args) => sim::run(args.kind).await,
             Command::Config(args) => Box::pin(configuration::run(&config, args.action)).await,
+            Command::Secrets(args) => secrets::run(&config, &args.action).await,
             Command::Doctor => doctor::run(&config).await,
             Command::Health => health::run(&config).await,
         }

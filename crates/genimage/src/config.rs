@@ -35,7 +35,7 @@ pub const DEFAULTS: &str = include_str!("../../../config/genimage.default.toml")
 const INVENTORY_INTERVAL_MIN_S: u64 = 10;
 
 /// Environment variables with short names, and the key each sets.
-const SHORT_NAMES: [(&str, &str); 9] = [
+const SHORT_NAMES: [(&str, &str); 10] = [
     ("GENIMAGE_LISTEN", "server.listen"),
     ("GENIMAGE_DATA_DIR", "server.data_dir"),
     ("GENIMAGE_PUBLIC_URL", "server.public_url"),
@@ -43,6 +43,7 @@ const SHORT_NAMES: [(&str, &str); 9] = [
     ("GENIMAGE_OBJECT_STORE_URL", "objects.url"),
     ("GENIMAGE_API_KEY", "auth.api_key"),
     ("GENIMAGE_ADMIN_PASSWORD", "auth.admin_password"),
+    ("GENIMAGE_SECRET_KEY", "auth.secret_key"),
     ("COMFYUI_API_URL", "comfyui.url"),
     ("OLLAMA_API_URL", "ollama.url"),
 ];

@@ -42,6 +42,11 @@ impl DataDir {
         Ok(Self { path: path.to_owned(), _lock: lock })
     }
 
+    /// The folder.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Folder of the pictures, made when missing.
     ///
     /// # Errors

@@ -1,165 +1,261 @@
 //! Who may come in: the checks every request passes before an edge sees it.
 //!
-//! Host and Origin are checked against DNS rebinding, then credentials, when any are configured. The
-//! guard puts the [`Caller`] into the request; the edges trust it and never look at credentials.
+//! Host and Origin are checked against DNS rebinding, then credentials, as soon as there are any. The guard puts
+//! the [`Caller`] into the request, and the session where a cookie brought one; the edges trust it and never look at
+//! credentials.
+
+mod needs;
 
 use std::net::IpAddr;
 
 use axum::{
     Json,
     extract::{Request, State},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts},
     middleware::Next,
-    response::{IntoResponse, Response},
+    response::{IntoResponse, Redirect, Response},
 };
-use base64::{Engine as _, prelude::BASE64_STANDARD};
-use hub_core::caller::Caller;
-use secrecy::{ExposeSecret as _, SecretString};
-use sha2::{Digest as _, Sha256};
+use hub_access::{Access, Bearer, KeyRefusal, LoggedIn};
+use hub_core::{access::Scope, caller::Caller, error::UserError};
 use url::Url;
 
+use self::needs::Need;
+
 /// What the guard knows.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Guard {
     /// Host names that are let in, besides localhost and IP addresses; lower case, without port.
     pub(crate) hosts: Vec<String>,
-    /// Key of machines.
-    pub(crate) api_key: Option<SecretString>,
-    /// Password of people.
-    pub(crate) admin_password: Option<SecretString>,
+    /// Who may come in.
+    pub(crate) access: Access,
 }
 
-/// Paths that tell strangers nothing and must answer probes.
-const OPEN_PATHS: [&str; 1] = ["/healthz"];
-/// Edges for machines: a wrong key is answered with a challenge that names no login page.
-const MACHINE_PREFIXES: [&str; 6] = ["/mcp", "/legacy/", "/ws/", "/api/", "/v1/", "/metrics"];
+/// Who was let in.
+struct Entered {
+    caller: Caller,
+    /// By a cookie, which a browser sends whoever asks it to.
+    session: Option<LoggedIn>,
+}
 
 /// The guard as a middleware.
-pub(crate) async fn check(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
-    if let Err(refusal) = guard.check_host(request.headers()) {
+pub(crate) async fn check(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+    if let Err(refusal) = check_host(&guard.hosts, request.headers()) {
         return refusal.into_response();
     }
-    match guard.identify(request.uri().path(), request.headers()) {
-        Ok(caller) => {
+    let (parts, body) = request.into_parts();
+    match guard.identify(&parts).await {
+        Ok(Entered { caller, session }) => {
+            let mut request = Request::from_parts(parts, body);
             request.extensions_mut().insert(caller);
+            if let Some(session) = session {
+                request.extensions_mut().insert(session);
+            }
             next.run(request).await
         }
         Err(refusal) => refusal.into_response(),
     }
 }
 
-/// A refusal: status, sentence, and the challenge for 401.
-struct Refusal(StatusCode, &'static str, Option<&'static str>);
+/// A refusal: status, sentence, and the challenge for 401 and 403.
+#[derive(Debug)]
+enum Refusal {
+    Told {
+        status: StatusCode,
+        code: &'static str,
+        detail: String,
+        challenge: Option<String>,
+        retry_after_s: Option<u32>,
+    },
+    /// A browser is shown the way in.
+    WayIn(String),
+}
+
+impl Refusal {
+    fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self::Told { status, code, detail: detail.into(), challenge: None, retry_after_s: None }
+    }
+
+    fn challenged(status: StatusCode, code: &'static str, detail: impl Into<String>, challenge: &str) -> Self {
+        let challenge = Some(format!("Bearer realm=\"genimage\"{challenge}"));
+        Self::Told { status, code, detail: detail.into(), challenge, retry_after_s: None }
+    }
+
+    fn wait(detail: String, seconds: u32) -> Self {
+        let (status, retry_after_s) = (StatusCode::TOO_MANY_REQUESTS, Some(seconds));
+        Self::Told { status, code: "too_many_requests", detail, challenge: None, retry_after_s }
+    }
+}
+
+impl From<KeyRefusal> for Refusal {
+    fn from(refusal: KeyRefusal) -> Self {
+        let invalid = |detail: String| {
+            Self::challenged(StatusCode::UNAUTHORIZED, "unauthorized", detail, ", error=\"invalid_token\"")
+        };
+        match refusal {
+            KeyRefusal::Unknown => invalid("the API key is wrong".to_owned()),
+            KeyRefusal::Revoked => invalid("the API key is revoked".to_owned()),
+            KeyRefusal::Expired(end) => invalid(format!("the API key expired at {}", end.format("%Y-%m-%dT%H:%M:%SZ"))),
+            KeyRefusal::TooOften { wait_s, per_minute } => {
+                Self::wait(format!("this key may make {per_minute} requests per minute"), wait_s)
+            }
+        }
+    }
+}
+
+impl From<UserError> for Refusal {
+    fn from(error: UserError) -> Self {
+        Self::Told {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            code: error.code.as_str(),
+            retry_after_s: error.retry_after_s,
+            detail: error.message,
+            challenge: None,
+        }
+    }
+}
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let Self(status, detail, challenge) = self;
-        let body = serde_json::json!({
+        let Self::Told { status, code, detail, challenge, retry_after_s } = self else {
+            let Self::WayIn(to) = self else { return StatusCode::UNAUTHORIZED.into_response() };
+            return Redirect::to(&to).into_response();
+        };
+        let mut body = serde_json::json!({
             "type": "about:blank",
             "title": status.canonical_reason().unwrap_or("refused"),
             "status": status.as_u16(),
             "detail": detail,
+            "code": code,
         });
+        if let Some(seconds) = retry_after_s {
+            body["retry_after_s"] = seconds.into();
+        }
         let mut response = (status, Json(body)).into_response();
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/problem+json"));
-        if let Some(challenge) = challenge {
-            headers.insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static(challenge));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(challenge) = challenge.and_then(|challenge| HeaderValue::try_from(challenge).ok()) {
+            headers.insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        if let Some(seconds) = retry_after_s {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }
 }
 
+/// Refuses host names and origins that are not the hub's.
+fn check_host(hosts: &[String], headers: &HeaderMap) -> Result<(), Refusal> {
+    if let Some(host) = headers.get(header::HOST) {
+        let known = host.to_str().ok().is_some_and(|host| knows(hosts, without_port(host)));
+        if !known {
+            return Err(Refusal::new(
+                StatusCode::MISDIRECTED_REQUEST,
+                "misdirected",
+                "this host name is not the hub's; add it to server.allowed_hosts, or set server.public_url",
+            ));
+        }
+    }
+    if let Some(origin) = headers.get(header::ORIGIN) {
+        let known = origin
+            .to_str()
+            .ok()
+            .and_then(|origin| Url::parse(origin).ok())
+            .is_some_and(|origin| origin.host_str().is_some_and(|host| knows(hosts, host)));
+        if !known {
+            return Err(Refusal::new(
+                StatusCode::FORBIDDEN,
+                "forbidden",
+                "requests from this origin are refused; add its host to server.allowed_hosts",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// A rebinding attack needs a name that its attacker controls: plain addresses and `localhost`
+/// cannot be one.
+fn knows(hosts: &[String], host: &str) -> bool {
+    let host = host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
+    host == "localhost" || host.parse::<IpAddr>().is_ok() || hosts.contains(&host)
+}
+
 impl Guard {
-    fn check_host(&self, headers: &HeaderMap) -> Result<(), Refusal> {
-        if let Some(host) = headers.get(header::HOST) {
-            let known = host.to_str().ok().is_some_and(|host| self.knows(without_port(host)));
-            if !known {
-                return Err(Refusal(
-                    StatusCode::MISDIRECTED_REQUEST,
-                    "this host name is not the hub's; add it to server.allowed_hosts, or set server.public_url",
-                    None,
-                ));
-            }
+    async fn identify(&self, request: &Parts) -> Result<Entered, Refusal> {
+        let (path, headers) = (request.uri.path(), &request.headers);
+        let need = needs::of(&request.method, path);
+        let open = || {
+            let caller = if needs::is_page(path) { Caller::admin() } else { Caller::local() };
+            Entered { caller, session: None }
+        };
+        if !self.access.is_closed() {
+            return Ok(open());
         }
-        if let Some(origin) = headers.get(header::ORIGIN) {
-            let known = origin
-                .to_str()
-                .ok()
-                .and_then(|origin| Url::parse(origin).ok())
-                .is_some_and(|origin| origin.host_str().is_some_and(|host| self.knows(host)));
-            if !known {
-                return Err(Refusal(
-                    StatusCode::FORBIDDEN,
-                    "requests from this origin are refused; add its host to server.allowed_hosts",
-                    None,
-                ));
-            }
+        if let Some(key) = key_of(headers) {
+            return self.by_key(key, need);
         }
-        Ok(())
-    }
-
-    /// A rebinding attack needs a name that its attacker controls: plain addresses and `localhost`
-    /// cannot be one.
-    fn knows(&self, host: &str) -> bool {
-        let host = host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
-        host == "localhost" || host.parse::<IpAddr>().is_ok() || self.hosts.contains(&host)
-    }
-
-    fn identify(&self, path: &str, headers: &HeaderMap) -> Result<Caller, Refusal> {
-        let machine = MACHINE_PREFIXES.iter().any(|prefix| path.starts_with(prefix));
-        let local = || if machine { Caller::local() } else { Caller::admin() };
-        if self.api_key.is_none() && self.admin_password.is_none() || OPEN_PATHS.contains(&path) {
-            return Ok(local());
-        }
-        let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let bearer = authorization
-            .and_then(|value| value.split_once(' '))
-            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-            .map(|(_, token)| token.trim())
-            .or_else(|| headers.get("x-api-key").and_then(|value| value.to_str().ok()));
-        if let Some(token) = bearer {
-            return if matches(self.api_key.as_ref(), token) {
-                Ok(Caller::named("api-key"))
-            } else {
-                Err(Refusal(
-                    StatusCode::UNAUTHORIZED,
-                    "the API key is wrong",
-                    Some(r#"Bearer realm="genimage", error="invalid_token""#),
-                ))
-            };
-        }
-        if let Some((user, password)) = authorization.and_then(basic)
-            && user == "admin"
-            && matches(self.admin_password.as_ref(), &password)
+        if needs::takes_cookies(path)
+            && let Some(token) = hub_web::session_of(headers)
+            && let Some(session) = self.access.session(token).await?
         {
-            return Ok(Caller::admin());
+            return Ok(Entered { caller: Caller::admin(), session: Some(session) });
         }
-        Err(if machine {
-            Refusal(
+        match need {
+            Need::Nothing => Ok(Entered { caller: Caller::named("stranger"), session: None }),
+            _ if needs::is_page(path) && wants_page(&request.method, headers) => {
+                Err(Refusal::WayIn(self.way_in(request)))
+            }
+            _ => Err(Refusal::challenged(
                 StatusCode::UNAUTHORIZED,
-                "give the API key as `Authorization: Bearer …` or `X-API-Key`",
-                Some(r#"Bearer realm="genimage""#),
-            )
-        } else {
-            Refusal(StatusCode::UNAUTHORIZED, "log in as admin", Some(r#"Basic realm="GenImage Hub", charset="UTF-8""#))
-        })
+                "unauthorized",
+                "give an API key as `Authorization: Bearer …` or `X-API-Key`, or log in at /login",
+                "",
+            )),
+        }
+    }
+
+    fn by_key(&self, key: &str, need: Need) -> Result<Entered, Refusal> {
+        let bearer: Bearer = self.access.bearer(key)?;
+        if let Need::Scope(scope) = need
+            && !bearer.has(scope)
+        {
+            return Err(insufficient(scope));
+        }
+        Ok(Entered { caller: bearer.caller, session: None })
+    }
+
+    fn way_in(&self, request: &Parts) -> String {
+        if !self.access.has_account() {
+            return "/setup".to_owned();
+        }
+        let wanted = request.uri.path_and_query().map_or("/", |wanted| wanted.as_str());
+        let next: String = url::form_urlencoded::byte_serialize(wanted.as_bytes()).collect();
+        if wanted == "/" { "/login".to_owned() } else { format!("/login?next={next}") }
     }
 }
 
-/// Compares digests, so that the time taken tells nothing about the secret.
-fn matches(secret: Option<&SecretString>, given: &str) -> bool {
-    secret.is_some_and(|secret| Sha256::digest(secret.expose_secret()) == Sha256::digest(given))
+fn insufficient(scope: Scope) -> Refusal {
+    Refusal::challenged(
+        StatusCode::FORBIDDEN,
+        "forbidden",
+        format!("this API key does not have the scope `{scope}`"),
+        &format!(", error=\"insufficient_scope\", scope=\"{scope}\""),
+    )
 }
 
-fn basic(authorization: &str) -> Option<(String, String)> {
-    let (scheme, encoded) = authorization.split_once(' ')?;
-    if !scheme.eq_ignore_ascii_case("basic") {
-        return None;
-    }
-    let decoded = String::from_utf8(BASE64_STANDARD.decode(encoded.trim()).ok()?).ok()?;
-    let (user, password) = decoded.split_once(':')?;
-    Some((user.to_owned(), password.to_owned()))
+/// The key that a request brings.
+fn key_of(headers: &HeaderMap) -> Option<&str> {
+    let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    authorization
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, token)| token.trim())
+        .or_else(|| headers.get("x-api-key").and_then(|value| value.to_str().ok()))
+}
+
+/// Browsers that open a page name HTML.
+fn wants_page(method: &Method, headers: &HeaderMap) -> bool {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    method.is_safe() && accept.is_some_and(|accept| accept.contains("text/html"))
 }
 
 fn without_port(host: &str) -> &str {
@@ -176,10 +272,6 @@ fn without_port(host: &str) -> &str {
 mod tests {
     use super::*;
 
-    fn guard(key: Option<&str>) -> Guard {
-        Guard { hosts: vec!["hub.example.org".to_owned()], api_key: key.map(SecretString::from), admin_password: None }
-    }
-
     fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
         pairs
             .iter()
@@ -192,26 +284,24 @@ mod tests {
 
     #[test]
     fn only_addresses_localhost_and_configured_names_are_hosts() {
+        let own = ["hub.example.org".to_owned()];
+        let check = |pairs: &[(&str, &str)]| check_host(&own, &headers(pairs));
         for host in ["localhost:8001", "127.0.0.1", "[::1]:8001", "192.0.2.4:80", "HUB.example.org"] {
-            assert!(guard(None).check_host(&headers(&[("host", host)])).is_ok(), "{host}");
+            assert!(check(&[("host", host)]).is_ok(), "{host}");
         }
         for host in ["evil.test", "evil.test:8001", "localhost.evil.test", "127.0.0.1.evil.test"] {
-            assert!(guard(None).check_host(&headers(&[("host", host)])).is_err(), "{host}");
+            assert!(check(&[("host", host)]).is_err(), "{host}");
         }
-        assert!(guard(None).check_host(&headers(&[("origin", "http://evil.test")])).is_err());
-        assert!(guard(None).check_host(&headers(&[("origin", "null")])).is_err());
-        assert!(guard(None).check_host(&headers(&[("origin", "http://localhost:3000")])).is_ok());
+        assert!(check(&[("origin", "http://evil.test")]).is_err());
+        assert!(check(&[("origin", "null")]).is_err());
+        assert!(check(&[("origin", "http://localhost:3000")]).is_ok());
     }
 
     #[test]
-    fn with_a_key_nobody_enters_without_it() {
-        let guard = guard(Some("secret"));
-        for path in ["/mcp", "/api/v1/jobs", "/", "/outputs/img_1.png", "/legacy/mcp", "/readyz"] {
-            assert!(guard.identify(path, &HeaderMap::new()).is_err(), "{path}");
-            assert!(guard.identify(path, &headers(&[("authorization", "Bearer wrong")])).is_err(), "{path}");
-            assert!(guard.identify(path, &headers(&[("authorization", "Bearer secret")])).is_ok(), "{path}");
-        }
-        assert!(guard.identify("/mcp", &headers(&[("x-api-key", "secret")])).is_ok());
-        assert!(guard.identify("/healthz", &HeaderMap::new()).is_ok());
+    fn a_key_comes_in_either_header() {
+        assert_eq!(key_of(&headers(&[("authorization", "Bearer  abc ")])), Some("abc"));
+        assert_eq!(key_of(&headers(&[("authorization", "bearer abc")])), Some("abc"));
+        assert_eq!(key_of(&headers(&[("x-api-key", "abc")])), Some("abc"));
+        assert_eq!(key_of(&headers(&[("authorization", "Basic YTpi")])), None);
     }
 }

@@ -1,10 +1,10 @@
 //! Puts the edges behind one listener: routes, then the layers every request passes.
 
 use axum::{Router, middleware};
+use hub_access::Access;
 use hub_engine::Engine;
 use hub_mcp::{McpConfig, McpEdge, PreviewLimits};
 use hub_web::{WebConfig, WebState};
-use secrecy::{ExposeSecret as _, SecretString};
 use tower_http::catch_panic::CatchPanicLayer;
 use url::Url;
 
@@ -19,6 +19,7 @@ use crate::{
 /// When the configuration holds an invalid public address.
 pub(crate) fn router(
     engine: &Engine,
+    access: Access,
     config: &Config,
     listen_url: &Url,
     demo: bool,
@@ -27,17 +28,14 @@ pub(crate) fn router(
     let mcp = McpEdge::new(engine.clone(), mcp_config(engine, config, listen_url)?);
     let web = WebState {
         engine: engine.clone(),
+        access: access.clone(),
         config: WebConfig { public_url: public_url.clone(), demo, version: env!("CARGO_PKG_VERSION") },
     };
-    let given = |secret: &SecretString| Some(secret.clone()).filter(|secret| !secret.expose_secret().is_empty());
-    let guard = Guard {
-        hosts: hosts(config, public_url.as_ref()),
-        api_key: given(&config.auth.api_key),
-        admin_password: given(&config.auth.admin_password),
-    };
+    let guard = Guard { hosts: hosts(config, public_url.as_ref()), access };
     let router = hub_web::router(web)
         .merge(mcp.router())
         .layer(middleware::from_fn_with_state(guard, guard::check))
+        .layer(middleware::from_fn(hub_web::secure_headers))
         .layer(CatchPanicLayer::new());
     Ok((router, mcp))
 }

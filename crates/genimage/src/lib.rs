@@ -12,5 +12,6 @@ mod demo;
 mod guard;
 mod http;
 pub mod lifecycle;
+mod secret_keys;
 mod seed_files;
 mod telemetry;

@@ -42,6 +42,10 @@ pub enum ErrorCode {
     NoCompatibleServer,
     /// The queue is full; try again later.
     QueueFull,
+    /// The caller's key does not allow it.
+    Forbidden,
+    /// What the caller's key allows per day is used up.
+    QuotaExceeded,
     /// The workflow cannot run as it is; names the node.
     WorkflowInvalid,
     /// The GPU ran out of memory.
@@ -87,6 +91,8 @@ impl ErrorCode {
             Self::NoServer => "no_server",
             Self::NoCompatibleServer => "no_compatible_server",
             Self::QueueFull => "queue_full",
+            Self::Forbidden => "forbidden",
+            Self::QuotaExceeded => "quota_exceeded",
             Self::WorkflowInvalid => "workflow_invalid",
             Self::OutOfMemory => "out_of_memory",
             Self::NodeFailed => "node_failed",
@@ -108,6 +114,7 @@ impl ErrorCode {
             self,
             Self::NoServer
                 | Self::QueueFull
+                | Self::QuotaExceeded
                 | Self::OutOfMemory
                 | Self::ServerLost
                 | Self::TimedOut
@@ -132,6 +139,8 @@ impl ErrorCode {
                 | Self::Conflict
                 | Self::Changed
                 | Self::InputImage
+                | Self::Forbidden
+                | Self::QuotaExceeded
                 | Self::IdempotencyMismatch
         )
     }

@@ -148,6 +148,16 @@ id!(
     LlmServerId,
     "llm"
 );
+id!(
+    /// One API key.
+    KeyId,
+    "key"
+);
+id!(
+    /// One entry of the audit log.
+    AuditId,
+    "aud"
+);
 
 /// The id under which one attempt runs on a ComfyUI server: a canonical lower-case UUID (version 4),
 /// chosen by the hub before it posts, as servers from 0.24 on demand.

@@ -4,6 +4,7 @@
 //! clock of the machine (the clock is a trait here, and an argument everywhere else). Every other
 //! crate of the hub speaks in these types; none of them is a wire or a table shape.
 
+pub mod access;
 pub mod artifact;
 pub mod caller;
 pub mod catalogue;

@@ -14,6 +14,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     EngineConfig,
     artifacts::{Fetcher, Vault},
+    callers::Callers,
     catalogue::CatalogueHolder,
     feed::Feed,
     lease::Leases,
@@ -36,6 +37,7 @@ pub(crate) struct Context {
     pub(crate) llm: Llm,
     pub(crate) fetcher: Fetcher,
     pub(crate) recent_calls: RecentCalls,
+    pub(crate) callers: Callers,
     pub(crate) feed: Feed,
     /// Turns at fetching a server's list of nodes.
     pub(crate) inventory_turns: Semaphore,
@@ -60,6 +62,7 @@ impl Context {
             leases,
             fetcher: Fetcher::new(config.input.clone()),
             recent_calls: RecentCalls::default(),
+            callers: Callers::default(),
             inventory_turns: Semaphore::new(pool::INVENTORIES_AT_ONCE),
             tasks: TaskTracker::new(),
             stop,

@@ -1,6 +1,7 @@
 //! What a request would do, without doing it: no job, no LLM, no picture fetched, no GPU.
 
 use hub_core::{
+    caller::Caller,
     error::{ErrorCode, UserError},
     request::{Area, CallOptions, ImageRef, ImageRequest, JobRequest, ToolCall},
 };
@@ -8,6 +9,7 @@ use hub_core::{
 use crate::{
     PlanView,
     background::Background,
+    callers,
     context::Context,
     plan::{self, Plan},
     submit,
@@ -18,23 +20,30 @@ use crate::{
 ///
 /// # Errors
 /// As a submit of the same request, as far as that can be told without fetching anything.
-pub(crate) async fn plan(ctx: &Context, background: &Background, call: ToolCall) -> Result<PlanView, UserError> {
+pub(crate) async fn plan(
+    ctx: &Context,
+    background: &Background,
+    caller: &Caller,
+    call: ToolCall,
+) -> Result<PlanView, UserError> {
     let ToolCall { request, options } = call;
     let JobRequest::Image(request) = request else {
         return Err(UserError::argument("plan_only", "`plan_only` is for requests that make pictures."));
     };
+    callers::check_tool(ctx, caller, request.mode.tool())?;
     submit::placement(background, &options.wish)?;
-    let Variation { request, wording } = whole(ctx, request, &options).await?;
+    let Variation { request, wording } = whole(ctx, caller, request, &options).await?;
     let snapshot = ctx.catalogue.snapshot();
     let (wording, would_enhance) = plan::wording(&snapshot.catalogue, &request, wording);
     let seed = plan::seed::draw(&mut rand::rng());
     let Plan { mut recipe, mut warnings } = plan::plan(&snapshot, &request, None, seed, &wording)?;
+    callers::check_render_type(ctx, caller, &recipe.render_type)?;
     if would_enhance {
         recipe.not_enhanced_because = None;
     }
     match &request.input {
         Some(reference @ (ImageRef::Artifact(_) | ImageRef::Job(_))) => {
-            recipe.input = Some(submit::stored_picture(ctx, reference).await?.0.id);
+            recipe.input = Some(submit::stored_picture(ctx, caller, reference).await?.0.id);
         }
         Some(ImageRef::Url(_) | ImageRef::Data(_)) => {
             warnings.push("The input picture was not looked at: a plan fetches nothing.".to_owned());
@@ -53,9 +62,17 @@ pub(crate) async fn plan(ctx: &Context, background: &Background, call: ToolCall)
 }
 
 /// The request with what a job that it starts from fills in.
-pub(crate) async fn whole(ctx: &Context, request: ImageRequest, options: &CallOptions) -> Result<Variation, UserError> {
+pub(crate) async fn whole(
+    ctx: &Context,
+    caller: &Caller,
+    request: ImageRequest,
+    options: &CallOptions,
+) -> Result<Variation, UserError> {
     match options.from_job {
-        Some(base) => variation::fill_in(ctx, request, base).await,
+        Some(base) => {
+            callers::check_job(ctx, caller, base).await.map_err(variation::at_fault)?;
+            variation::fill_in(ctx, request, base).await
+        }
         None => Ok(Variation { request, wording: None }),
     }
 }

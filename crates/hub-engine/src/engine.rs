@@ -106,8 +106,8 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Engine::submit`], as far as that can be told without fetching anything.
-    pub async fn plan(&self, call: ToolCall) -> Result<PlanView, UserError> {
-        Box::pin(dry_run::plan(&self.inner.ctx, &self.inner.background, call)).await
+    pub async fn plan(&self, caller: &Caller, call: ToolCall) -> Result<PlanView, UserError> {
+        Box::pin(dry_run::plan(&self.inner.ctx, &self.inner.background, caller, call)).await
     }
 
     /// Follows a job; one that has ended (or is unknown to the background) answers its end at once.
@@ -237,8 +237,12 @@ impl Engine {
             .ok_or_else(|| UserError::argument("name", format!("There is no reconciler `{name}`.")).with_valid(names()))
     }
 
-    fn ctx(&self) -> &Context {
+    pub(crate) fn ctx(&self) -> &Context {
         &self.inner.ctx
+    }
+
+    pub(crate) fn background(&self) -> &Background {
+        &self.inner.background
     }
 
     async fn job(&self, id: JobId) -> Result<Job, UserError> {

@@ -7,6 +7,7 @@
 mod artifacts;
 mod attempt;
 mod background;
+mod callers;
 mod catalogue;
 mod checkup;
 mod collect;

@@ -26,6 +26,7 @@ use crate::{
     CrashPoint, ServerView, Submitted,
     artifacts::from_data_uri,
     background::Background,
+    callers,
     context::Context,
     crash, dry_run, parts, persist,
     plan::{self, Wording},
@@ -65,9 +66,11 @@ pub(crate) async fn submit(
     if let Some(job) = earlier {
         return Ok(Submitted { job, replayed: true });
     }
+    // Held until the job is stored and counts.
+    let _turn = callers::admit(ctx, caller, &request).await?;
     let (request, wording) = match request {
         JobRequest::Image(image) => {
-            let filled = dry_run::whole(ctx, image, &options).await?;
+            let filled = dry_run::whole(ctx, caller, image, &options).await?;
             (JobRequest::Image(filled.request), filled.wording)
         }
         other => (other, None),
@@ -138,6 +141,7 @@ fn new_job(
             let seed = plan::seed::draw(&mut rand::rng());
             // Planned in any case, so that a fault is told now rather than by a failed job.
             let mut plan = plan::plan(&snapshot, image, None, seed, &wording)?;
+            callers::check_render_type(ctx, caller, &plan.recipe.render_type)?;
             workflow = Some(plan.recipe.workflow_id);
             if reworded {
                 (None, Vec::new())
@@ -225,7 +229,7 @@ async fn store_input(ctx: &Context, new: &mut NewJob) -> Result<(), UserError> {
         JobRequest::Prompt(_) => None,
     };
     let Some(reference) = reference else { return Ok(()) };
-    let (picture, notes) = stored_picture(ctx, reference).await?;
+    let (picture, notes) = stored_picture(ctx, &new.caller, reference).await?;
     *reference = ImageRef::Artifact(picture.id);
     new.warnings.extend(notes);
     if let Some(recipe) = &mut new.recipe {
@@ -240,7 +244,7 @@ async fn store_mask(ctx: &Context, new: &mut NewJob, picture: &Artifact) -> Resu
     let id = match &image.area {
         None | Some(Area::Part(_)) => return Ok(()),
         Some(Area::Mask(reference)) => {
-            let stored = stored_picture(ctx, reference).await.map_err(|mut error| {
+            let stored = stored_picture(ctx, &new.caller, reference).await.map_err(|mut error| {
                 error.argument = Some("mask".to_owned());
                 error
             })?;
@@ -265,21 +269,31 @@ pub(crate) fn size_of(picture: &Artifact) -> ImageSize {
 }
 
 /// The stored picture that a reference means, fetched where it must be, and what the caller should know about it.
-pub(crate) async fn stored_picture(ctx: &Context, reference: &ImageRef) -> Result<(Artifact, Vec<String>), UserError> {
+pub(crate) async fn stored_picture(
+    ctx: &Context,
+    caller: &Caller,
+    reference: &ImageRef,
+) -> Result<(Artifact, Vec<String>), UserError> {
     let known = |artifact| (artifact, Vec::new());
-    match reference {
-        ImageRef::Artifact(id) => usable(ctx, *id).await.map(known),
-        ImageRef::Job(id) => primary_result(ctx, *id).await.map(known),
-        ImageRef::Data(uri) => ctx.vault.take_in(from_data_uri(uri)?).await,
+    let given = match reference {
+        ImageRef::Artifact(id) => return usable(ctx, caller, *id).await.map(known),
+        ImageRef::Job(id) => {
+            callers::check_job(ctx, caller, *id).await?;
+            return primary_result(ctx, *id).await.map(known);
+        }
+        ImageRef::Data(uri) => ctx.vault.take_in(from_data_uri(uri)?).await?,
         ImageRef::Url(url) => match own_picture(url, ctx.config.public_url.as_ref()) {
-            Some(id) => usable(ctx, id).await.map(known),
-            None => ctx.vault.take_in(ctx.fetcher.fetch(url).await?).await,
+            Some(id) => return usable(ctx, caller, id).await.map(known),
+            None => ctx.vault.take_in(ctx.fetcher.fetch(url).await?).await?,
         },
-    }
+    };
+    callers::note_given(ctx, caller, &given.0).await?;
+    Ok(given)
 }
 
-async fn usable(ctx: &Context, id: ArtifactId) -> Result<Artifact, UserError> {
+async fn usable(ctx: &Context, caller: &Caller, id: ArtifactId) -> Result<Artifact, UserError> {
     let artifact = ctx.vault.artifact(id).await?;
+    callers::check_picture(ctx, caller, &artifact).await?;
     if artifact.kind == hub_core::artifact::MediaKind::Image {
         return Ok(artifact);
     }

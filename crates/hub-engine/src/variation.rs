@@ -98,7 +98,8 @@ fn merged(given: ImageRequest, asked: &ImageRequest, recipe: &Recipe, words_give
     }
 }
 
-fn at_fault(mut error: UserError) -> UserError {
+/// The error as one of the argument `from_job`.
+pub(crate) fn at_fault(mut error: UserError) -> UserError {
     error.argument = Some("from_job".to_owned());
     error
 }

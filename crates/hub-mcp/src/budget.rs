@@ -134,7 +134,7 @@ mod tests {
         let store = hub_store::Store::open("sqlite::memory:", clock.clone()).await.expect("a store");
         let objects = Arc::new(object_store::memory::InMemory::new());
         let engine = Engine::start(EngineConfig::default(), store, objects, clock).await.expect("an engine");
-        let artifact = engine.store_input(grain()).await.expect("stored");
+        let artifact = engine.store_input(&hub_core::caller::Caller::local(), grain()).await.expect("stored");
         assert!(artifact.size_bytes > 700_000, "{}", artifact.size_bytes);
         let limits = PreviewLimits::default();
         for count in [2, 17] {

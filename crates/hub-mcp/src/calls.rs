@@ -61,7 +61,7 @@ pub(crate) async fn planned(
     if arguments.get("plan_only") != Some(&Value::Bool(true)) {
         return Ok(None);
     }
-    let plan = hub.engine.plan(ToolCall::parse(tool, arguments)?).await?;
+    let plan = hub.engine.plan(&delivery.caller, ToolCall::parse(tool, arguments)?).await?;
     Ok(Some(result::of_plan(&plan, delivery)))
 }
 
@@ -94,6 +94,7 @@ pub(crate) async fn get_job(
     left: &CancellationToken,
 ) -> Result<CallToolResult, UserError> {
     let query = JobQuery::parse(arguments)?;
+    hub.engine.check_job(&delivery.caller, query.job).await?;
     Ok(match follow(&hub.engine, query.job, wait(hub, query.wait_s), teller, left).await? {
         Followed::Ended(view) => ended(hub, &view, query.inline, delivery).await,
         Followed::Running(view) => running(hub, &view, delivery),

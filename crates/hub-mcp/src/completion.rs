@@ -1,7 +1,7 @@
 //! Completion of arguments: of prompts, and of the variables in resource templates.
 
 use hub_core::{
-    artifact::ArtifactRole,
+    caller::Caller,
     catalogue::{Catalogue, Mode},
     request::AspectRatio,
 };
@@ -21,8 +21,12 @@ const NEWEST_MAX: u32 = 50;
 ///
 /// # Errors
 /// -32603 when the store fails.
-pub(crate) async fn complete(hub: &Hub, request: &CompleteRequestParams) -> Result<CompleteResult, ErrorData> {
-    let candidates = candidates(hub, request).await.map_err(|error| {
+pub(crate) async fn complete(
+    hub: &Hub,
+    request: &CompleteRequestParams,
+    caller: &Caller,
+) -> Result<CompleteResult, ErrorData> {
+    let candidates = candidates(hub, request, caller).await.map_err(|error| {
         tracing::warn!(%error, "nothing can be completed");
         ErrorData::internal_error("The store failed.", None)
     })?;
@@ -38,7 +42,7 @@ pub(crate) async fn complete(hub: &Hub, request: &CompleteRequestParams) -> Resu
         .map_err(|error| ErrorData::internal_error(error, None))
 }
 
-async fn candidates(hub: &Hub, request: &CompleteRequestParams) -> Result<Vec<String>, StoreError> {
+async fn candidates(hub: &Hub, request: &CompleteRequestParams, caller: &Caller) -> Result<Vec<String>, StoreError> {
     let catalogue = hub.catalogue();
     let argument = request.argument.name.as_str();
     let template = match &request.r#ref {
@@ -51,8 +55,12 @@ async fn candidates(hub: &Hub, request: &CompleteRequestParams) -> Result<Vec<St
             let visible = Mode::ALL.into_iter().flat_map(|mode| catalogue.visible(mode));
             Ok(visible.map(|kind| kind.name.clone()).collect())
         }
-        (Some("genimage://images/{id}" | "genimage://previews/{id}"), "id") | (None, "image") => images(hub).await,
-        (Some("genimage://jobs/{id}" | "genimage://recipes/{id}"), "id") | (None, "job" | "job_id") => jobs(hub).await,
+        (Some("genimage://images/{id}" | "genimage://previews/{id}"), "id") | (None, "image") => {
+            images(hub, caller).await
+        }
+        (Some("genimage://jobs/{id}" | "genimage://recipes/{id}"), "id") | (None, "job" | "job_id") => {
+            jobs(hub, caller).await
+        }
         (None, "render_type") => Ok(catalogue.visible(Mode::Generate).map(|kind| kind.name.clone()).collect()),
         (None, "size" | "aspect_ratio") => {
             let chosen = request.context.as_ref().and_then(|context| context.get_argument("render_type"));
@@ -77,13 +85,13 @@ fn sizes(catalogue: &Catalogue, render_type: Option<&str>) -> Vec<String> {
     AspectRatio::ALL.iter().filter(|ratio| offers(ratio)).map(ToString::to_string).collect()
 }
 
-async fn images(hub: &Hub) -> Result<Vec<String>, StoreError> {
-    let page = hub.engine.store().artifact_list(NEWEST_MAX, None).await?;
-    let outputs = page.artifacts.iter().filter(|artifact| artifact.role == ArtifactRole::Output);
-    Ok(outputs.map(|artifact| artifact.id.to_string()).collect())
+async fn images(hub: &Hub, caller: &Caller) -> Result<Vec<String>, StoreError> {
+    let (results, _) = hub.results(caller, NEWEST_MAX, None).await?;
+    Ok(results.iter().map(|artifact| artifact.id.to_string()).collect())
 }
 
-async fn jobs(hub: &Hub) -> Result<Vec<String>, StoreError> {
-    let page = hub.engine.store().job_list(&JobFilter::default(), None, NEWEST_MAX).await?;
+async fn jobs(hub: &Hub, caller: &Caller) -> Result<Vec<String>, StoreError> {
+    let filter = JobFilter { caller: hub.engine.sees_only(caller), ..JobFilter::default() };
+    let page = hub.engine.store().job_list(&filter, None, NEWEST_MAX).await?;
     Ok(page.jobs.iter().map(|job| job.id.to_string()).collect())
 }

@@ -37,7 +37,7 @@ use crate::{
     prompts,
     resources::{self, Address},
     result, tasks,
-    tools::{HubTool, cancel_job, list_options},
+    tools::{HubTool, cancel_job, list_options, may_call},
 };
 
 /// How long a client may keep what never changes, in milliseconds.
@@ -189,7 +189,12 @@ impl ServerHandler for HubHandler {
     ) -> Result<ListToolsResult, ErrorData> {
         refuse_cursor(page)?;
         let shows_views = context.client_capabilities().is_some_and(|declared| apps::shown_by(&declared));
-        Ok(self.hub.listing().answer(is_current_era(&context), shows_views))
+        let mut answer = self.hub.listing().answer(is_current_era(&context), shows_views);
+        let caller = self.scene(&context).delivery.caller;
+        if let Some(rights) = self.hub.engine.rights_of(&caller) {
+            answer.tools.retain(|tool| may_call(&rights, &tool.name));
+        }
+        Ok(answer)
     }
 
     async fn call_tool(
@@ -236,7 +241,7 @@ impl ServerHandler for HubHandler {
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
         let address = Address::parse(&request.uri).ok_or_else(|| resources::not_found(&request.uri))?;
-        if !resources::exists(&self.hub, &address).await {
+        if !resources::exists(&self.hub, &address, &self.scene(&context).delivery.caller).await {
             return Err(resources::not_found(&request.uri));
         }
         self.session.listening.add(&self.hub, &context.peer, request.uri, address).await
@@ -268,10 +273,10 @@ impl ServerHandler for HubHandler {
     async fn list_resources(
         &self,
         page: Option<PaginatedRequestParams>,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
         let cursor = page.and_then(|page| page.cursor);
-        resources::list(&self.hub, cursor.as_deref()).await
+        resources::list(&self.hub, cursor.as_deref(), &self.scene(&context).delivery.caller).await
     }
 
     async fn list_resource_templates(
@@ -311,9 +316,9 @@ impl ServerHandler for HubHandler {
     async fn complete(
         &self,
         request: CompleteRequestParams,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<CompleteResult, ErrorData> {
-        completion::complete(&self.hub, &request).await
+        completion::complete(&self.hub, &request, &self.scene(&context).delivery.caller).await
     }
 
     async fn get_task(
@@ -327,17 +332,17 @@ impl ServerHandler for HubHandler {
     async fn update_task(
         &self,
         request: UpdateTaskParams,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        tasks::update(&self.hub, &request.task_id).await
+        tasks::update(&self.hub, &request.task_id, &self.scene(&context).delivery).await
     }
 
     async fn cancel_task(
         &self,
         request: CancelTaskParams,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        tasks::cancel(&self.hub, &request.task_id).await
+        tasks::cancel(&self.hub, &request.task_id, &self.scene(&context).delivery).await
     }
 }
 

@@ -2,8 +2,14 @@
 
 use std::sync::Arc;
 
-use hub_core::{catalogue::Catalogue, error::UserError};
+use hub_core::{
+    artifact::{Artifact, ArtifactRole},
+    caller::Caller,
+    catalogue::Catalogue,
+    error::UserError,
+};
 use hub_engine::Engine;
+use hub_store::{JobFilter, PageCursor, StoreError};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -36,6 +42,26 @@ impl Hub {
     /// The tools that can work now.
     pub(crate) fn listing(&self) -> Arc<Listing> {
         self.listing.of(&self.engine.catalogue(), self.config.wait_default_s)
+    }
+
+    /// A page of the results that the caller sees, newest first, and where the next one begins.
+    pub(crate) async fn results(
+        &self,
+        caller: &Caller,
+        rows: u32,
+        before: Option<PageCursor>,
+    ) -> Result<(Vec<Artifact>, Option<PageCursor>), StoreError> {
+        let store = self.engine.store();
+        let Some(only) = self.engine.sees_only(caller) else {
+            let mut page = store.artifact_list(rows, before).await?;
+            page.artifacts.retain(|artifact| artifact.role == ArtifactRole::Output);
+            return Ok((page.artifacts, page.next));
+        };
+        let filter = JobFilter { caller: Some(only), has_images: Some(true), ..JobFilter::default() };
+        let page = store.job_list(&filter, before, rows).await?;
+        let jobs: Vec<_> = page.jobs.iter().map(|job| job.id).collect();
+        let mut of = store.artifacts_of_many(&jobs).await?;
+        Ok((jobs.iter().filter_map(|job| of.remove(job)).flatten().collect(), page.next))
     }
 
     /// What callers can choose from now.

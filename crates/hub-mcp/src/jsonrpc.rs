@@ -27,7 +27,7 @@ use crate::{
     hub::Hub,
     names::{IDEMPOTENCY_HEADER, INSTRUCTIONS, SERVER_NAME, SERVER_VERSION},
     result,
-    tools::HubTool,
+    tools::{HubTool, may_call},
 };
 
 const MCP_HEADERS: [&str; 3] = ["mcp-protocol-version", "mcp-session-id", "mcp-method"];
@@ -97,7 +97,14 @@ async fn answer(
     match method {
         "ping" => Ok(Answer::Value(json!({}))),
         "initialize" => Ok(Answer::Value(initialize(&params))),
-        "tools/list" => Ok(Answer::Text(hub.listing().plain.clone())),
+        "tools/list" => Ok(match hub.engine.rights_of(&delivery.caller) {
+            None => Answer::Text(hub.listing().plain.clone()),
+            Some(rights) => {
+                let listing = hub.listing();
+                let tools = listing.tools().iter().filter(|tool| may_call(&rights, &tool.name));
+                Answer::Value(json!({"tools": tools.collect::<Vec<_>>()}))
+            }
+        }),
         "tools/call" => {
             let (name, arguments) = message::tool_call(params)?;
             let tool = HubTool::named(&name).map_err(|error| {

@@ -76,6 +76,8 @@ fn explain(code: ErrorCode) -> (&'static str, &'static str) {
             ("no server has the nodes and models that this needs; the message names them", "take another render type")
         }
         ErrorCode::QueueFull => ("too many jobs wait", "try again after `retry_after_s`"),
+        ErrorCode::Forbidden => ("the key does not allow it", "take one of `valid_values`, or ask the operator"),
+        ErrorCode::QuotaExceeded => ("what the key allows per day is used up", "try again after `retry_after_s`"),
         ErrorCode::WorkflowInvalid => {
             ("the workflow does not run; the message names the node", "take another render type")
         }

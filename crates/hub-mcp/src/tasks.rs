@@ -65,7 +65,7 @@ fn status_of(state: JobStateKind) -> TaskStatus {
 /// # Errors
 /// -32602 for an unknown task.
 pub(crate) async fn get(hub: &Hub, id: &str, delivery: &Delivery) -> Result<GetTaskResult, ErrorData> {
-    let view = hub.engine.view(parse(id)?).await.map_err(|error| protocol_error(id, &error))?;
+    let view = hub.engine.view_for(&delivery.caller, parse(id)?).await.map_err(|error| protocol_error(id, &error))?;
     let task = task_of(hub, &view);
     let payload = match task.status {
         TaskStatus::Completed => {
@@ -85,16 +85,18 @@ pub(crate) async fn get(hub: &Hub, id: &str, delivery: &Delivery) -> Result<GetT
 ///
 /// # Errors
 /// -32602 for an unknown task.
-pub(crate) async fn update(hub: &Hub, id: &str) -> Result<(), ErrorData> {
-    hub.engine.view(parse(id)?).await.map(|_| ()).map_err(|error| protocol_error(id, &error))
+pub(crate) async fn update(hub: &Hub, id: &str, delivery: &Delivery) -> Result<(), ErrorData> {
+    hub.engine.view_for(&delivery.caller, parse(id)?).await.map(|_| ()).map_err(|error| protocol_error(id, &error))
 }
 
 /// `tasks/cancel`.
 ///
 /// # Errors
 /// -32602 for an unknown task.
-pub(crate) async fn cancel(hub: &Hub, id: &str) -> Result<(), ErrorData> {
-    hub.engine.cancel(parse(id)?).await.map(|_| ()).map_err(|error| protocol_error(id, &error))
+pub(crate) async fn cancel(hub: &Hub, id: &str, delivery: &Delivery) -> Result<(), ErrorData> {
+    let job = parse(id)?;
+    hub.engine.check_job(&delivery.caller, job).await.map_err(|error| protocol_error(id, &error))?;
+    hub.engine.cancel(job).await.map(|_| ()).map_err(|error| protocol_error(id, &error))
 }
 
 fn parse(id: &str) -> Result<JobId, ErrorData> {

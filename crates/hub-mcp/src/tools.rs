@@ -16,6 +16,7 @@ mod schema;
 mod upscale_image;
 
 use hub_core::{
+    access::KeyRights,
     catalogue::{Catalogue, Mode},
     error::UserError,
     request::unknown_tool,
@@ -64,6 +65,11 @@ impl HubTool {
             .map(|(_, tool)| *tool)
             .ok_or_else(|| unknown_tool(name, NAMES.map(|(known, _)| known)))
     }
+}
+
+/// Whether a key with these rights can make use of a tool; those that make no job are everybody's.
+pub(crate) fn may_call(rights: &KeyRights, tool: &str) -> bool {
+    !matches!(HubTool::named(tool), Ok(HubTool::Job(_))) || rights.check_tool(tool).is_ok()
 }
 
 /// The tools that can work, in a fixed order. Without any that makes something, there is nothing to

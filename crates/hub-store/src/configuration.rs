@@ -18,7 +18,9 @@ use crate::{
     error::Result,
     llm_servers,
     pool::Store,
-    render_types, server_overrides, servers, settings, styles,
+    render_types,
+    seal::SecretKeys,
+    server_overrides, servers, settings, styles,
     swap::Swapped,
     workflows,
 };
@@ -82,16 +84,17 @@ impl Store {
     /// meanwhile, [`crate::StoreError::Gone`]; nothing is written then.
     pub async fn config_apply(&self, change: &ConfigChange) -> Result<Swapped> {
         let (tx, now_ms) = (self.begin().await?, self.now_ms());
-        if !is_as_read(&tx, change).await? {
+        let keys = self.secret_keys();
+        if !is_as_read(&tx, keys, change).await? {
             return Ok(Swapped::Changed);
         }
         remove(&tx, change, now_ms).await?;
-        write_servers(&tx, change).await?;
+        write_servers(&tx, keys, change).await?;
         for (_, after) in &change.llm_servers.changed {
-            llm_servers::update(&tx, after).await?;
+            llm_servers::update(&tx, keys, after).await?;
         }
         for added in &change.llm_servers.added {
-            llm_servers::insert(&tx, added, now_ms).await?;
+            llm_servers::insert(&tx, keys, added, now_ms).await?;
         }
         for (role, to) in &change.llm_roles {
             llm_servers::assign(&tx, *role, to.as_ref()).await?;
@@ -121,20 +124,20 @@ impl Store {
     }
 }
 
-async fn is_as_read(tx: &DatabaseTransaction, change: &ConfigChange) -> Result<bool> {
+async fn is_as_read(tx: &DatabaseTransaction, keys: &SecretKeys, change: &ConfigChange) -> Result<bool> {
     for expected in change.servers.expected() {
         let found = server::Entity::find_by_id(expected.id.as_uuid())
             .filter(server::Column::DeletedAt.is_null())
             .lock_exclusive()
             .one(tx)
             .await?;
-        if found.map(Server::try_from).transpose()?.as_ref() != Some(expected) {
+        if found.map(|row| servers::of_row(keys, row)).transpose()?.as_ref() != Some(expected) {
             return Ok(false);
         }
     }
     for expected in change.llm_servers.expected() {
         let found = llm_server::Entity::find_by_id(expected.id.as_uuid()).lock_exclusive().one(tx).await?;
-        if found.map(LlmServer::try_from).transpose()?.as_ref() != Some(expected) {
+        if found.map(|row| llm_servers::of_row(keys, row)).transpose()?.as_ref() != Some(expected) {
             return Ok(false);
         }
     }
@@ -188,7 +191,7 @@ async fn remove(tx: &DatabaseTransaction, change: &ConfigChange, now_ms: i64) ->
     Ok(())
 }
 
-async fn write_servers(tx: &DatabaseTransaction, change: &ConfigChange) -> Result<()> {
+async fn write_servers(tx: &DatabaseTransaction, keys: &SecretKeys, change: &ConfigChange) -> Result<()> {
     // Servers that swap their addresses would break the unique index halfway, so all that move leave
     // theirs first.
     for (before, after) in change.servers.changed.iter().filter(|(before, after)| before.base_url != after.base_url) {
@@ -200,10 +203,10 @@ async fn write_servers(tx: &DatabaseTransaction, change: &ConfigChange) -> Resul
         tx.execute(&leave).await?;
     }
     for (_, after) in &change.servers.changed {
-        servers::update(tx, after).await?;
+        servers::update(tx, keys, after).await?;
     }
     for added in &change.servers.added {
-        servers::insert(tx, added).await?;
+        servers::insert(tx, keys, added).await?;
     }
     for (server, said) in &change.server_overrides {
         server_overrides::clear(tx, *server).await?;

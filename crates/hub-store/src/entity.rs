@@ -3,8 +3,12 @@
 //! Each holds the row, how a noun of `hub-core` becomes one, and how one becomes a noun again
 //! (`TryFrom`, failing with the row's address). No queries here.
 
+pub(crate) mod admin;
+pub(crate) mod api_key;
 pub(crate) mod artifact;
+pub(crate) mod artifact_owner;
 pub(crate) mod attempt;
+pub(crate) mod audit;
 pub(crate) mod job;
 pub(crate) mod job_prompt;
 pub(crate) mod job_style;
@@ -14,6 +18,7 @@ pub(crate) mod llm_server;
 pub(crate) mod render_type;
 pub(crate) mod server;
 pub(crate) mod server_override;
+pub(crate) mod session;
 pub(crate) mod setting;
 pub(crate) mod style;
 pub(crate) mod workflow;

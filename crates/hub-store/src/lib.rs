@@ -9,8 +9,11 @@
 //! speaks, the attempt) it expects; whoever finds no such row has lost the race and is told so. What
 //! belongs together is written in one transaction. The crate never reads the machine's clock.
 
+mod admins;
+mod api_keys;
 mod artifacts;
 mod attempts;
+mod audit;
 mod configuration;
 mod cursor;
 mod decode;
@@ -19,12 +22,16 @@ mod error;
 mod jobs;
 mod learned_times;
 mod llm_servers;
+mod owners;
 mod parts;
 mod pool;
 mod render_types;
+mod reseal;
 mod retention;
+mod seal;
 mod server_overrides;
 mod servers;
+mod sessions;
 mod settings;
 mod styles;
 mod swap;
@@ -32,8 +39,10 @@ mod together;
 mod transitions;
 mod workflows;
 
+pub use admins::{Admin, AdminId};
 pub use artifacts::{ArtifactPage, NewArtifact};
 pub use attempts::AttemptRow;
+pub use audit::{AuditEntry, AuditPage};
 pub use configuration::{ConfigChange, Edits};
 pub use cursor::{InvalidCursor, PageCursor};
 pub use error::{StoreError, StoreErrorKind};
@@ -41,6 +50,8 @@ pub use jobs::{AskedCall, Inserted, JobFilter, JobPage, NewJob};
 pub use learned_times::LearnedTime;
 pub use parts::NewPart;
 pub use pool::Store;
+pub use seal::{InvalidSecretKey, SecretKeys};
+pub use sessions::SessionRow;
 pub use swap::Swapped;
 pub use transitions::{Cancelled, Succeeded};
 pub use workflows::WorkflowDeletion;

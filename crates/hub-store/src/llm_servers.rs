@@ -8,6 +8,7 @@ use hub_core::{
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QuerySelect, SqlErr,
+    prelude::Uuid,
     sea_query::{Expr, OnConflict, Query},
 };
 
@@ -16,6 +17,7 @@ use crate::{
     entity::{llm_assignment, llm_server},
     error::{Result, StoreError},
     pool::Store,
+    seal::{Place, SecretKeys},
     swap::{Swapped, swapped},
 };
 
@@ -25,7 +27,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::NameTaken`].
     pub async fn llm_server_insert(&self, server: &LlmServer) -> Result<()> {
-        insert(self.writer(), server, self.now_ms()).await
+        insert(self.writer(), self.secret_keys(), server, self.now_ms()).await
     }
 
     /// Stores an LLM server as it is now. Answers whether it exists.
@@ -33,7 +35,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::NameTaken`].
     pub async fn llm_server_update(&self, server: &LlmServer) -> Result<bool> {
-        update(self.writer(), server).await
+        update(self.writer(), self.secret_keys(), server).await
     }
 
     /// Stores `after` in place of `before`, unless the row is not (any more) as `before` says.
@@ -43,8 +45,9 @@ impl Store {
     pub async fn llm_server_swap(&self, before: &LlmServer, after: &LlmServer) -> Result<Swapped> {
         let tx = self.begin().await?;
         let row = llm_server::Entity::find_by_id(before.id.as_uuid()).lock_exclusive().one(&tx).await?;
-        let found = row.map(LlmServer::try_from).transpose()?;
-        swapped(tx, found.as_ref(), before, async |tx| update(tx, after).await.map(drop)).await
+        let keys = self.secret_keys();
+        let found = row.map(|row| of_row(keys, row)).transpose()?;
+        swapped(tx, found.as_ref(), before, async |tx| update(tx, keys, after).await.map(drop)).await
     }
 
     /// Deletes an LLM server; roles that it played are then played by none. Answers whether it
@@ -62,7 +65,7 @@ impl Store {
     /// When the database fails or a row does not decode.
     pub async fn llm_server_list(&self) -> Result<Vec<LlmServer>> {
         let rows = llm_server::Entity::find().all(self.reader()).await?;
-        let mut servers = rows.into_iter().map(LlmServer::try_from).collect::<Result<Vec<_>>>()?;
+        let mut servers = rows.into_iter().map(|row| of_row(self.secret_keys(), row)).collect::<Result<Vec<_>>>()?;
         servers.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(servers)
     }
@@ -113,9 +116,25 @@ pub(crate) async fn assign(db: &impl ConnectionTrait, role: LlmRole, to: Option<
     }
 }
 
+/// Where an LLM server's key lies.
+pub(crate) fn place(row: Uuid) -> Place {
+    Place { table: "llm_servers", column: "api_key", row }
+}
+
+/// The LLM server of a row.
+pub(crate) fn of_row(keys: &SecretKeys, mut row: llm_server::Model) -> Result<LlmServer> {
+    row.api_key = row.api_key.map(|key| keys.open(place(row.id), key)).transpose()?;
+    LlmServer::try_from(row)
+}
+
 /// Writes a new row.
-pub(crate) async fn insert(db: &impl ConnectionTrait, server: &LlmServer, now_ms: i64) -> Result<()> {
-    let mut row = row_of(server)?;
+pub(crate) async fn insert(
+    db: &impl ConnectionTrait,
+    keys: &SecretKeys,
+    server: &LlmServer,
+    now_ms: i64,
+) -> Result<()> {
+    let mut row = row_of(keys, server)?;
     row.id = Set(server.id.as_uuid());
     row.created_at = Set(now_ms);
     let inserted = llm_server::Entity::insert(row).exec_without_returning(db).await;
@@ -123,9 +142,9 @@ pub(crate) async fn insert(db: &impl ConnectionTrait, server: &LlmServer, now_ms
 }
 
 /// Writes a row as it is now; answers whether it exists.
-pub(crate) async fn update(db: &impl ConnectionTrait, server: &LlmServer) -> Result<bool> {
+pub(crate) async fn update(db: &impl ConnectionTrait, keys: &SecretKeys, server: &LlmServer) -> Result<bool> {
     let updated = llm_server::Entity::update_many()
-        .set(row_of(server)?)
+        .set(row_of(keys, server)?)
         .filter(llm_server::Column::Id.eq(server.id.as_uuid()))
         .exec(db)
         .await
@@ -134,12 +153,14 @@ pub(crate) async fn update(db: &impl ConnectionTrait, server: &LlmServer) -> Res
 }
 
 /// The columns that can change.
-fn row_of(server: &LlmServer) -> Result<llm_server::ActiveModel> {
+fn row_of(keys: &SecretKeys, server: &LlmServer) -> Result<llm_server::ActiveModel> {
+    let key = server.api_key.clone().map(String::from);
+    let key = key.map(|key| keys.close(place(server.id.as_uuid()), &key)).transpose()?;
     Ok(llm_server::ActiveModel {
         name: Set(server.name.clone()),
         base_url: Set(server.base_url.to_string()),
         dialect: Set(name("dialect", &server.dialect)?),
-        api_key: Set(server.api_key.clone().map(String::from)),
+        api_key: Set(key),
         gpu: Set(server.gpu.clone()),
         enabled: Set(server.enabled),
         ..<llm_server::ActiveModel as Default>::default()

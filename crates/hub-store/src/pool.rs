@@ -25,6 +25,7 @@ use sea_orm::{
 use crate::{
     error::{Result, StoreError},
     jobs::LastCount,
+    seal::SecretKeys,
 };
 
 /// Longest wait for a lock that another process holds on a SQLite file.
@@ -53,6 +54,7 @@ pub struct Store {
     read: DatabaseConnection,
     clock: SharedClock,
     last_count: Arc<LastCount>,
+    secret_keys: SecretKeys,
 }
 
 impl std::fmt::Debug for Store {
@@ -79,7 +81,7 @@ impl Store {
             return Err(StoreError::BadUrl { reason: "it starts with neither sqlite: nor postgres:".to_owned() });
         };
         migrate(&write).await?;
-        Ok(Self { write, read, clock, last_count: Arc::default() })
+        Ok(Self { write, read, clock, last_count: Arc::default(), secret_keys: SecretKeys::default() })
     }
 
     /// Whether the database answers.
@@ -109,6 +111,17 @@ impl Store {
     /// What `jobs::counts` remembers.
     pub(crate) fn last_count(&self) -> &LastCount {
         &self.last_count
+    }
+
+    /// The store with keys for the secrets in it; without, secrets are stored as they are.
+    #[must_use]
+    pub fn with_secret_keys(self, secret_keys: SecretKeys) -> Self {
+        Self { secret_keys, ..self }
+    }
+
+    /// What seals and opens secrets.
+    pub(crate) fn secret_keys(&self) -> &SecretKeys {
+        &self.secret_keys
     }
 
     /// For single statements that write.

@@ -19,9 +19,13 @@ use crate::{
     entity::server,
     error::{Result, StoreError},
     pool::Store,
+    seal::{Place, SecretKeys},
     server_overrides,
     swap::{Swapped, swapped},
 };
+
+/// No proof of identity, as it is stored.
+const NO_AUTH: &str = r#"{"kind":"none"}"#;
 
 impl Store {
     /// Adds a server.
@@ -30,7 +34,7 @@ impl Store {
     /// [`StoreError::NameTaken`], [`StoreError::UrlTaken`]: by a server that is not deleted.
     pub async fn server_insert(&self, new: &NewServer) -> Result<Server> {
         let server = new.clone().into_server(ServerId::new(), cut(self.clock().now()));
-        insert(self.writer(), &server).await?;
+        insert(self.writer(), self.secret_keys(), &server).await?;
         Ok(server)
     }
 
@@ -39,7 +43,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::NameTaken`], [`StoreError::UrlTaken`].
     pub async fn server_update(&self, server: &Server) -> Result<bool> {
-        update(self.writer(), server).await
+        update(self.writer(), self.secret_keys(), server).await
     }
 
     /// Stores `after` in place of `before`, unless the row is not (any more) as `before` says.
@@ -53,8 +57,9 @@ impl Store {
             .lock_exclusive()
             .one(&tx)
             .await?;
-        let found = row.map(Server::try_from).transpose()?;
-        swapped(tx, found.as_ref(), before, async |tx| update(tx, after).await.map(drop)).await
+        let keys = self.secret_keys();
+        let found = row.map(|row| of_row(keys, row)).transpose()?;
+        swapped(tx, found.as_ref(), before, async |tx| update(tx, keys, after).await.map(drop)).await
     }
 
     /// Deletes a server. Its name stays known to [`Store::server_names`], so that history can tell
@@ -91,7 +96,7 @@ impl Store {
             .filter(server::Column::DeletedAt.is_null())
             .one(self.reader())
             .await?
-            .map(Server::try_from)
+            .map(|row| of_row(self.secret_keys(), row))
             .transpose()
     }
 
@@ -101,7 +106,7 @@ impl Store {
     /// When the database fails or a row does not decode.
     pub async fn server_list(&self) -> Result<Vec<Server>> {
         let rows = server::Entity::find().filter(server::Column::DeletedAt.is_null()).all(self.reader()).await?;
-        let mut servers = rows.into_iter().map(Server::try_from).collect::<Result<Vec<_>>>()?;
+        let mut servers = rows.into_iter().map(|row| of_row(self.secret_keys(), row)).collect::<Result<Vec<_>>>()?;
         servers.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(servers)
     }
@@ -121,16 +126,40 @@ impl Store {
     }
 }
 
+/// Where a server's secrets lie.
+pub(crate) fn place(row: Uuid) -> Place {
+    Place { table: "servers", column: "auth", row }
+}
+
+/// Whether there is anything to hide: who needs no proof has no secret.
+pub(crate) fn holds_secret(auth: &str) -> bool {
+    auth != NO_AUTH
+}
+
+/// The server of a row.
+pub(crate) fn of_row(keys: &SecretKeys, mut row: server::Model) -> Result<Server> {
+    row.auth = keys.open(place(row.id), row.auth)?;
+    Server::try_from(row)
+}
+
+fn row_of(keys: &SecretKeys, server: &Server) -> Result<server::Model> {
+    let mut row = server::Model::of(server)?;
+    if holds_secret(&row.auth) {
+        row.auth = keys.close(place(row.id), &row.auth)?;
+    }
+    Ok(row)
+}
+
 /// Writes a new row.
-pub(crate) async fn insert(db: &impl ConnectionTrait, server: &Server) -> Result<()> {
-    let row = server::Model::of(server)?.into_active_model().reset_all();
+pub(crate) async fn insert(db: &impl ConnectionTrait, keys: &SecretKeys, server: &Server) -> Result<()> {
+    let row = row_of(keys, server)?.into_active_model().reset_all();
     let inserted = server::Entity::insert(row).exec_without_returning(db).await;
     inserted.map(drop).map_err(|error| taken(error.into(), server))
 }
 
 /// Writes a row as it is now; answers whether it exists.
-pub(crate) async fn update(db: &impl ConnectionTrait, server: &Server) -> Result<bool> {
-    let mut row = server::Model::of(server)?.into_active_model().reset_all();
+pub(crate) async fn update(db: &impl ConnectionTrait, keys: &SecretKeys, server: &Server) -> Result<bool> {
+    let mut row = row_of(keys, server)?.into_active_model().reset_all();
     row.id = NotSet;
     row.created_at = NotSet;
     row.deleted_at = NotSet;
@@ -150,7 +179,7 @@ pub(crate) async fn delete(db: &impl ConnectionTrait, id: ServerId, now_ms: i64)
     let update = Query::update()
         .table(server::Entity)
         .value(server::Column::DeletedAt, now_ms)
-        .value(server::Column::Auth, r#"{"kind":"none"}"#)
+        .value(server::Column::Auth, NO_AUTH)
         .value(server::Column::Ca, None::<String>)
         .and_where(Expr::col(server::Column::Id).eq(id.as_uuid()))
         .and_where(Expr::col(server::Column::DeletedAt).is_null())

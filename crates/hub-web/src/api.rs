@@ -14,6 +14,7 @@ mod etag;
 mod events;
 mod images;
 mod jobs;
+mod keys;
 mod llm_roles;
 mod llm_servers;
 mod llm_settings;
@@ -78,6 +79,9 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(llm_settings::show_generator, llm_settings::change_generator, llm_settings::reset_generator))
         .routes(routes!(config::export))
         .routes(routes!(config::import))
+        .routes(routes!(keys::list, keys::add))
+        .routes(routes!(keys::show, keys::change, keys::revoke))
+        .routes(routes!(keys::log))
         .routes(routes!(document::show))
 }
 

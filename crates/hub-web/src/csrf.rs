@@ -2,7 +2,8 @@
 //!
 //! Browsers say where a request comes from: `Sec-Fetch-Site`, else `Origin`. A request with neither
 //! comes from no browser of this decade, and so carries no credentials that a stranger could ride on.
-//! Needs no token and no session, so a form on a page that was open over a restart still works.
+//! Whoever is logged in proves with a token as well that the form is of his own page (see [`crate::forms`]);
+//! where nobody has to log in there is no session to ride on, and a form that was open over a restart still works.
 
 use axum::{
     extract::Request,
@@ -10,21 +11,43 @@ use axum::{
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
+use hub_access::LoggedIn;
+use hub_core::limits;
 use url::Url;
 
-use crate::error::WebError;
+use crate::{
+    error::WebError,
+    forms::{self, NotTaken},
+};
+
+/// Largest form: a picture and the fields around it.
+const FORM_MAX_BYTES: usize = limits::INPUT_IMAGE_MAX_BYTES + 256 * 1024;
 
 /// The check as a middleware.
 pub(crate) async fn check(request: Request, next: Next) -> Response {
-    if request.method().is_safe() || is_same_origin(request.headers(), request.uri()) {
+    if request.method().is_safe() {
         return next.run(request).await;
     }
-    WebError::Request {
-        status: StatusCode::FORBIDDEN,
-        detail: "Changes asked for by another site are refused.".to_owned(),
-        hint: Some("Open the hub's own page and try there.".to_owned()),
+    if !is_same_origin(request.headers(), request.uri()) {
+        return refused("Changes asked for by another site are refused.", "Open the hub's own page and try there.");
     }
-    .into_response()
+    let Some(session) = request.extensions().get::<LoggedIn>().cloned() else { return next.run(request).await };
+    match forms::take(&session, request, FORM_MAX_BYTES).await {
+        Ok(request) => next.run(request).await,
+        Err(NotTaken::Wrong) => refused(
+            "The form does not belong to a page of this login.",
+            "Open the page again and try once more; scripts use an API key.",
+        ),
+        Err(NotTaken::Unread) => {
+            WebError::request(StatusCode::PAYLOAD_TOO_LARGE, "The form is too large, or did not arrive whole.")
+                .into_response()
+        }
+    }
+}
+
+fn refused(detail: &str, hint: &str) -> Response {
+    let (status, hint) = (StatusCode::FORBIDDEN, Some(hint.to_owned()));
+    WebError::Request { status, detail: detail.to_owned(), hint }.into_response()
 }
 
 fn is_same_origin(headers: &HeaderMap, uri: &Uri) -> bool {

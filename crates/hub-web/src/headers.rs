@@ -9,8 +9,8 @@ pub(crate) const PAGE_POLICY: &str = "default-src 'self'; img-src 'self' data: b
 /// For stored files opened by themselves: an SVG or HTML file among them must not run anything.
 pub(crate) const FILE_POLICY: &str = "default-src 'none'; img-src 'self' data:; media-src 'self'; style-src 'unsafe-inline'; sandbox; frame-ancestors 'none'";
 
-/// Adds them.
-pub(crate) async fn secure(request: Request, next: Next) -> Response {
+/// Adds them to an answer that has none of its own.
+pub async fn secure(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     let constants = [
@@ -18,6 +18,7 @@ pub(crate) async fn secure(request: Request, next: Next) -> Response {
         (header::REFERRER_POLICY, "same-origin"),
         (header::X_FRAME_OPTIONS, "DENY"),
         (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=()"),
         (header::CONTENT_SECURITY_POLICY, PAGE_POLICY),
     ];
     for (name, value) in constants {

@@ -8,8 +8,11 @@
 mod api;
 mod asker;
 mod assets;
+mod audit;
+mod cookies;
 mod csrf;
 mod error;
+mod forms;
 mod headers;
 mod health;
 mod links;
@@ -20,4 +23,6 @@ mod problem;
 mod render;
 mod router;
 
+pub use cookies::session_of;
+pub use headers::secure as secure_headers;
 pub use router::{WebConfig, WebState, route_paths, router};

@@ -10,10 +10,11 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::get,
 };
-use hub_core::{artifact::Artifact, ids::ArtifactId};
+use hub_core::{artifact::Artifact, caller::Caller, ids::ArtifactId};
 use serde::Deserialize;
 
 use crate::{
+    asker::Asker,
     error::WebError,
     headers::FILE_POLICY,
     router::{App, Routes},
@@ -35,12 +36,13 @@ struct OutputQuery {
 
 async fn output(
     State(app): State<App>,
+    Asker(caller): Asker,
     Path(file): Path<String>,
     query: Result<Query<OutputQuery>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, WebError> {
     let Query(query) = query?;
-    let artifact = find(&app, &file).await?;
+    let artifact = find(&app, &caller, &file).await?;
     // An id with a foreign extension is another address, not this file.
     if file.split_once('.').is_some_and(|(_, extension)| extension != artifact.extension) {
         return Err(WebError::missing("file", &file));
@@ -61,8 +63,13 @@ async fn output(
     Ok(response)
 }
 
-async fn thumb(State(app): State<App>, Path(id): Path<String>, headers: HeaderMap) -> Result<Response, WebError> {
-    let artifact = find(&app, &id).await?;
+async fn thumb(
+    State(app): State<App>,
+    Asker(caller): Asker,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, WebError> {
+    let artifact = find(&app, &caller, &id).await?;
     let etag = format!("\"t-{}\"", artifact.sha256);
     if matches_etag(&headers, &etag) {
         let mut response = StatusCode::NOT_MODIFIED.into_response();
@@ -75,10 +82,10 @@ async fn thumb(State(app): State<App>, Path(id): Path<String>, headers: HeaderMa
     Ok(response)
 }
 
-async fn find(app: &App, name: &str) -> Result<Artifact, WebError> {
+async fn find(app: &App, caller: &Caller, name: &str) -> Result<Artifact, WebError> {
     let id = name.split_once('.').map_or(name, |(id, _)| id);
     let id: ArtifactId = id.parse().map_err(|_| WebError::missing("file", name))?;
-    Ok(app.engine.artifact(id).await?)
+    Ok(app.engine.artifact_for(caller, id).await?)
 }
 
 fn describe(response: &mut Response, mime: &str, etag: &str) {

@@ -1,8 +1,10 @@
 //! The pages for people, one file each. Server-rendered; a change is a form POST that answers with a
 //! redirect; script only adds live updates.
 
+mod access;
 mod connect;
 mod dashboard;
+mod door;
 pub(crate) mod form;
 mod gallery;
 mod job;
@@ -90,6 +92,14 @@ pub(crate) fn routes() -> Routes {
         ("/settings/instructions", get(settings::show_instructions)),
         ("/settings/instructions/{kind}", post(settings::act_on_instructions)),
         ("/connect", get(connect::show)),
+        ("/login", get(door::show_login).post(door::login)),
+        ("/logout", post(door::logout)),
+        ("/setup", get(door::show_setup).post(door::set_up)),
+        ("/access", get(access::show)),
+        ("/access/keys", post(access::add)),
+        ("/access/keys/{id}/revoke", post(access::revoke)),
+        ("/access/log", get(access::log)),
+        ("/access/password", post(access::set_password)),
     ]
 }
 
@@ -150,6 +160,7 @@ impl Flash {
             "setting-reset" => ("good", "The setting is back at what it was without the change."),
             "instructions-saved" => ("good", "Instructions saved. They are in force at once."),
             "instructions-reset" => ("good", "Instructions are back at what was shipped."),
+            "key-revoked" => ("good", "Key revoked. Whoever uses it is refused from now on."),
             "cancelled" => ("info", "Job cancelled."),
             "already-ended" => ("info", "The job had ended before it could be cancelled."),
             "retried" => ("info", "Tried again: this is the new job."),
@@ -258,7 +269,10 @@ pub(crate) fn samples() -> Vec<(&'static str, minijinja::Value)> {
     }
     vec![
         sample::<ErrorPage>(),
+        sample::<access::AccessPage>(),
+        sample::<access::AuditLogPage>(),
         sample::<connect::ConnectPage>(),
+        sample::<door::DoorPage>(),
         sample::<dashboard::DashboardPage>(),
         sample::<dashboard::DashboardLive>(),
         sample::<gallery::GalleryPage>(),

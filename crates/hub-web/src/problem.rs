@@ -107,7 +107,8 @@ pub(crate) fn status_of(code: ErrorCode) -> StatusCode {
         ErrorCode::UnknownJob | ErrorCode::UnknownImage | ErrorCode::NotFound => StatusCode::NOT_FOUND,
         ErrorCode::IdempotencyMismatch | ErrorCode::Cancelled | ErrorCode::Conflict => StatusCode::CONFLICT,
         ErrorCode::Changed => StatusCode::PRECONDITION_FAILED,
-        ErrorCode::QueueFull => StatusCode::TOO_MANY_REQUESTS,
+        ErrorCode::QueueFull | ErrorCode::QuotaExceeded => StatusCode::TOO_MANY_REQUESTS,
+        ErrorCode::Forbidden => StatusCode::FORBIDDEN,
         ErrorCode::TimedOut => StatusCode::GATEWAY_TIMEOUT,
         ErrorCode::OutOfMemory | ErrorCode::NodeFailed | ErrorCode::ServerLost | ErrorCode::NoOutput => {
             StatusCode::BAD_GATEWAY
@@ -140,6 +141,8 @@ pub(crate) fn title_of(code: ErrorCode) -> &'static str {
         ErrorCode::NoServer => "No server",
         ErrorCode::NoCompatibleServer => "No server can run this",
         ErrorCode::QueueFull => "The queue is full",
+        ErrorCode::Forbidden => "Not allowed for this key",
+        ErrorCode::QuotaExceeded => "The key's quota is used up",
         ErrorCode::WorkflowInvalid => "The workflow cannot run",
         ErrorCode::OutOfMemory => "Out of GPU memory",
         ErrorCode::NodeFailed => "A node failed",

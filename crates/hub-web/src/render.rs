@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::{
     assets::{self, Files},
     error::WebError,
+    forms,
     router::WebConfig,
 };
 
@@ -55,6 +56,7 @@ impl Renderer {
         environment
             .get_template(P::TEMPLATE)
             .and_then(|template| template.render(Value::from(Serde(page))))
+            .map(forms::guarded)
             .map_err(|error| WebError::internal(&format_args!("template {}: {error:#}", P::TEMPLATE)))
     }
 }

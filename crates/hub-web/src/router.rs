@@ -11,6 +11,7 @@ use axum::{
     routing::{MethodRouter, get},
 };
 use bytes::Bytes;
+use hub_access::Access;
 use hub_core::limits;
 use hub_engine::Engine;
 use tokio::sync::Semaphore;
@@ -20,7 +21,7 @@ use tower_http::compression::{
 };
 use url::Url;
 
-use crate::{api, assets, csrf, error::WebError, headers, health, outputs, pages, render::Renderer};
+use crate::{api, assets, audit, csrf, error::WebError, forms, headers, health, outputs, pages, render::Renderer};
 
 /// Most event streams (pages and API together) that are open at once; beyond it callers are told to
 /// poll.
@@ -46,6 +47,8 @@ pub struct WebConfig {
 pub struct WebState {
     /// The engine.
     pub engine: Engine,
+    /// Who may come in.
+    pub access: Access,
     /// The configuration.
     pub config: WebConfig,
 }
@@ -57,6 +60,7 @@ pub(crate) struct App(Arc<Parts>);
 /// The parts of [`App`].
 pub(crate) struct Parts {
     pub(crate) engine: Engine,
+    pub(crate) access: Access,
     pub(crate) config: WebConfig,
     pub(crate) renderer: Renderer,
     /// One permit per open event stream.
@@ -88,6 +92,7 @@ pub fn router(state: WebState) -> Router {
     let app = App(Arc::new(Parts {
         renderer: Renderer::new(&state.config),
         engine: state.engine,
+        access: state.access,
         config: state.config,
         streams: Arc::new(Semaphore::new(STREAMS_MAX)),
         versions: api::Versions::default(),
@@ -108,7 +113,9 @@ pub fn router(state: WebState) -> Router {
         .route("/readyz", get(health::ready))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
+        .layer(middleware::from_fn_with_state(app.clone(), audit::note))
         .layer(middleware::from_fn(csrf::check))
+        .layer(middleware::from_fn(forms::remember))
         .layer(middleware::from_fn_with_state(app.clone(), pages::show_errors))
         .layer(middleware::from_fn(headers::secure))
         .layer(CompressionLayer::new().compress_when(compressible))

@@ -25,6 +25,7 @@ use crate::{
     config::Config,
     data_dir::DataDir,
     demo::told,
+    secret_keys,
 };
 
 /// Largest file that is read, in bytes; the hub refuses such a one as well.
@@ -60,7 +61,8 @@ impl Place {
             Ok(folder) => {
                 let store = Store::open(&config.database_url(), Arc::new(SystemClock))
                     .await
-                    .with_context(|| format!("cannot open the database {}", config.database_label()))?;
+                    .with_context(|| format!("cannot open the database {}", config.database_label()))?
+                    .with_secret_keys(secret_keys::open(config, &folder)?);
                 Ok(Self::Store(store, folder))
             }
             Err(error) if error.to_string().contains("another hub") => {

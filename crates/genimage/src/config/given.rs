@@ -37,7 +37,7 @@ pub(super) fn sources(figment: &Figment) -> BTreeMap<String, SettingSource> {
 pub(crate) fn settings(config: &Config) -> GivenSettings {
     let server = &config.server;
     let is_set = |secret: &SecretString| json!(if secret.expose_secret().is_empty() { "" } else { "(set)" });
-    let fixed: [(&str, Value, &str); 19] = [
+    let fixed: [(&str, Value, &str); 20] = [
         ("server.listen", json!(server.listen), "Address that the hub listens on."),
         ("server.data_dir", json!(server.data_dir), "Folder of the database and the pictures."),
         ("server.public_url", json!(server.public_url), "Address under which others reach the hub."),
@@ -46,7 +46,8 @@ pub(crate) fn settings(config: &Config) -> GivenSettings {
         ("database.url", json!(config.database_label()), "Where rows lie."),
         ("objects.url", json!(without_password(&config.objects.url)), "Where pictures lie."),
         ("auth.api_key", is_set(&config.auth.api_key), "A key with every right for agents and scripts."),
-        ("auth.admin_password", is_set(&config.auth.admin_password), "Password of the user `admin`."),
+        ("auth.admin_password", is_set(&config.auth.admin_password), "Password with which the admin account is made."),
+        ("auth.secret_key", is_set(&config.auth.secret_key), "Key that stored secrets are encrypted with."),
         ("comfyui.url", json!(without_password(&config.comfyui.url)), "A ComfyUI server to register at start."),
         ("ollama.url", json!(without_password(&config.ollama.url)), "An Ollama server to register at start."),
         (

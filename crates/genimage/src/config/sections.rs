@@ -39,6 +39,8 @@ pub struct AuthSection {
     pub api_key: SecretString,
     /// Password for people; empty = none.
     pub admin_password: SecretString,
+    /// Key for secrets at rest; empty = the file in the data folder.
+    pub secret_key: SecretString,
 }
 
 /// See `[queue]` in the default file.

@@ -81,6 +81,23 @@ impl Hub {
         hub
     }
 
+    /// Runs a command that becomes a hub, with its whole log in a file.
+    pub(crate) fn run_logged(mut command: Command, log: &Path) -> Self {
+        let file = std::fs::File::create(log).unwrap();
+        let mut child = command.stderr(file).spawn().unwrap();
+        let begun = Instant::now();
+        loop {
+            let text = std::fs::read_to_string(log).unwrap();
+            if let Some((_, url)) = text.split_once("listening on ")
+                && let Some((url, _)) = url.split_once('\n')
+            {
+                return Self { child, edge: Edge::new(url.trim().to_owned()) };
+            }
+            assert!(child.try_wait().unwrap().is_none() && begun.elapsed() < PATIENCE, "the hub is not ready: {text}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     fn until_ready(mut command: Command) -> Result<(Self, Lines<BufReader<ChildStderr>>), Vec<String>> {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();

@@ -10,10 +10,12 @@ mod crash;
 #[cfg(debug_assertions)]
 mod crash_points;
 mod data;
+mod doors;
 mod full_disk;
 mod hub;
 mod probe_scenarios;
 mod refusals;
 mod results;
+mod secrets;
 mod stored_damage;
 mod unheard;

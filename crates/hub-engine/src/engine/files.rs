@@ -1,10 +1,10 @@
 //! Stored files, as the edges see them.
 
 use bytes::Bytes;
-use hub_core::{artifact::Artifact, error::UserError, ids::ArtifactId};
+use hub_core::{artifact::Artifact, caller::Caller, error::UserError, ids::ArtifactId};
 
 use super::Engine;
-use crate::{Preview, PreviewBudget, refusal::storage};
+use crate::{Preview, PreviewBudget, callers, refusal::storage};
 
 impl Engine {
     /// The row of a stored file.
@@ -39,12 +39,14 @@ impl Engine {
         self.ctx().vault.thumbnail(artifact).await
     }
 
-    /// Stores a picture that a caller uploads. Content is sniffed and decoded within limits.
+    /// Stores a picture that `caller` uploads. Content is sniffed and decoded within limits.
     ///
     /// # Errors
     /// `input_image` saying what is wrong with it; `storage`.
-    pub async fn store_input(&self, bytes: Bytes) -> Result<Artifact, UserError> {
-        self.ctx().vault.store_input(bytes).await
+    pub async fn store_input(&self, caller: &Caller, bytes: Bytes) -> Result<Artifact, UserError> {
+        let artifact = self.ctx().vault.store_input(bytes).await?;
+        callers::note_given(self.ctx(), caller, &artifact).await?;
+        Ok(artifact)
     }
 
     /// Marks pictures to be kept by retention whatever their age, or no longer. Answers how many there are.

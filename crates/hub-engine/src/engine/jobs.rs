@@ -69,6 +69,7 @@ impl Engine {
         id: JobId,
         idempotency_key: Option<String>,
     ) -> Result<Submitted, UserError> {
+        self.check_job(caller, id).await?;
         let job = self.job(id).await?;
         let state = job.state.kind();
         if !state.is_terminal() {

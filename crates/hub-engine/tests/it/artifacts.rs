@@ -155,7 +155,8 @@ async fn names_that_lead_into_private_networks_are_refused() {
 async fn previews_keep_their_budget_and_thumbnails_are_kept() {
     let hub = Hub::start(EngineConfig::default()).await;
     let bytes = picture(1600, 800, ImageFormat::Png);
-    let artifact = hub.engine.store_input(Bytes::from(bytes.clone())).await.unwrap();
+    let artifact =
+        hub.engine.store_input(&hub_core::caller::Caller::local(), Bytes::from(bytes.clone())).await.unwrap();
     let small = hub.engine.preview(&artifact, PreviewBudget { max_side_px: 512, max_bytes: 60_000 }).await.unwrap();
     assert_eq!(small.mime, "image/jpeg");
     assert!(small.bytes.len() <= 60_000 && small.width_px <= 512);
@@ -171,7 +172,11 @@ async fn previews_keep_their_budget_and_thumbnails_are_kept() {
 async fn uploads_that_are_no_pictures_are_refused() {
     let hub = Hub::start(EngineConfig::default()).await;
     for bytes in [&b"<svg xmlns='http://www.w3.org/2000/svg'/>"[..], b"GIF89a", b"", b"%PDF-1.7"] {
-        let error = hub.engine.store_input(Bytes::from_static(bytes)).await.expect_err("refused");
+        let error = hub
+            .engine
+            .store_input(&hub_core::caller::Caller::local(), Bytes::from_static(bytes))
+            .await
+            .expect_err("refused");
         assert_eq!(error.code, ErrorCode::InputImage);
     }
 }
@@ -182,13 +187,17 @@ async fn print_colours_and_turned_photos_are_accepted_and_shown_upright() {
     let own = PreviewBudget { max_side_px: 12, ..LARGE };
     // CMYK, as print shops save it.
     let bytes = Bytes::from_static(include_bytes!("../fixtures/cmyk.jpg"));
-    let cmyk = hub.engine.store_input(bytes.clone()).await.unwrap();
+    let cmyk = hub.engine.store_input(&hub_core::caller::Caller::local(), bytes.clone()).await.unwrap();
     assert_eq!((cmyk.mime.as_str(), cmyk.width_px, cmyk.height_px), ("image/png", 24, 16), "in RGB");
     let preview = hub.engine.preview(&cmyk, own).await.unwrap();
     let pixel = *image::load_from_memory(&preview.bytes).unwrap().to_rgb8().get_pixel(6, 4);
     assert!(pixel[0] > 200 && pixel[1] < 120 && pixel[2] < 120, "a red, not its opposite: {pixel:?}");
     // 32 × 16 as stored, left half blue, to be turned by a quarter: blue is on top.
-    let turned = hub.engine.store_input(Bytes::from_static(include_bytes!("../fixtures/turned.jpg"))).await.unwrap();
+    let turned = hub
+        .engine
+        .store_input(&hub_core::caller::Caller::local(), Bytes::from_static(include_bytes!("../fixtures/turned.jpg")))
+        .await
+        .unwrap();
     let preview = hub.engine.preview(&turned, own).await.unwrap();
     let upright = image::load_from_memory(&preview.bytes).unwrap().to_rgb8();
     assert_eq!(upright.dimensions(), (6, 12));

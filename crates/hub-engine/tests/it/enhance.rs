@@ -137,7 +137,11 @@ async fn describe_image_answers_a_description() {
     let hub = Hub::start(EngineConfig::default()).await;
     let (sim, _) = hub.llm(OllamaConfig::default(), &[LlmRole::Describe]).await;
     sim.reply_to("French", "Un renard roux.");
-    let artifact = hub.engine.store_input(picture(2000, 1000, ImageFormat::Png).into()).await.unwrap();
+    let artifact = hub
+        .engine
+        .store_input(&hub_core::caller::Caller::local(), picture(2000, 1000, ImageFormat::Png).into())
+        .await
+        .unwrap();
     let arguments = json!({"image": artifact.id.to_string(), "description_type": "natural", "language": "fr"});
     let job = hub.call("describe_image", arguments).await.unwrap().job.id;
     let job = hub.until(job, &[JobStateKind::Succeeded, JobStateKind::Failed]).await;
@@ -154,7 +158,11 @@ async fn a_description_without_a_model_that_sees_fails_with_the_reason() {
     let blind =
         OllamaConfig { models: vec![SimModel::new("blind:latest", &["completion"])], ..OllamaConfig::default() };
     let (_sim, _) = hub.llm(blind, &[LlmRole::Describe]).await;
-    let artifact = hub.engine.store_input(picture(8, 8, ImageFormat::Jpeg).into()).await.unwrap();
+    let artifact = hub
+        .engine
+        .store_input(&hub_core::caller::Caller::local(), picture(8, 8, ImageFormat::Jpeg).into())
+        .await
+        .unwrap();
     let job = hub.call("describe_image", json!({"image": artifact.id.to_string()})).await.unwrap().job.id;
     let job = hub.until(job, &[JobStateKind::Succeeded, JobStateKind::Failed]).await;
     let JobState::Failed(error) = job.state else { panic!("it cannot succeed: {:?}", job.state) };
@@ -173,7 +181,11 @@ async fn an_assigned_model_that_cannot_see_is_refused_before_the_call_naming_tho
     let (sim, server) = hub.llm(OllamaConfig { models, ..OllamaConfig::default() }, &[]).await;
     let to = LlmAssignment { server: server.id, model: Some("blind:latest".to_owned()) };
     hub.engine.llm_assign(LlmRole::Describe, Some(to)).await.unwrap();
-    let artifact = hub.engine.store_input(picture(8, 8, ImageFormat::Jpeg).into()).await.unwrap();
+    let artifact = hub
+        .engine
+        .store_input(&hub_core::caller::Caller::local(), picture(8, 8, ImageFormat::Jpeg).into())
+        .await
+        .unwrap();
     let job = hub.call("describe_image", json!({"image": artifact.id.to_string()})).await.unwrap().job.id;
     let job = hub.until(job, &[JobStateKind::Succeeded, JobStateKind::Failed]).await;
     let JobState::Failed(error) = job.state else { panic!("it cannot succeed: {:?}", job.state) };
@@ -188,7 +200,11 @@ async fn describing_in_french_uses_the_french_instructions() {
     let (sim, _) = hub.llm(OllamaConfig::default(), &[LlmRole::Describe]).await;
     let own = DescribeTemplates { optimized_fr: "{width} sur {height}, {braces}".to_owned(), ..Default::default() };
     hub.engine.set_describe_templates(&own).await.unwrap();
-    let artifact = hub.engine.store_input(picture(30, 20, ImageFormat::Png).into()).await.unwrap();
+    let artifact = hub
+        .engine
+        .store_input(&hub_core::caller::Caller::local(), picture(30, 20, ImageFormat::Png).into())
+        .await
+        .unwrap();
     let arguments = json!({"image": artifact.id.to_string(), "language": "fr"});
     let job = hub.call("describe_image", arguments).await.unwrap().job.id;
     hub.until(job, &[JobStateKind::Succeeded]).await;

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use crate::hub::{Hub, picture};
 
 async fn plan(hub: &Hub, tool: &str, arguments: Value) -> PlanView {
-    hub.engine.plan(ToolCall::parse(tool, arguments.as_object().unwrap()).unwrap()).await.unwrap()
+    hub.engine.plan(&Caller::local(), ToolCall::parse(tool, arguments.as_object().unwrap()).unwrap()).await.unwrap()
 }
 
 async fn generated(hub: &Hub, arguments: Value) -> Job {
@@ -48,7 +48,7 @@ async fn a_plan_refuses_what_a_submit_would() {
     let hub = Hub::start(EngineConfig::default()).await;
     let refused = async |tool: &str, arguments: Value| {
         let call = ToolCall::parse(tool, arguments.as_object().unwrap())?;
-        hub.engine.plan(call).await
+        hub.engine.plan(&Caller::local(), call).await
     };
     let unknown = refused("generate_image", json!({"prompt": "x", "styles": ["none such"]})).await.unwrap_err();
     assert_eq!(unknown.code, ErrorCode::UnknownStyle);
@@ -134,7 +134,7 @@ async fn jobs_that_cannot_be_varied_are_refused_with_the_reason() {
 async fn a_box_becomes_a_mask_and_a_mask_is_kept() {
     let hub = Hub::start(EngineConfig::default()).await;
     hub.detailers().await;
-    let source = hub.engine.store_input(picture(64, 48, ImageFormat::Png).into()).await.unwrap();
+    let source = hub.engine.store_input(&Caller::local(), picture(64, 48, ImageFormat::Png).into()).await.unwrap();
     let image = source.id.to_string();
     let boxed = json!({"image": image, "prompt": "a hat", "region": [16, 8, 32, 16]});
     let job = hub.call("detail_image", boxed.clone()).await.unwrap().job;
@@ -161,7 +161,7 @@ async fn a_part_goes_to_the_render_type_that_finds_it() {
     let hub = Hub::start(EngineConfig::default()).await;
     hub.detailers().await;
     assert!(hub.engine.catalogue().finds_parts);
-    let source = hub.engine.store_input(picture(64, 48, ImageFormat::Png).into()).await.unwrap();
+    let source = hub.engine.store_input(&Caller::local(), picture(64, 48, ImageFormat::Png).into()).await.unwrap();
     let call = async |mut arguments: Value| {
         arguments["image"] = json!(source.id.to_string());
         hub.call("detail_image", arguments).await

@@ -12,6 +12,7 @@ use axum::{
 };
 use hub_core::{
     artifact::MediaKind,
+    caller::Caller,
     error::{ErrorCode, UserError},
     ids::JobId,
     job::JobState,
@@ -66,7 +67,7 @@ pub(super) async fn join(
 
 async fn serve(hub: Arc<Hub>, mut socket: WebSocket, id: String, delivery: Delivery, _held: OwnedSemaphorePermit) {
     let ended = match Uuid::try_parse(&id) {
-        Ok(uuid) => wait(&hub, &mut socket, JobId::from_uuid(uuid)).await,
+        Ok(uuid) => wait(&hub, &mut socket, JobId::from_uuid(uuid), &delivery.caller).await,
         Err(_) => Some(Err(UserError::new(ErrorCode::UnknownJob, "There is no such stream."))),
     };
     let close = match ended {
@@ -104,7 +105,10 @@ async fn serve(hub: Arc<Hub>, mut socket: WebSocket, id: String, delivery: Deliv
 }
 
 /// Waits for the job's end; `None` when there is nobody to tell.
-async fn wait(hub: &Hub, socket: &mut WebSocket, job: JobId) -> Option<Result<JobView, UserError>> {
+async fn wait(hub: &Hub, socket: &mut WebSocket, job: JobId, caller: &Caller) -> Option<Result<JobView, UserError>> {
+    if let Err(error) = hub.engine.check_job(caller, job).await {
+        return Some(Err(error));
+    }
     let mut watch = match hub.engine.watch(job).await {
         Ok(watch) => watch,
         Err(error) => return Some(Err(error)),

@@ -3,7 +3,8 @@
 use std::{fmt, str::FromStr};
 
 use hub_core::{
-    artifact::{Artifact, ArtifactRole},
+    artifact::Artifact,
+    caller::Caller,
     catalogue::{Catalogue, Mode},
     job::{Job, JobStateKind},
 };
@@ -66,11 +67,11 @@ impl FromStr for Place {
 ///
 /// # Errors
 /// -32602 for a cursor that was not given out here; -32603 when the store fails.
-pub(crate) async fn list(hub: &Hub, cursor: Option<&str>) -> Result<ListResourcesResult, ErrorData> {
+pub(crate) async fn list(hub: &Hub, cursor: Option<&str>, caller: &Caller) -> Result<ListResourcesResult, ErrorData> {
     let place = cursor.map_or(Ok(Place::Start), str::parse).map_err(|()| {
         ErrorData::invalid_params("This cursor was not given out here.", Some(json!({"cursor": cursor})))
     })?;
-    let (resources, next) = page(hub, place).await.map_err(|error| {
+    let (resources, next) = page(hub, place, caller).await.map_err(|error| {
         tracing::warn!(%error, "resources cannot be listed");
         ErrorData::internal_error("The resources cannot be listed now.", None)
     })?;
@@ -81,17 +82,17 @@ pub(crate) async fn list(hub: &Hub, cursor: Option<&str>) -> Result<ListResource
     Ok(result)
 }
 
-async fn page(hub: &Hub, from: Place) -> Result<(Vec<Resource>, Option<Place>), StoreError> {
+async fn page(hub: &Hub, from: Place, caller: &Caller) -> Result<(Vec<Resource>, Option<Place>), StoreError> {
     let mut resources = Vec::new();
     let mut place = from;
     for _ in 0..READS_MAX {
         let next = match place {
             Place::Start => {
                 resources.extend(overviews());
-                images(hub, None, &mut resources).await?
+                images(hub, caller, None, &mut resources).await?
             }
-            Place::Images(cursor) => images(hub, Some(cursor), &mut resources).await?,
-            Place::Recipes(cursor) => recipes(hub, cursor, &mut resources).await?,
+            Place::Images(cursor) => images(hub, caller, Some(cursor), &mut resources).await?,
+            Place::Recipes(cursor) => recipes(hub, caller, cursor, &mut resources).await?,
             Place::Catalogue(listed) => {
                 let all = of_catalogue(&hub.catalogue());
                 let room = PAGE.saturating_sub(resources.len()).max(1);
@@ -108,15 +109,25 @@ async fn page(hub: &Hub, from: Place) -> Result<(Vec<Resource>, Option<Place>), 
     Ok((resources, Some(place)))
 }
 
-async fn images(hub: &Hub, before: Option<PageCursor>, into: &mut Vec<Resource>) -> Result<Place, StoreError> {
-    let page = hub.engine.store().artifact_list(rows(), before).await?;
-    let outputs = page.artifacts.iter().filter(|artifact| artifact.role == ArtifactRole::Output);
-    into.extend(outputs.map(of_image));
-    Ok(page.next.map_or(Place::Recipes(None), Place::Images))
+async fn images(
+    hub: &Hub,
+    caller: &Caller,
+    before: Option<PageCursor>,
+    into: &mut Vec<Resource>,
+) -> Result<Place, StoreError> {
+    let (results, next) = hub.results(caller, rows(), before).await?;
+    into.extend(results.iter().map(of_image));
+    Ok(next.map_or(Place::Recipes(None), Place::Images))
 }
 
-async fn recipes(hub: &Hub, before: Option<PageCursor>, into: &mut Vec<Resource>) -> Result<Place, StoreError> {
-    let filter = JobFilter { states: vec![JobStateKind::Succeeded], ..JobFilter::default() };
+async fn recipes(
+    hub: &Hub,
+    caller: &Caller,
+    before: Option<PageCursor>,
+    into: &mut Vec<Resource>,
+) -> Result<Place, StoreError> {
+    let caller = hub.engine.sees_only(caller);
+    let filter = JobFilter { states: vec![JobStateKind::Succeeded], caller, ..JobFilter::default() };
     let page = hub.engine.store().job_list(&filter, before, rows()).await?;
     into.extend(page.jobs.iter().filter(|job| job.recipe.is_some()).map(of_recipe));
     Ok(page.next.map_or(Place::Catalogue(0), |cursor| Place::Recipes(Some(cursor))))

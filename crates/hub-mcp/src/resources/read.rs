@@ -2,7 +2,8 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hub_core::{
-    artifact::{Artifact, ArtifactRole},
+    artifact::Artifact,
+    caller::Caller,
     catalogue::Mode,
     error::{ErrorCode, UserError},
     ids::{ArtifactId, JobId},
@@ -54,9 +55,9 @@ pub(crate) async fn read(hub: &Hub, uri: &str, delivery: &Delivery) -> Result<Re
     let fault = |error: UserError| protocol_error(uri, &error);
     let read = match address {
         Address::Image(id) => image(hub, id, uri, delivery).await?,
-        Address::Preview(id) => preview(hub, id, uri).await.map_err(fault)?,
+        Address::Preview(id) => preview(hub, id, uri, delivery).await.map_err(fault)?,
         Address::Job(id) => job(hub, id, uri, delivery).await.map_err(fault)?,
-        Address::Recipe(id) => recipe(hub, id, uri).await?,
+        Address::Recipe(id) => recipe(hub, id, uri, delivery).await?,
         Address::Images => newest(hub, uri, delivery).await.map_err(fault)?,
         Address::Styles | Address::Style(_) | Address::RenderTypes | Address::RenderType(_) => {
             of_catalogue(hub, &address, uri).ok_or_else(|| not_found(uri))?
@@ -70,12 +71,14 @@ pub(crate) async fn read(hub: &Hub, uri: &str, delivery: &Delivery) -> Result<Re
 }
 
 /// Whether there is such a resource.
-pub(crate) async fn exists(hub: &Hub, address: &Address) -> bool {
+pub(crate) async fn exists(hub: &Hub, address: &Address, caller: &Caller) -> bool {
     let catalogue = hub.catalogue();
     match address {
         Address::Images | Address::Styles | Address::RenderTypes | Address::View => true,
-        Address::Image(id) | Address::Preview(id) => hub.engine.artifact(*id).await.is_ok(),
-        Address::Job(id) | Address::Recipe(id) => hub.engine.watch(*id).await.is_ok(),
+        Address::Image(id) | Address::Preview(id) => hub.engine.artifact_for(caller, *id).await.is_ok(),
+        Address::Job(id) | Address::Recipe(id) => {
+            hub.engine.check_job(caller, *id).await.is_ok() && hub.engine.watch(*id).await.is_ok()
+        }
         Address::Style(name) => catalogue.style(name).is_some(),
         Address::RenderType(name) => catalogue.render_type(name).is_some_and(|kind| kind.visible),
     }
@@ -83,7 +86,7 @@ pub(crate) async fn exists(hub: &Hub, address: &Address) -> bool {
 
 /// The original bytes. Under an id they never change.
 async fn image(hub: &Hub, id: ArtifactId, uri: &str, delivery: &Delivery) -> Result<Read, ErrorData> {
-    let artifact = hub.engine.artifact(id).await.map_err(|error| protocol_error(uri, &error))?;
+    let artifact = hub.engine.artifact_for(&delivery.caller, id).await.map_err(|error| protocol_error(uri, &error))?;
     if artifact.size_bytes > BLOB_MAX_BYTES {
         let url = delivery.url_of(&artifact);
         let message = format!(
@@ -97,21 +100,21 @@ async fn image(hub: &Hub, id: ArtifactId, uri: &str, delivery: &Delivery) -> Res
     Ok(Read::blob(uri, &bytes, &artifact.mime, FIXED_TTL_MS))
 }
 
-async fn preview(hub: &Hub, id: ArtifactId, uri: &str) -> Result<Read, UserError> {
-    let artifact = hub.engine.artifact(id).await?;
+async fn preview(hub: &Hub, id: ArtifactId, uri: &str, delivery: &Delivery) -> Result<Read, UserError> {
+    let artifact = hub.engine.artifact_for(&delivery.caller, id).await?;
     let small = hub.engine.thumbnail(&artifact).await?;
     Ok(Read::blob(uri, &small.bytes, &small.mime, FIXED_TTL_MS))
 }
 
 async fn job(hub: &Hub, id: JobId, uri: &str, delivery: &Delivery) -> Result<Read, UserError> {
-    let view = hub.engine.view(id).await?;
+    let view = hub.engine.view_for(&delivery.caller, id).await?;
     // What has ended stays as it is.
     let ttl_ms = if view.job.state.kind().is_terminal() { FIXED_TTL_MS } else { 0 };
     Ok(Read::json(uri, &result::job_record(&view, delivery), ttl_ms))
 }
 
-async fn recipe(hub: &Hub, id: JobId, uri: &str) -> Result<Read, ErrorData> {
-    let view = hub.engine.view(id).await.map_err(|error| protocol_error(uri, &error))?;
+async fn recipe(hub: &Hub, id: JobId, uri: &str, delivery: &Delivery) -> Result<Read, ErrorData> {
+    let view = hub.engine.view_for(&delivery.caller, id).await.map_err(|error| protocol_error(uri, &error))?;
     let job = &view.job;
     if job.recipe.is_none() && job.state.kind().is_terminal() {
         return Err(not_found(uri));
@@ -122,12 +125,11 @@ async fn recipe(hub: &Hub, id: JobId, uri: &str) -> Result<Read, ErrorData> {
 }
 
 async fn newest(hub: &Hub, uri: &str, delivery: &Delivery) -> Result<Read, UserError> {
-    let page = hub.engine.store().artifact_list(NEWEST_MAX, None).await.map_err(|error| {
+    let (results, _) = hub.results(&delivery.caller, NEWEST_MAX, None).await.map_err(|error| {
         tracing::warn!(%error, "pictures cannot be listed");
         UserError::new(ErrorCode::Storage, "The pictures cannot be listed now.")
     })?;
-    let outputs = page.artifacts.iter().filter(|artifact| artifact.role == ArtifactRole::Output);
-    let images: Vec<Value> = outputs.map(|artifact| listed(artifact, delivery)).collect();
+    let images: Vec<Value> = results.iter().map(|artifact| listed(artifact, delivery)).collect();
     Ok(Read::json(uri, &json!({"images": images}), 0))
 }
 

@@ -32,6 +32,7 @@ pub(crate) async fn cancel_job(
 ) -> Result<CallToolResult, UserError> {
     let id = arguments::job_id(given)?;
     arguments::refuse_unknown(NAME, given, &["job_id"])?;
+    engine.check_job(&delivery.caller, id).await?;
     let view = engine.cancel(id).await?;
     let state = view.job.state.kind();
     let text = match state {

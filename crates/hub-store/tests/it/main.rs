@@ -8,6 +8,7 @@
 
 mod bed;
 
+mod access;
 mod artifacts;
 mod catalogue;
 mod configuration;
@@ -20,5 +21,6 @@ mod parts;
 mod races;
 mod retention;
 mod samples;
+mod secrets;
 mod servers;
 mod transitions;

@@ -33,6 +33,7 @@ use crate::{problem::Problem, router::App};
         (name = "workflows", description = "Graphs and their versions"),
         (name = "catalogue", description = "Render types and styles"),
         (name = "llm", description = "LLM servers and their roles"),
+        (name = "access", description = "Keys, and what admins did"),
         (name = "hub", description = "The hub itself"),
     )
 )]
@@ -58,8 +59,7 @@ impl utoipa::Modify for Common {
         components.add_security_scheme("bearer", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
         let header = ApiKeyValue::with_description("X-API-Key", "The same key in a header of its own");
         components.add_security_scheme("api_key", SecurityScheme::ApiKey(ApiKey::Header(header)));
-        components.add_security_scheme("password", SecurityScheme::Http(Http::new(HttpAuthScheme::Basic)));
-        let schemes = ["bearer", "api_key", "password"];
+        let schemes = ["bearer", "api_key"];
         let mut ways: Vec<SecurityRequirement> =
             schemes.map(|name| SecurityRequirement::new::<_, _, &str>(name, [])).into();
         ways.push(SecurityRequirement::default());

@@ -18,7 +18,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::answers::{self, Invalid, NotFound};
-use crate::{error::WebError, links, router::App};
+use crate::{asker::Asker, error::WebError, links, router::App};
 
 /// One stored file.
 #[derive(Debug, Serialize, ToSchema)]
@@ -75,11 +75,12 @@ impl ImageRecord {
     responses((status = 200, body = ImageRecord), NotFound))]
 pub(crate) async fn show(
     State(app): State<App>,
+    Asker(caller): Asker,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Json<ImageRecord>, WebError> {
     let id: ArtifactId = id.parse().map_err(|_| WebError::missing("picture", &id))?;
-    let artifact = app.engine.artifact(id).await?;
+    let artifact = app.engine.artifact_for(&caller, id).await?;
     Ok(Json(ImageRecord::of(&artifact, &links::base_url(&app, &headers))))
 }
 
@@ -88,7 +89,11 @@ pub(crate) async fn show(
     request_body(description = "The picture's bytes", content((Vec<u8> = "application/octet-stream"),
         (UploadForm = "multipart/form-data"))),
     responses((status = 201, body = ImageRecord, headers(("Location" = String))), Invalid))]
-pub(crate) async fn upload(State(app): State<App>, request: Request) -> Result<Response, WebError> {
+pub(crate) async fn upload(
+    State(app): State<App>,
+    Asker(caller): Asker,
+    request: Request,
+) -> Result<Response, WebError> {
     let base_url = links::base_url(&app, request.headers());
     let is_form = request
         .headers()
@@ -99,7 +104,7 @@ pub(crate) async fn upload(State(app): State<App>, request: Request) -> Result<R
     if bytes.is_empty() {
         return Err(UserError::new(ErrorCode::InputImage, "The body is empty: send the picture's bytes.").into());
     }
-    let artifact = app.engine.store_input(bytes).await?;
+    let artifact = app.engine.store_input(&caller, bytes).await?;
     let location = format!("/api/v1/images/{}", artifact.id);
     Ok(answers::created(&location, None, &ImageRecord::of(&artifact, &base_url)))
 }

@@ -221,7 +221,7 @@ pub(crate) async fn submit(
     }
     call.options.wish = Wish::parse(body.priority, body.server, body.group)?;
     if call.options.plan_only {
-        return Ok(Json(app.engine.plan(call).await?).into_response());
+        return Ok(Json(app.engine.plan(&caller, call).await?).into_response());
     }
     let submitted = app.engine.submit(&caller, call).await?;
     Ok(accepted(submitted))
@@ -258,10 +258,13 @@ fn accepted(submitted: Submitted) -> Response {
     responses((status = 200, body = JobRecord), NotFound))]
 pub(crate) async fn cancel(
     State(app): State<App>,
+    Asker(caller): Asker,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Json<JobRecord>, WebError> {
-    let view = app.engine.cancel(parse_id(&id)?).await?;
+    let id = parse_id(&id)?;
+    app.engine.check_job(&caller, id).await?;
+    let view = app.engine.cancel(id).await?;
     Ok(Json(JobRecord::of(view, &links::base_url(&app, &headers))))
 }
 
@@ -273,12 +276,13 @@ pub(crate) async fn cancel(
         NotFound))]
 pub(crate) async fn events(
     State(app): State<App>,
+    Asker(caller): Asker,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, WebError> {
     let id = parse_id(&id)?;
     // Asked first, so that an unknown job is a 404 and not an empty stream.
-    app.engine.view(id).await?;
+    app.engine.view_for(&caller, id).await?;
     let mut watch = app.engine.watch(id).await?;
     let base_url = links::base_url(&app, &headers);
     let permit = live::permit(&app)?;

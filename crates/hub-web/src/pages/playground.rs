@@ -13,6 +13,7 @@ use axum::{
     response::{Html, IntoResponse as _, Response},
 };
 use hub_core::{
+    caller::Caller,
     catalogue::{Catalogue, Mode, RenderType},
     error::UserError,
     job::Job,
@@ -179,7 +180,7 @@ pub(crate) async fn submit(
     let mut typed = Typed::read(&fields);
     let result = async {
         if let Some(bytes) = uploaded {
-            typed.image = stored(&app, bytes).await?;
+            typed.image = stored(&app, &caller, bytes).await?;
         }
         let call = ToolCall::parse(tool, &typed.arguments(tool))?;
         app.engine.submit(&caller, call).await
@@ -202,6 +203,7 @@ pub(crate) async fn submit(
 pub(crate) async fn plan(
     State(app): State<App>,
     Path(tool): Path<String>,
+    Asker(caller): Asker,
     request: Request,
 ) -> Result<Response, WebError> {
     let tool = known_tool(&tool).filter(|tool| can_plan(tool)).ok_or_else(|| WebError::missing("plan", &tool))?;
@@ -210,11 +212,11 @@ pub(crate) async fn plan(
     let mut typed = Typed::read(&fields);
     let planned = async {
         if let Some(bytes) = uploaded {
-            typed.image = stored(&app, bytes).await?;
+            typed.image = stored(&app, &caller, bytes).await?;
         }
         let mut call = ToolCall::parse(tool, &typed.arguments(tool))?;
         call.options.plan_only = true;
-        app.engine.plan(call).await
+        app.engine.plan(&caller, call).await
     }
     .await;
     let catalogue = app.engine.catalogue();
@@ -233,8 +235,8 @@ pub(crate) async fn plan(
 
 /// Stores an uploaded picture; answers its id, which is kept in the form, so that another fault does not ask for
 /// the file again.
-async fn stored(app: &App, bytes: bytes::Bytes) -> Result<String, UserError> {
-    app.engine.store_input(bytes).await.map(|stored| stored.id.to_string()).map_err(|mut error| {
+async fn stored(app: &App, caller: &Caller, bytes: bytes::Bytes) -> Result<String, UserError> {
+    app.engine.store_input(caller, bytes).await.map(|stored| stored.id.to_string()).map_err(|mut error| {
         error.argument = Some("image".to_owned());
         error
     })

@@ -50,7 +50,7 @@ async fn the_document_and_the_router_have_the_same_routes() {
 #[tokio::test]
 async fn every_operation_says_who_may_ask_and_how_faults_are_told() {
     let document = document(&Hub::empty().await).await;
-    assert!(document["security"].as_array().is_some_and(|ways| ways.len() == 4), "{}", document["security"]);
+    assert!(document["security"].as_array().is_some_and(|ways| ways.len() == 3), "{}", document["security"]);
     let mut ids = Vec::new();
     for (path, operations) in document["paths"].as_object().expect("paths") {
         for method in METHODS.iter().filter_map(|method| operations.get(*method)) {
@@ -85,6 +85,9 @@ async fn real_answers_are_as_the_document_says() {
     assert_eq!(hub.json("POST", "/api/v1/servers", &server).await.status, StatusCode::CREATED);
     let llm = json!({"name": "ollama", "base_url": "127.0.0.1:9", "api_key": "hunter2"});
     assert_eq!(hub.json("POST", "/api/v1/llm-servers", &llm).await.status, StatusCode::CREATED);
+    let key = hub.json("POST", "/api/v1/keys", &json!({"name": "bot", "rate_per_minute": 9})).await;
+    assert_eq!(key.status, StatusCode::CREATED, "{}", key.text());
+    let key_id = key.json()["id"].as_str().expect("an id").to_owned();
     let body = json!({"tool": "generate_image", "arguments": {"prompt": "a red fox", "seed": 7}});
     let submitted = hub.json("POST", "/api/v1/jobs", &body).await;
     let id = submitted.json()["id"].as_str().expect("an id").to_owned();
@@ -95,11 +98,13 @@ async fn real_answers_are_as_the_document_says() {
     let document = document(&hub).await;
     let check = Checker::new(&document);
     check.answer("post", "/api/v1/jobs", "202", &submitted.json());
+    check.answer("post", "/api/v1/keys", "201", &key.json());
     let filled = |path: &str| {
         let (prefix, name) = path.split_once('{').map_or((path, ""), |(prefix, rest)| (prefix, rest));
         let name = match prefix {
             "/api/v1/jobs/" => name.replacen("id}", &id, 1),
             "/api/v1/images/" => name.replacen("id}", &image, 1),
+            "/api/v1/keys/" => name.replacen("id}", &key_id, 1),
             "/api/v1/servers/" => name.replacen("id}", "sim", 1),
             "/api/v1/workflows/" => name.replacen("id}", "txt2img-sd15", 1).replace("{version}", "1"),
             "/api/v1/render-types/" => name.replacen("id}", "sd15", 1),

@@ -166,7 +166,9 @@ impl Hub {
             .await
             .expect("the engine starts");
         let config = WebConfig { public_url: None, demo: false, version: "0.0.0" };
-        let router = hub_web::router(WebState { engine: engine.clone(), config });
+        let access =
+            hub_access::Access::open(engine.clone(), hub_access::AccessConfig::default()).await.expect("it opens");
+        let router = hub_web::router(WebState { engine: engine.clone(), access, config });
         Self { router, engine, sims: Vec::new() }
     }
 

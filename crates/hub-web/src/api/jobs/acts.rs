@@ -6,8 +6,13 @@ use axum::{
     http::HeaderMap,
     response::Response,
 };
-use hub_core::{error::UserError, ids::JobId};
-use hub_engine::Precedence;
+use hub_core::{
+    caller::Caller,
+    error::{ErrorCode, UserError},
+    ids::JobId,
+};
+use hub_engine::{CancelledJobs, Precedence};
+use hub_store::JobFilter;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -72,6 +77,7 @@ pub(crate) enum MoveTo {
     responses((status = 200, body = JobRecord), NotFound, Conflict, Invalid))]
 pub(crate) async fn prioritise(
     State(app): State<App>,
+    Asker(caller): Asker,
     Path(id): Path<String>,
     headers: HeaderMap,
     JsonBody(body): JsonBody<PriorityBody>,
@@ -83,7 +89,9 @@ pub(crate) async fn prioritise(
         (Some(_), Some(_)) => return Err(one_of("priority", "`priority` and `move` exclude each other.")),
         (None, None) => return Err(one_of("priority", "Neither `priority` nor `move` is given.")),
     };
-    let view = app.engine.prioritise(parse_id(&id)?, precedence).await?;
+    let id = parse_id(&id)?;
+    app.engine.check_job(&caller, id).await?;
+    let view = app.engine.prioritise(id, precedence).await?;
     Ok(Json(JobRecord::of(view, &links::base_url(&app, &headers))))
 }
 
@@ -120,6 +128,7 @@ pub(crate) struct CancelledRecord {
     responses((status = 200, body = CancelledRecord), Invalid))]
 pub(crate) async fn cancel_many(
     State(app): State<App>,
+    Asker(caller): Asker,
     JsonBody(body): JsonBody<CancelBody>,
 ) -> Result<Json<CancelledRecord>, WebError> {
     let outcome = match (body.ids, body.filter) {
@@ -133,10 +142,12 @@ pub(crate) async fn cancel_many(
                     .map_err(|_| UserError::argument(&format!("ids[{at}]"), "It is no id of a job, like job_018f…."))
             });
             let ids: Vec<JobId> = parsed.collect::<Result<_, _>>()?;
-            app.engine.cancel_jobs(&ids).await?
+            cancel_seen(&app, &caller, &ids).await?
         }
         (None, Some(filter)) => {
             let filter = filter.parse(&app).await?;
+            let own = app.engine.sees_only(&caller);
+            let filter = JobFilter { caller: own.or(filter.caller.clone()), ..filter };
             if !filter.states.is_empty() && filter.states.iter().all(|state| state.is_terminal()) {
                 return Err(UserError::argument("filter.state", "Jobs in these states have ended already.")
                     .with_valid(["planning", "queued", "assigned", "running", "collecting", "active"])
@@ -147,10 +158,25 @@ pub(crate) async fn cancel_many(
         (Some(_), Some(_)) => return Err(one_of("filter", "`ids` and `filter` exclude each other.")),
         (None, None) => return Err(one_of("ids", "Neither `ids` nor `filter` is given.")),
     };
-    let hub_engine::CancelledJobs { cancelled, ended, unknown, more } = outcome;
+    let CancelledJobs { cancelled, ended, unknown, more } = outcome;
     Ok(Json(CancelledRecord { cancelled, ended, unknown, more }))
 }
 
 fn one_of(argument: &str, message: &str) -> WebError {
     UserError::argument(argument, message).with_hint("Give one of the two.").into()
+}
+
+/// Cancels those that the caller sees; of others he is told what he is told of none.
+async fn cancel_seen(app: &App, caller: &Caller, ids: &[JobId]) -> Result<CancelledJobs, UserError> {
+    let (mut seen, mut unseen) = (Vec::new(), Vec::new());
+    for id in ids {
+        match app.engine.check_job(caller, *id).await {
+            Ok(()) => seen.push(*id),
+            Err(error) if error.code == ErrorCode::UnknownJob => unseen.push(*id),
+            Err(error) => return Err(error),
+        }
+    }
+    let mut outcome = app.engine.cancel_jobs(&seen).await?;
+    outcome.unknown.extend(unseen);
+    Ok(outcome)
 }

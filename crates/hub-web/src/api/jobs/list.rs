@@ -19,7 +19,7 @@ use super::{
     super::{answers::Invalid, body::Params},
     JobRecord,
 };
-use crate::{error::WebError, links, router::App};
+use crate::{asker::Asker, error::WebError, links, router::App};
 
 /// Jobs per page when none is named.
 const LIMIT_DEFAULT: u32 = 50;
@@ -138,6 +138,7 @@ pub(crate) struct JobList {
     responses((status = 200, body = JobList), Invalid))]
 pub(crate) async fn list(
     State(app): State<App>,
+    Asker(asker): Asker,
     Params(query): Params<ListQuery>,
     headers: HeaderMap,
 ) -> Result<Json<JobList>, WebError> {
@@ -163,6 +164,7 @@ pub(crate) async fn list(
     };
     let filter =
         JobFilter { favourite: flags.0, has_images: flags.1, part_of: query.part_of, ..filter.parse(&app).await? };
+    let filter = JobFilter { caller: app.engine.sees_only(&asker).or(filter.caller.clone()), ..filter };
     let page = app.engine.store().job_list(&filter, cursor, limit).await?;
     let views = app.engine.views(page.jobs).await?;
     let base_url = links::base_url(&app, &headers);

@@ -11,7 +11,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{super::answers::NotFound, JobRecord, parse_id};
-use crate::{error::WebError, links, router::App};
+use crate::{asker::Asker, error::WebError, links, router::App};
 
 /// One job in full.
 #[derive(Debug, Serialize, ToSchema)]
@@ -33,11 +33,12 @@ pub(crate) struct StoryRecord {
     responses((status = 200, body = StoryRecord), NotFound))]
 pub(crate) async fn show(
     State(app): State<App>,
+    Asker(caller): Asker,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Json<StoryRecord>, WebError> {
     let id = parse_id(&id)?;
-    let view = app.engine.view(id).await?;
+    let view = app.engine.view_for(&caller, id).await?;
     let history = app.engine.history(&view.job).await?;
     let idempotency_key = view.job.idempotency_key.clone();
     let mut record = JobRecord::of(view, &links::base_url(&app, &headers));

@@ -1,0 +1,349 @@
+//! Keys of programs, the admin's password, and the log of what was done.
+
+use std::collections::BTreeSet;
+
+use axum::{
+    extract::{Path, Query, Request, State, rejection::QueryRejection},
+    http::StatusCode,
+    response::{Html, IntoResponse as _, Redirect, Response},
+};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use hub_access::{NewKey, PASSWORD_MIN_CHARS};
+use hub_core::{
+    access::{ApiKey, KeyRights, Scope},
+    error::UserError,
+    ids::{AuditId, KeyId},
+};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Flash, Frame,
+    form::{Done, Fault, FormFields, lines, number, refused},
+    html, see_other,
+};
+use crate::{audit::Subject, error::WebError, render::Page, router::App};
+
+/// Entries of one page of the log.
+const LOG_ROWS: u32 = 100;
+
+/// The page.
+#[derive(Debug, Serialize)]
+pub(crate) struct AccessPage {
+    frame: Frame,
+    keys: Vec<ShownKey>,
+    /// The key that was just made: shown once.
+    new: Option<ShownSecret>,
+    typed: Typed,
+    fault: Option<Fault>,
+    scopes: Vec<ShownScope>,
+    has_account: bool,
+    password_min: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct ShownKey {
+    name: String,
+    prefix: String,
+    state: &'static str,
+    tone: &'static str,
+    scopes: String,
+    limits: Vec<String>,
+    created: String,
+    last_used: Option<String>,
+    expires: Option<String>,
+    revoke_path: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct ShownSecret {
+    name: String,
+    secret: String,
+}
+
+#[derive(Debug, Serialize)]
+struct ShownScope {
+    name: &'static str,
+    about: &'static str,
+    chosen: bool,
+}
+
+/// What was typed, to be shown again.
+#[derive(Debug, Default, Serialize)]
+struct Typed {
+    name: String,
+    tools: String,
+    render_types: String,
+    rate_per_minute: String,
+    images_per_day: String,
+    gpu_seconds_per_day: String,
+    weight: String,
+    expires_on: String,
+    #[serde(skip)]
+    scopes: Vec<String>,
+}
+
+fn date(at: DateTime<Utc>) -> String {
+    at.format("%Y-%m-%d %H:%M").to_string()
+}
+
+impl ShownKey {
+    fn of(key: &ApiKey, now: DateTime<Utc>) -> Self {
+        let (state, tone) = match key {
+            _ if key.revoked_at.is_some() => ("Revoked", "off"),
+            _ if !key.is_live(now) => ("Expired", "wait"),
+            _ => ("In use", "good"),
+        };
+        let rights = &key.rights;
+        let list = |set: &BTreeSet<String>| set.iter().cloned().collect::<Vec<_>>().join(", ");
+        let count = |count: Option<u32>, of: &str| count.map(|count| format!("{count} {of}"));
+        let limits = [
+            Some(list(&rights.tools)).filter(|text| !text.is_empty()),
+            Some(list(&rights.render_types)).filter(|text| !text.is_empty()),
+            count(rights.rate_per_minute, "requests per minute"),
+            count(rights.images_per_day, "pictures per day"),
+            count(rights.gpu_seconds_per_day, "GPU-seconds per day"),
+            Some(format!("weight {}", rights.weight)),
+        ];
+        Self {
+            name: key.name.clone(),
+            prefix: key.prefix.clone(),
+            state,
+            tone,
+            scopes: rights.scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(", "),
+            limits: limits.into_iter().flatten().collect(),
+            created: date(key.created_at),
+            last_used: key.last_used_at.map(date),
+            expires: key.expires_at.map(date),
+            revoke_path: key.revoked_at.is_none().then(|| format!("/access/keys/{}/revoke", key.id)),
+        }
+    }
+}
+
+impl Typed {
+    fn read(fields: &FormFields) -> Self {
+        let scopes = fields.texts.iter().filter(|(name, _)| name == "scopes").map(|(_, value)| value.clone());
+        Self {
+            name: fields.first("name"),
+            tools: fields.first("tools"),
+            render_types: fields.first("render_types"),
+            rate_per_minute: fields.first("rate_per_minute"),
+            images_per_day: fields.first("images_per_day"),
+            gpu_seconds_per_day: fields.first("gpu_seconds_per_day"),
+            weight: fields.first("weight"),
+            expires_on: fields.first("expires_on"),
+            scopes: scopes.collect(),
+        }
+    }
+
+    fn rights(&self) -> Result<KeyRights, UserError> {
+        let whole = "whole number";
+        Ok(KeyRights {
+            scopes: self.scopes.iter().map(|scope| scope.parse::<Scope>()).collect::<Result<_, _>>()?,
+            tools: lines(&self.tools).into_iter().collect(),
+            render_types: lines(&self.render_types).into_iter().collect(),
+            rate_per_minute: number("rate_per_minute", &self.rate_per_minute, whole)?,
+            images_per_day: number("images_per_day", &self.images_per_day, whole)?,
+            gpu_seconds_per_day: number("gpu_seconds_per_day", &self.gpu_seconds_per_day, whole)?,
+            weight: number("weight", &self.weight, "number")?.unwrap_or(hub_core::caller::WEIGHT_DEFAULT),
+        })
+    }
+
+    /// The end of the day that was chosen.
+    fn expires_at(&self) -> Result<Option<DateTime<Utc>>, UserError> {
+        if self.expires_on.trim().is_empty() {
+            return Ok(None);
+        }
+        let day: NaiveDate =
+            self.expires_on.trim().parse().map_err(|_| {
+                UserError::argument("expires_on", "This is no day.").with_hint("Write it like 2027-01-31.")
+            })?;
+        Ok(Some(day.and_time(chrono::NaiveTime::MIN).and_utc() + TimeDelta::days(1)))
+    }
+}
+
+async fn page(app: &App, typed: Typed, fault: Option<Fault>) -> Result<AccessPage, WebError> {
+    let now = app.engine.store().clock().now();
+    // The newest first, and those that nobody uses any more last.
+    let mut keys = app.access.keys().await?;
+    keys.sort_by_key(|key| (key.revoked_at.is_some(), std::cmp::Reverse(key.created_at)));
+    let chosen = |scope: Scope| typed.scopes.iter().any(|name| name == scope.as_str());
+    let about = |scope| match scope {
+        Scope::Generate => "make pictures and prompts",
+        Scope::Describe => "have pictures described",
+        Scope::Read => "see servers, catalogue, statistics",
+        Scope::Admin => "everything, everybody's jobs included",
+    };
+    let scopes =
+        Scope::ALL.map(|scope| ShownScope { name: scope.as_str(), about: about(scope), chosen: chosen(scope) });
+    Ok(AccessPage {
+        frame: Frame::new("access", "Access"),
+        keys: keys.iter().map(|key| ShownKey::of(key, now)).collect(),
+        new: None,
+        scopes: scopes.into(),
+        typed,
+        fault,
+        has_account: app.access.has_account(),
+        password_min: PASSWORD_MIN_CHARS,
+    })
+}
+
+fn blank() -> Typed {
+    Typed { scopes: vec!["generate".to_owned(), "describe".to_owned()], ..Typed::default() }
+}
+
+pub(crate) async fn show(
+    State(app): State<App>,
+    query: Result<Query<Done>, QueryRejection>,
+) -> Result<Html<String>, WebError> {
+    let Query(done) = query?;
+    let mut page = page(&app, blank(), None).await?;
+    page.frame.flash = Flash::of(done.done.as_deref());
+    html(&app, &page)
+}
+
+/// Makes a key and shows it, this once.
+pub(crate) async fn add(State(app): State<App>, request: Request) -> Result<Response, WebError> {
+    // Whoever makes the first key closes the hub to strangers, and must be able to come in himself.
+    if !app.access.has_account() {
+        return Ok(Redirect::to("/setup").into_response());
+    }
+    let typed = Typed::read(&FormFields::read(request, &app).await?);
+    let made = async { app.access.key_add(&typed.name, typed.rights()?, typed.expires_at()?).await }.await;
+    match made {
+        Ok(NewKey { key, secret }) => {
+            let mut page = page(&app, blank(), None).await?;
+            page.new = Some(ShownSecret { name: key.name.clone(), secret: secret.expose_secret().to_owned() });
+            let mut response = (StatusCode::CREATED, html(&app, &page)?).into_response();
+            response.extensions_mut().insert(Subject(key.name));
+            Ok(response)
+        }
+        Err(error) => {
+            let page = page(&app, typed, Some(Fault::of(&error))).await?;
+            refused(&app, &error, &page)
+        }
+    }
+}
+
+pub(crate) async fn revoke(State(app): State<App>, Path(id): Path<String>) -> Result<Response, WebError> {
+    let id: KeyId = id.parse().map_err(|_| WebError::missing("key", &id))?;
+    let key = app.access.key_revoke(id).await?;
+    let mut response = see_other("/access?done=key-revoked");
+    response.extensions_mut().insert(Subject(key.name));
+    Ok(response)
+}
+
+/// Sets another password; everybody who is logged in has to log in again.
+pub(crate) async fn set_password(State(app): State<App>, request: Request) -> Result<Response, WebError> {
+    let fields = FormFields::read(request, &app).await?;
+    let password = fields.first("password");
+    let outcome = if password == fields.first("again") {
+        app.access.set_password(SecretString::from(password)).await
+    } else {
+        Err(UserError::argument("again", "The two passwords differ."))
+    };
+    match outcome {
+        Ok(()) => Ok(see_other("/login")),
+        Err(error) => {
+            let page = page(&app, blank(), Some(Fault::of(&error))).await?;
+            refused(&app, &error, &page)
+        }
+    }
+}
+
+/// What was done by whom.
+#[derive(Debug, Serialize)]
+pub(crate) struct AuditLogPage {
+    frame: Frame,
+    entries: Vec<ShownEntry>,
+    next: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct ShownEntry {
+    at: String,
+    actor: String,
+    act: String,
+    subject: Option<String>,
+    address: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct LogQuery {
+    before: Option<String>,
+}
+
+pub(crate) async fn log(
+    State(app): State<App>,
+    query: Result<Query<LogQuery>, QueryRejection>,
+) -> Result<Html<String>, WebError> {
+    let Query(query) = query?;
+    let before: Option<AuditId> = query
+        .before
+        .map(|text| text.parse().map_err(|_| UserError::argument("before", "`before` is no id of an entry.")))
+        .transpose()?;
+    let page = app.access.audit_page(LOG_ROWS, before).await?;
+    let entries = page.entries.into_iter().map(|entry| ShownEntry {
+        at: entry.at.format("%Y-%m-%d %H:%M:%S").to_string(),
+        actor: entry.actor,
+        act: entry.act,
+        subject: entry.subject,
+        address: entry.address,
+    });
+    let shown = AuditLogPage {
+        frame: Frame::new("access", "Audit log"),
+        entries: entries.collect(),
+        next: page.next.map(|id| format!("/access/log?before={id}")),
+    };
+    html(&app, &shown)
+}
+
+impl Page for AccessPage {
+    const TEMPLATE: &'static str = "pages/access.html";
+
+    #[cfg(test)]
+    fn sample() -> Self {
+        use super::shown::sample::{HOSTILE, now};
+        let mut rights = KeyRights { rate_per_minute: Some(5), images_per_day: Some(7), ..KeyRights::default() };
+        rights.render_types.insert(HOSTILE.to_owned());
+        let key = ApiKey {
+            id: KeyId::from_uuid(uuid::Uuid::from_u128(7)),
+            name: HOSTILE.to_owned(),
+            prefix: "gih_abcdef".to_owned(),
+            rights,
+            created_at: now(),
+            expires_at: Some(now()),
+            last_used_at: Some(now()),
+            revoked_at: None,
+        };
+        Self {
+            frame: Frame::new("access", "Access"),
+            keys: vec![ShownKey::of(&key, now())],
+            new: Some(ShownSecret { name: HOSTILE.to_owned(), secret: "gih_sample".to_owned() }),
+            typed: Typed { name: HOSTILE.to_owned(), tools: HOSTILE.to_owned(), ..Typed::default() },
+            fault: Some(Fault::of(&UserError::argument("name", HOSTILE))),
+            scopes: vec![ShownScope { name: "admin", about: "everything", chosen: true }],
+            has_account: true,
+            password_min: PASSWORD_MIN_CHARS,
+        }
+    }
+}
+
+impl Page for AuditLogPage {
+    const TEMPLATE: &'static str = "pages/audit.html";
+
+    #[cfg(test)]
+    fn sample() -> Self {
+        use super::shown::sample::HOSTILE;
+        let entry = ShownEntry {
+            at: "2026-11-21 09:00:00".to_owned(),
+            actor: HOSTILE.to_owned(),
+            act: HOSTILE.to_owned(),
+            subject: Some(HOSTILE.to_owned()),
+            address: Some("192.0.2.1".to_owned()),
+        };
+        let next = Some("/access/log?before=x".to_owned());
+        Self { frame: Frame::new("access", "Audit log"), entries: vec![entry], next }
+    }
+}
