@@ -91,7 +91,7 @@ pub(crate) fn attach(inner: &Arc<Inner>, waiting: Waiting, at: job::Attempt) {
     };
     progress.server = Some(Arc::from(session.server().name.as_str()));
     inner.board.open(progress);
-    let slot = inner.take_up(at.server, session.epoch(), &waiting.job);
+    let slot = inner.take_up(at.server, session.epoch(), &waiting);
     let mut attempt = Attempt::new(inner, session, waiting, at, slot);
     attempt.claim = inner.ctx.leases.adopt(&attempt.session.server(), attempt.models());
     inner.ctx.tasks.spawn(async move {
@@ -168,7 +168,7 @@ impl Attempt {
                 follower.rename(&prompt_id, &prepared.graph);
                 self.prompt_id = prompt_id;
             }
-            Posted::Unproven => follower.doubt(),
+            Posted::Unproven => follower.unproven(),
             Posted::Not(end) => return end,
         }
         self.follow(&client, &mut inbox, follower, &prepared).await

@@ -28,7 +28,7 @@ use crate::{
     parts, persist, planner,
     pool::{Alerts, Pool},
     reconcile::{self, Reconcilers},
-    schedule::{Waiting, work_class},
+    schedule::Waiting,
 };
 
 /// Longest wait for tasks that have been told to let go, at shutdown.
@@ -337,18 +337,19 @@ impl Inner {
     }
 
     /// Takes a place on a server for a prompt that an earlier process posted there.
-    pub(crate) fn take_up(&self, server: ServerId, epoch: u64, job: &Job) -> Slot {
-        let class = work_class(job);
+    pub(crate) fn take_up(&self, server: ServerId, epoch: u64, waiting: &Waiting) -> Slot {
+        let snapshot = self.ctx.catalogue.snapshot();
+        let kind = waiting.kind(|workflow| snapshot.models(workflow));
         let flight = Flight {
-            caller: job.caller.clone(),
+            caller: waiting.job.caller.clone(),
             class: None,
-            models: self.ctx.catalogue.snapshot().models(class.workflow),
+            models: kind.models,
             expected: TAKEN_UP_S,
             charged: 0.0,
             cold: true,
             guessed: true,
         };
-        self.dispatch.occupy(server, epoch, flight)
+        self.dispatch.occupy(server, epoch, flight, (waiting.job.id, kind))
     }
 
     /// Takes up a job of the store that nobody here knows, of which `failures` attempts failed by a server's

@@ -9,6 +9,7 @@
 
 mod hopeless;
 mod memory;
+mod take_back;
 mod turns;
 mod why;
 
@@ -22,7 +23,7 @@ use hub_core::{
     caller::{Caller, CallerWeights},
     ids::{JobId, ServerId},
 };
-use hub_schedule::{Flight, FlightId, Landing, Learned, Ledger, Place, Seconds};
+use hub_schedule::{Flight, FlightId, Kind, Landing, Learned, Ledger, Place, Seconds};
 use tokio::{
     sync::{Notify, mpsc, oneshot},
     time::Instant,
@@ -69,6 +70,8 @@ struct Counts {
     waiting: usize,
     waiting_of: HashMap<Caller, usize>,
     ledger: Ledger,
+    /// Flights that have not begun, as far as they may be taken back: the job, and what it needs.
+    unbegun: HashMap<FlightId, (JobId, Kind)>,
     /// Flights that are over, for the dispatcher to learn from.
     landings: Vec<Landing>,
     /// Time until a tenth of the queue will have begun, when that can be told.
@@ -98,6 +101,7 @@ impl Drop for Slot {
     fn drop(&mut self) {
         let now = self.handle.now();
         let mut counts = self.handle.counts();
+        counts.unbegun.remove(&self.flight);
         if let Some(landing) = counts.ledger.over(self.flight, now, self.done) {
             counts.landings.push(landing);
         }
@@ -214,16 +218,21 @@ impl DispatchHandle {
     /// The server began a prompt; `heard`: just now, and not some time before.
     pub(crate) fn began(&self, flight: FlightId, heard: bool) {
         let now = self.now();
-        self.counts().ledger.began(flight, now, heard);
+        let mut counts = self.counts();
+        counts.unbegun.remove(&flight);
+        counts.ledger.began(flight, now, heard);
     }
 
     /// Takes a place on a server, whatever its limit: for what runs there already.
-    pub(crate) fn occupy(&self, server: ServerId, epoch: u64, flight: Flight) -> Slot {
-        self.slot(server, epoch, flight, None)
+    pub(crate) fn occupy(&self, server: ServerId, epoch: u64, flight: Flight, job: (JobId, Kind)) -> Slot {
+        self.slot(server, epoch, flight, job, None)
     }
 
-    fn slot(&self, server: ServerId, epoch: u64, flight: Flight, turn: Option<u64>) -> Slot {
-        let flight = self.counts().ledger.enter(server, epoch, flight, turn);
+    fn slot(&self, server: ServerId, epoch: u64, flight: Flight, job: (JobId, Kind), turn: Option<u64>) -> Slot {
+        let mut counts = self.counts();
+        let flight = counts.ledger.enter(server, epoch, flight, turn);
+        counts.unbegun.insert(flight, job);
+        drop(counts);
         Slot { flight, done: false, handle: self.clone() }
     }
 

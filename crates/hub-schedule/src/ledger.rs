@@ -155,6 +155,12 @@ impl Ledger {
         entries.iter().map(prompt).collect()
     }
 
+    /// Prompts of ours that a server has not begun, each with its place among [`Ledger::prompts`].
+    pub fn waiting(&self, server: ServerId) -> impl Iterator<Item = (FlightId, usize)> {
+        let entries = self.berths.get(&server).map(|berth| berth.flights.as_slice()).unwrap_or_default();
+        entries.iter().enumerate().filter(|(_, entry)| entry.began.is_none()).map(|(at, entry)| (entry.id, at))
+    }
+
     /// How many prompts of ours are on a server.
     pub fn in_flight(&self, server: ServerId) -> u32 {
         self.berths.get(&server).map_or(0, |berth| u32::try_from(berth.flights.len()).unwrap_or(u32::MAX))

@@ -12,6 +12,9 @@
 //! sooner; and a place with models loaded goes on with waiting jobs of the same models before it swaps.
 //! Both reorder only within a window, and never hold a job for longer than [`hold_limit`].
 //!
+//! **What waits on a server** behind a run that takes longer than expected is taken back when a place is idle
+//! where it would end clearly sooner ([`take_back`]).
+//!
 //! **A GPU that is shared** with LLM servers is given to one side at a time unless both fit ([`Lease`]); while the
 //! other side has it, its place takes no work.
 //!
@@ -28,6 +31,7 @@ mod lease;
 mod ledger;
 mod place;
 mod queue;
+mod take_back;
 mod work;
 
 pub use decide::{Assignment, Decision, WINDOW, decide, hold_limit};
@@ -37,6 +41,7 @@ pub use lease::{ClaimId, Fit, Lease, LeaseLimits, LeaseOrder, LeaseTurn, Load, S
 pub use ledger::{Flight, FlightId, Landing, Ledger};
 pub use place::{Place, Prompt, STAGE_AHEAD_S};
 pub use queue::{Queue, Ticket};
+pub use take_back::{Staged, TakeBack, take_back};
 pub use work::{Kind, ModelSet, WorkClass};
 
 /// Seconds, as points in time since the scheduler's start or as durations.

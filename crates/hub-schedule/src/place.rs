@@ -23,11 +23,16 @@ pub struct Prompt {
 }
 
 impl Prompt {
-    /// Time it still takes. One that is late is expected to be late as much again, at most its expected time.
+    /// Time it still takes. One that is late is expected to be late as much again; of a guess, which says little
+    /// about when it should have ended, at most as long as the guess.
     pub fn remaining(&self, now: Seconds) -> Seconds {
         let Some(began) = self.began else { return self.expected };
         let left = self.expected - (now - began).max(0.0);
-        if left >= 0.0 { left } else { (-left).min(self.expected) }
+        match -left {
+            late if late <= 0.0 => left,
+            late if self.guessed => late.min(self.expected),
+            late => late,
+        }
     }
 }
 
@@ -104,8 +109,10 @@ mod tests {
     #[test]
     fn a_late_prompt_is_expected_to_be_late_as_much_again() {
         let prompt = Prompt { expected: 10.0, began: Some(0.0), guessed: false };
-        for (now, left) in [(0.0, 10.0), (4.0, 6.0), (12.0, 2.0), (100.0, 10.0)] {
+        for (now, left, guessed) in [(0.0, 10.0, 10.0), (4.0, 6.0, 6.0), (12.0, 2.0, 2.0), (100.0, 90.0, 10.0)] {
             assert!((prompt.remaining(now) - left).abs() < 1e-9, "at {now}");
+            let guess = Prompt { guessed: true, ..prompt };
+            assert!((guess.remaining(now) - guessed).abs() < 1e-9, "a guess at {now}");
         }
     }
 

@@ -273,6 +273,11 @@ impl Queue {
         self.kinds[id as usize].as_ref().map_or(0, |slot| slot.jobs)
     }
 
+    /// Kinds of which jobs wait.
+    pub(crate) fn kinds(&self) -> impl Iterator<Item = &Kind> {
+        self.kinds.iter().flatten().map(|slot| &*slot.kind)
+    }
+
     pub(crate) fn kinds_max(&self) -> usize {
         self.kinds.len()
     }

@@ -6,7 +6,9 @@
 //! nothing but the start of long jobs; what the end means is judged elsewhere. How long it waits for
 //! what is in [`patience`].
 
+mod give_back;
 mod patience;
+mod show;
 mod verdict;
 
 use std::{sync::Arc, time::Duration};
@@ -17,7 +19,7 @@ use comfyui::{
 };
 use hub_core::{
     ids::JobId,
-    job::{JobState, JobStateKind},
+    job::JobState,
     server::{Server, ServerState},
 };
 use hub_schedule::FlightId;
@@ -26,7 +28,7 @@ use tokio::{sync::watch, time::Instant};
 pub(super) use patience::Patience;
 pub(super) use verdict::{Verdict, failure};
 
-use self::patience::Limit;
+use self::{give_back::Whereabouts, patience::Limit};
 use super::{Attempt, registry::Entry};
 use crate::{
     CrashPoint, LivePreview,
@@ -75,11 +77,18 @@ pub(super) struct Follower<'g> {
     start_stored: bool,
     /// The server was heard or seen to have it, or is known to have had it.
     was_there: bool,
+    place: Whereabouts,
     heard_since_look: bool,
     next_look: Instant,
     absent: u32,
     settling_since: Option<Instant>,
     settle_pause: Duration,
+}
+
+/// What is done at the server.
+enum Errand {
+    Due,
+    GiveBack,
 }
 
 impl<'g> Follower<'g> {
@@ -105,6 +114,7 @@ impl<'g> Follower<'g> {
             ran_before: Duration::ZERO,
             start_stored: false,
             was_there: true,
+            place: Whereabouts::There,
             heard_since_look: false,
             next_look: now + attempt.inner.ctx.settings.now().poll_interval,
             absent: 0,
@@ -121,9 +131,15 @@ impl<'g> Follower<'g> {
         self.doubt();
     }
 
-    /// It is not known whether the server has the prompt: ask at once.
+    /// Ask the server at once.
     pub(super) fn doubt(&mut self) {
         self.next_look = Instant::now();
+    }
+
+    /// It is not known whether the server has the prompt.
+    pub(super) fn unproven(&mut self) {
+        self.place = Whereabouts::Unproven;
+        self.doubt();
     }
 
     /// An earlier process began with it, and may have died before it posted anything.
@@ -134,7 +150,7 @@ impl<'g> Follower<'g> {
         let ran = job.times.started_at.map(|started| self.inner.ctx.clock.now() - started);
         // A clock that was set back meanwhile gives the prompt its whole time again.
         self.ran_before = ran.and_then(|ran| ran.to_std().ok()).unwrap_or_default();
-        self.doubt();
+        self.unproven();
     }
 
     /// Follows to the end.
@@ -160,6 +176,11 @@ impl<'g> Follower<'g> {
                 () = entry.cancelled() => return Verdict::Cancelled,
                 () = inner.ctx.kill.cancelled() => return Verdict::LetGo,
                 () = session.retired().cancelled() => return Verdict::Retired,
+                () = entry.asked_back(), if self.may_give_back() => {
+                    if let Some(verdict) = self.unless_over(entry, client, Errand::GiveBack).await {
+                        return verdict;
+                    }
+                }
                 event = inbox.next() => {
                     if self.hear(&event) && let Some(verdict) = self.end_by_events() {
                         return verdict;
@@ -177,15 +198,7 @@ impl<'g> Follower<'g> {
                     }
                 }
                 () = due => {
-                    let mut link = self.link.clone();
-                    let verdict = tokio::select! {
-                        biased;
-                        () = entry.cancelled() => return Verdict::Cancelled,
-                        () = inner.ctx.kill.cancelled() => return Verdict::LetGo,
-                        Ok(_) = link.wait_for(|link| link.refuses) => return Verdict::Lost,
-                        verdict = self.due(client) => verdict,
-                    };
-                    if let Some(verdict) = verdict {
+                    if let Some(verdict) = self.unless_over(entry, client, Errand::Due).await {
                         return verdict;
                     }
                 }
@@ -193,11 +206,29 @@ impl<'g> Follower<'g> {
         }
     }
 
+    /// Does something at the server, until it becomes pointless.
+    async fn unless_over(&mut self, entry: &Entry, client: &Client, errand: Errand) -> Option<Verdict> {
+        let (mut link, kill) = (self.link.clone(), self.inner.ctx.kill.clone());
+        let work = async {
+            match errand {
+                Errand::Due => self.due(client).await,
+                Errand::GiveBack => self.give_back(client).await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = entry.cancelled() => Some(Verdict::Cancelled),
+            () = kill.cancelled() => Some(Verdict::LetGo),
+            Ok(_) = link.wait_for(|link| link.refuses) => Some(Verdict::Lost),
+            verdict = work => verdict,
+        }
+    }
+
     /// Takes an event in and shows what it changes; true when it says that the prompt ended.
     pub(super) fn hear(&mut self, event: &Event) -> bool {
         let now = Instant::now();
         self.patience.heard(now);
-        self.was_there = true;
+        (self.was_there, self.place) = (true, Whereabouts::There);
         self.heard_since_look = true;
         self.absent = 0;
         if let Event::Preview { format, bytes, .. } = event {
@@ -313,7 +344,7 @@ impl<'g> Follower<'g> {
         let now = Instant::now();
         if queue.is_running(&self.prompt_id) {
             self.absent = 0;
-            self.was_there = true;
+            (self.was_there, self.place) = (true, Whereabouts::There);
             self.patience.server_works();
             if self.patience.runs(now.checked_sub(self.ran_before).unwrap_or(now)) {
                 self.patience.heard(now);
@@ -321,7 +352,7 @@ impl<'g> Follower<'g> {
             }
         } else if queue.position(&self.prompt_id).is_some() {
             self.absent = 0;
-            self.was_there = true;
+            (self.was_there, self.place) = (true, Whereabouts::There);
             if !queue.running.is_empty() {
                 self.patience.server_works();
                 return Ok(None);
@@ -334,7 +365,11 @@ impl<'g> Follower<'g> {
         } else {
             self.absent += 1;
             if self.absent >= ABSENT_LOOKS {
-                return Ok(Some(if self.was_there { Verdict::Vanished } else { Verdict::NeverThere }));
+                return Ok(Some(match self.was_there {
+                    _ if self.place == Whereabouts::GivenBack => Verdict::TakenBack,
+                    true => Verdict::Vanished,
+                    false => Verdict::NeverThere,
+                }));
             }
             self.next_look = now + ABSENT_PAUSE;
         }
@@ -364,35 +399,5 @@ impl<'g> Follower<'g> {
 
     fn hears(&self) -> bool {
         self.hearing.is_some()
-    }
-
-    /// Puts the progress on the board.
-    fn show(&mut self) {
-        if let Some(flight) = self.unbegun.take() {
-            self.inner.dispatch.began(flight, self.hears());
-        }
-        let progress = self.fold.progress();
-        match &progress.node {
-            Some(id) if self.node.as_ref().is_none_or(|(known, _)| known != id) => {
-                let shown = self
-                    .graph
-                    .and_then(|graph| graph.node(id))
-                    .map_or(id.as_str(), |node| node.title().unwrap_or(&node.class_type));
-                self.node = Some((id.clone(), Arc::from(shown)));
-            }
-            Some(_) => {}
-            None => self.node = None,
-        }
-        let node = self.node.as_ref().map(|(_, shown)| shown.clone());
-        #[expect(clippy::cast_possible_truncation, reason = "a fraction from 0 to 1 for display")]
-        let fraction = progress.fraction as f32;
-        let steps = progress.steps;
-        self.inner.board.update(self.job, |shown| {
-            shown.state = JobStateKind::Running;
-            shown.fraction = shown.fraction.max(fraction);
-            shown.steps = steps;
-            shown.node = node;
-            true
-        });
     }
 }

@@ -64,6 +64,7 @@ impl Attempt {
                 }
                 End::not_here(lost("does not begin its jobs any more"))
             }
+            Verdict::TakenBack => End::not_here(lost("kept it waiting behind a job that takes longer than expected")),
             Verdict::Retired => {
                 self.withdraw_in_background();
                 End::not_here(lost("was taken out of the pool"))

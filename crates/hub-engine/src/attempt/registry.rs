@@ -6,7 +6,7 @@ use std::{
 };
 
 use hub_core::ids::JobId;
-use tokio::sync::watch;
+use tokio::sync::{Notify, futures::Notified, watch};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
 /// Attempts by job; cheap to clone.
@@ -23,32 +23,46 @@ struct Shared {
 
 #[derive(Default)]
 struct Attempts {
-    /// Per job: the serial number of its newest attempt, and its token.
-    by_job: HashMap<JobId, (u64, CancellationToken)>,
+    /// Per job: the serial number of its newest attempt, and how it is told.
+    by_job: HashMap<JobId, (u64, Told)>,
     serial: u64,
+}
+
+/// What an attempt can be told.
+#[derive(Clone, Default)]
+struct Told {
+    cancelled: CancellationToken,
+    asked_back: Arc<Notify>,
 }
 
 impl Registry {
     /// Enters an attempt; it leaves when the entry is dropped.
     pub(super) fn enter(&self, job: JobId) -> Entry {
-        let token = CancellationToken::new();
+        let told = Told::default();
         let mut attempts = self.lock();
         attempts.serial += 1;
         let serial = attempts.serial;
-        attempts.by_job.insert(job, (serial, token.clone()));
+        attempts.by_job.insert(job, (serial, told.clone()));
         drop(attempts);
         self.shared.at_work.send_modify(|count| *count += 1);
-        Entry { job, serial, token, registry: self.clone() }
+        Entry { job, serial, told, registry: self.clone() }
     }
 
     /// Tells a job's attempt that the job was cancelled; false when it has none.
     pub(crate) fn cancel(&self, job: JobId) -> bool {
         let attempts = self.lock();
         let found = attempts.by_job.get(&job);
-        if let Some((_, token)) = found {
-            token.cancel();
+        if let Some((_, told)) = found {
+            told.cancelled.cancel();
         }
         found.is_some()
+    }
+
+    /// Asks a job's attempt to give the job back if its server has not begun it.
+    pub(crate) fn ask_back(&self, job: JobId) {
+        if let Some((_, told)) = self.lock().by_job.get(&job) {
+            told.asked_back.notify_one();
+        }
     }
 
     /// Waits until no attempt is at work.
@@ -66,14 +80,19 @@ impl Registry {
 pub(super) struct Entry {
     job: JobId,
     serial: u64,
-    token: CancellationToken,
+    told: Told,
     registry: Registry,
 }
 
 impl Entry {
     /// Completes when the job was cancelled.
     pub(super) fn cancelled(&self) -> WaitForCancellationFuture<'_> {
-        self.token.cancelled()
+        self.told.cancelled.cancelled()
+    }
+
+    /// Completes when the job is asked back, once for each time or, before it is listened to, once.
+    pub(super) fn asked_back(&self) -> Notified<'_> {
+        self.told.asked_back.notified()
     }
 }
 

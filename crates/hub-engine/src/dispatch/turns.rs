@@ -11,7 +11,7 @@ use hub_schedule::{
 };
 use tokio::time::Instant;
 
-use super::{Condition, DispatchHandle, Order, Orders, hopeless, why};
+use super::{Condition, DispatchHandle, Order, Orders, hopeless, take_back::AskedBack, why};
 use crate::{JobProgress, attempt, background::Inner, events::Board, schedule::Waiting};
 
 /// Pause between two updates of the queue positions that watchers see.
@@ -37,6 +37,7 @@ pub(crate) async fn run(inner: Arc<Inner>, mut orders: Orders, learned: Learned)
         learned,
         wake_at: None,
         forecast: HashMap::new(),
+        asked_back: AskedBack::default(),
         inner: inner.clone(),
     };
     let mut positions_due: Option<Instant> = None;
@@ -71,15 +72,16 @@ pub(crate) async fn run(inner: Arc<Inner>, mut orders: Orders, learned: Learned)
     }
 }
 
-struct Dispatcher {
-    inner: Arc<Inner>,
-    queue: Queue,
+pub(super) struct Dispatcher {
+    pub(super) inner: Arc<Inner>,
+    pub(super) queue: Queue,
     jobs: HashMap<JobId, Waiting>,
-    learned: Learned,
+    pub(super) learned: Learned,
     /// When to decide again although nothing happens.
     wake_at: Option<Seconds>,
     /// Position and start, as of the newest update.
     forecast: HashMap<JobId, (u32, Option<Seconds>)>,
+    pub(super) asked_back: AskedBack,
 }
 
 impl Dispatcher {
@@ -167,9 +169,14 @@ impl Dispatcher {
         }
     }
 
-    /// Assigns what can be assigned, and ends what no server may take.
+    /// Assigns what can be assigned, ends what no server may take, and takes back what is better run elsewhere.
     fn place(&mut self) {
         self.land();
+        self.assign();
+        self.take_back();
+    }
+
+    fn assign(&mut self) {
         self.wake_at = None;
         if self.queue.is_empty() || self.inner.ctx.stop.is_cancelled() {
             return;
@@ -209,13 +216,14 @@ impl Dispatcher {
             return;
         };
         let snapshot = self.inner.ctx.catalogue.snapshot();
-        let Kind { class, models, .. } = waiting.kind(|workflow| snapshot.models(workflow));
-        let flight = Flight::of(assignment, caller, class, models);
-        let slot = self.inner.dispatch.slot(assignment.server, session.epoch(), flight, Some(assignment.turn));
+        let kind = waiting.kind(|workflow| snapshot.models(workflow));
+        let flight = Flight::of(assignment, caller, kind.class, kind.models);
+        let (epoch, job) = (session.epoch(), (waiting.job.id, kind));
+        let slot = self.inner.dispatch.slot(assignment.server, epoch, flight, job, Some(assignment.turn));
         attempt::launch(&self.inner, session, waiting, slot);
     }
 
-    fn places(&self) -> Vec<Place> {
+    pub(super) fn places(&self) -> Vec<Place> {
         let counts = self.inner.dispatch.counts();
         let mut places =
             self.inner.pool.places(|server, epoch| DispatchHandle::known(&counts, &self.learned, server, epoch));
@@ -269,7 +277,8 @@ impl Dispatcher {
     /// Time until the next look at the queue.
     fn look_in(&self, far: Duration) -> Duration {
         if self.queue.is_empty() {
-            return far;
+            // What waits on a server may be late without anything else to happen.
+            return if self.inner.dispatch.counts().unbegun.is_empty() { far } else { LOOK_EVERY };
         }
         let now = self.inner.dispatch.now();
         let wake = self.wake_at.map(|at| Duration::from_secs_f64((at - now).clamp(0.001, LOOK_EVERY.as_secs_f64())));

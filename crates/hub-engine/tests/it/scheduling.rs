@@ -300,3 +300,60 @@ async fn jobs_that_are_planned_count_as_waiting() {
     };
     tokio::time::timeout(PATIENCE, room).await.expect("there is room again");
 }
+
+/// A job is at work on the first of two servers, which is slow this once, and another one is staged behind it.
+async fn staged_behind_a_slow_run() -> (TestEngine, JobId, JobId) {
+    let mut test = servers(2).run_ms(100).start().await;
+    test.change_server(1, |server| server.draining = true).await;
+    // What a run takes is known, so that the slow one is late and not just unknown.
+    for prompt in ["a", "b"] {
+        test.success(test.generate_sampled(prompt).await).await;
+    }
+    test.sims[0].inject(Fault::Slow { factor: 300.0 }.containing("a slow fox"));
+    let slow = test.generate_sampled("a slow fox").await;
+    test.until_running(slow).await;
+    let staged = test.generate_sampled("staged").await;
+    test.until("both are on the first server", || test.sims[0].stats().prompts_received == 4).await;
+    test.leaves_jobs = true;
+    (test, slow, staged)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_staged_behind_a_run_that_takes_too_long_is_given_to_a_server_that_is_idle() {
+    let (mut test, slow, staged) = staged_behind_a_slow_run().await;
+    test.change_server(1, |server| server.draining = false).await;
+    let view = test.success(staged).await;
+    assert_eq!((view.server.as_deref(), view.job.attempts), (Some("gpu-2"), 2));
+    let attempts = test.engine.store().job_attempts(staged).await.unwrap();
+    let outcomes: Vec<_> = attempts.iter().map(|attempt| attempt.outcome.as_deref().unwrap()).collect();
+    assert_eq!(outcomes, ["returned", "succeeded"], "it is no failure of the job's");
+    // The late one was left alone, and the first server does not have the other one any more.
+    assert_eq!(test.engine.view(slow).await.unwrap().server.as_deref(), Some("gpu-1"));
+    test.engine.cancel(slow).await.unwrap();
+    test.until("the slow one is interrupted", || test.sims[0].stats().interrupts == 1).await;
+    test.leaves_jobs = false;
+    test.success(test.generate_sampled("c").await).await;
+    let of_staged: usize = test.sims.iter().map(|sim| executed(sim, &attempts[0], &attempts[1])).sum();
+    assert_eq!(of_staged, 1, "it ran once");
+}
+
+/// How often a server ran one of these attempts.
+fn executed(sim: &hub_sim::ComfySim, first: &hub_store::AttemptRow, second: &hub_store::AttemptRow) -> usize {
+    let ids = [first, second].map(|stored| stored.attempt.prompt_id.to_string());
+    sim.stats().executed.iter().filter(|run| ids.contains(&run.prompt_id)).count()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_keeps_what_it_was_told_to_give_back_runs_it_once() {
+    let (mut test, slow, staged) = staged_behind_a_slow_run().await;
+    // As the door of a guest does: answered like any other, and not done.
+    let ignored = Fault::Http { route: "POST /queue".to_owned(), status: 200, body: "{}".to_owned() };
+    test.sims[0].inject(ignored.always());
+    test.change_server(1, |server| server.draining = false).await;
+    let asked = || test.sims[0].stats().requests_by_route.get("POST /queue").copied().unwrap_or_default();
+    test.until("it was asked to give it back", || asked() > 0).await;
+    test.engine.cancel(slow).await.unwrap();
+    let view = test.success(staged).await;
+    assert_eq!((view.server.as_deref(), view.job.attempts), (Some("gpu-1"), 1));
+    test.leaves_jobs = false;
+}

@@ -26,6 +26,8 @@ pub(in crate::attempt) enum Verdict {
     OverLimit,
     /// The server did not begin it in time. `idle`: although it had nothing else to do, so its worker is dead.
     NotBegun { idle: bool },
+    /// The server had not begun it, and it was taken off its queue for another one.
+    TakenBack,
     /// The job was cancelled.
     Cancelled,
     /// The server left the pool.
