@@ -228,6 +228,13 @@ impl Background {
         runnable.map(|runnable| self.inner.pool.fits(&self.inner.ctx, runnable)).unwrap_or_default()
     }
 
+    /// The largest seed that a workflow takes wherever a job of it may go.
+    pub(crate) fn largest_seed(&self, workflow: WorkflowId, placement: &Placement) -> u64 {
+        let snapshot = self.inner.ctx.catalogue.snapshot();
+        let runnable = snapshot.runnable_of(workflow);
+        runnable.map_or(u64::MAX, |runnable| self.inner.pool.largest_seed(runnable, placement))
+    }
+
     /// Why a job waits for a server; `None` when it does not.
     pub(crate) async fn why_waiting(&self, job: JobId) -> Option<WhyWaiting> {
         let in_parts = self.progress(job).is_some_and(|progress| progress.parts.is_some());

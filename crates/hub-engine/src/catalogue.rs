@@ -10,7 +10,7 @@ use std::{
 };
 
 use comfyui::workflow::{
-    Graph, Slots,
+    Graph, SlotKind, Slots, Target,
     files::{Needs, model_files},
 };
 use hub_core::{
@@ -50,6 +50,8 @@ pub(crate) struct Runnable {
     pub(crate) needs: Needs,
     /// The model files that the graph names.
     pub(crate) models: ModelSet,
+    /// Where its seed goes: node classes with their inputs.
+    pub(crate) seeds: Vec<(String, String)>,
 }
 
 impl Runnable {
@@ -62,7 +64,10 @@ impl Runnable {
             let files = model_files(graph);
             model_set(files.iter().map(|file| file.name.as_str()))
         });
-        Self { slots, models, needs: graph.as_ref().map(Needs::of).unwrap_or_default(), workflow }
+        let class_of = |target: &Target| Some(graph.as_ref()?.node(&target.node_id)?.class_type.clone());
+        let targets = slots.all(SlotKind::Seed).flat_map(|slot| &slot.targets);
+        let seeds = targets.filter_map(|target| Some((class_of(target)?, target.input.clone()))).collect();
+        Self { slots, models, seeds, needs: graph.as_ref().map(Needs::of).unwrap_or_default(), workflow }
     }
 }
 

@@ -31,13 +31,16 @@ pub(crate) async fn plan(
         return Err(UserError::argument("plan_only", "`plan_only` is for requests that make pictures."));
     };
     callers::check_tool(ctx, caller, request.mode.tool())?;
-    submit::placement(background, &options.wish)?;
+    let placement = submit::placement(background, &options.wish)?;
     let Variation { request, wording } = whole(ctx, caller, request, &options).await?;
     let snapshot = ctx.catalogue.snapshot();
     let (wording, would_enhance) = plan::wording(&snapshot.catalogue, &request, wording);
     let seed = plan::seed::draw(&mut rand::rng());
     let Plan { mut recipe, mut warnings } = plan::plan(&snapshot, &request, None, seed, &wording)?;
     callers::check_render_type(ctx, caller, &recipe.render_type)?;
+    if request.seed.is_none() {
+        recipe.seed = plan::seed::within(seed, background.largest_seed(recipe.workflow_id, &placement));
+    }
     if would_enhance {
         recipe.not_enhanced_because = None;
     }

@@ -89,8 +89,12 @@ async fn plan_image(
     plan.warnings.splice(0..0, job.warnings.iter().cloned());
     // Submit asked too, but planning takes its time, and a restarted hub plans anew.
     background.refuse_hopeless(plan.recipe.workflow_id, &job.placement).await?;
+    let largest_seed = background.largest_seed(plan.recipe.workflow_id, &job.placement);
+    if request.seed.is_none() {
+        plan.recipe.seed = plan::seed::within(plan.recipe.seed, largest_seed);
+    }
     let parts = if job.is_whole() {
-        let parts = parts::split(&plan.recipe, job.request.pictures(), u64::MAX);
+        let parts = parts::split(&plan.recipe, job.request.pictures(), largest_seed);
         let planned =
             persist::settle(ctx, || ctx.store.job_planned_in_parts(job, &plan.recipe, &plan.warnings, &parts));
         crash::around(CrashPoint::Planned, planned).await.flatten()

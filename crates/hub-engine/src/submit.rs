@@ -14,7 +14,7 @@ use hub_core::{
     job::{Job, JobState},
     limits,
     placement::{Placement, Wish},
-    request::{Area, ImageRef, ImageSize, JobRequest, ToolCall},
+    request::{Area, ImageRef, ImageRequest, ImageSize, JobRequest, ToolCall},
 };
 use hub_store::{Inserted, NewJob};
 use url::{Host, Url};
@@ -82,9 +82,13 @@ pub(crate) async fn submit(
     if let Some(workflow) = workflow {
         background.refuse_hopeless(workflow, &placement).await?;
     }
+    let largest_seed = workflow.map_or(u64::MAX, |workflow| background.largest_seed(workflow, &placement));
+    if let (JobRequest::Image(ImageRequest { seed: None, .. }), Some(recipe)) = (&new.request, &mut new.recipe) {
+        recipe.seed = plan::seed::within(recipe.seed, largest_seed);
+    }
     (new.priority, new.placement, new.parent) = (options.wish.priority, placement, origin);
     store_input(ctx, &mut new).await?;
-    let (inserted, parts) = crash::around(CrashPoint::Insert, insert(ctx, &new)).await?;
+    let (inserted, parts) = crash::around(CrashPoint::Insert, insert(ctx, &new, largest_seed)).await?;
     let job = match inserted {
         Inserted::Existing(job) => return Ok(Submitted { job, replayed: true }),
         Inserted::New(job) => job,
@@ -101,10 +105,10 @@ pub(crate) async fn submit(
 }
 
 /// Writes the job, and its parts with it where it has any yet.
-async fn insert(ctx: &Context, new: &NewJob) -> Result<(Inserted, Vec<Job>), UserError> {
+async fn insert(ctx: &Context, new: &NewJob, largest_seed: u64) -> Result<(Inserted, Vec<Job>), UserError> {
     match (&new.recipe, new.request.pictures()) {
         (Some(recipe), pictures @ 2..) => {
-            let parts = parts::split(recipe, pictures, u64::MAX);
+            let parts = parts::split(recipe, pictures, largest_seed);
             persist::user(ctx, || ctx.store.job_insert_in_parts(new, &parts)).await
         }
         _ => Ok((persist::user(ctx, || ctx.store.job_insert(new)).await?, Vec::new())),

@@ -33,6 +33,8 @@ impl Fingerprint {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Inventory {
     classes: HashMap<Arc<str>, Inputs>,
+    /// Classes with inputs of whole numbers of a span worth knowing.
+    spans: HashMap<Arc<str>, Spans>,
     malformed: usize,
     /// Counted once, since lists are long.
     files: usize,
@@ -43,6 +45,11 @@ pub struct Inventory {
 type Inputs = Box<[(Arc<str>, Choices)]>;
 /// Sorted.
 type Choices = Arc<[Arc<str>]>;
+/// The largest values of inputs, by name.
+type Spans = Box<[(Arc<str>, u64)]>;
+
+/// Limits of whole numbers below this are those of sizes and counts, which nobody asks the inventory for.
+const SPAN_MIN: u64 = 1 << 16;
 
 impl Inventory {
     /// Reads the body of `GET /object_info`.
@@ -56,7 +63,8 @@ impl Inventory {
             Cow::Borrowed(_) => Err(error),
         })?;
         parsed.classes.shrink_to_fit();
-        let mut read = Self { classes: parsed.classes, malformed: parsed.malformed, files: 0, fingerprint };
+        let Reader { classes, spans, .. } = parsed;
+        let mut read = Self { classes, spans, malformed: parsed.malformed, files: 0, fingerprint };
         read.files = read.model_files().len();
         Ok(read)
     }
@@ -87,6 +95,13 @@ impl Inventory {
         let inputs = self.classes.get(class)?;
         let (_, choices) = inputs.iter().find(|(name, _)| &**name == input)?;
         Some(choices.binary_search_by(|choice| (**choice).cmp(file)).is_ok())
+    }
+
+    /// The largest value of an input of whole numbers with a large span, such as a seed; `None` when the class or
+    /// input is unknown, or takes whatever 64 bits hold.
+    pub fn largest(&self, class: &str, input: &str) -> Option<u64> {
+        let (_, largest) = self.spans.get(class)?.iter().find(|(name, _)| &**name == input)?;
+        Some(*largest)
     }
 
     /// Every model file that any loader lists, sorted.
@@ -135,6 +150,7 @@ impl fmt::Debug for Inventory {
 #[derive(Default)]
 struct Reader {
     classes: HashMap<Arc<str>, Inputs>,
+    spans: HashMap<Arc<str>, Spans>,
     malformed: usize,
     names: HashSet<Arc<str>>,
     lists: HashSet<Choices>,
@@ -164,6 +180,10 @@ impl<'de> Visitor<'de> for ClassByClass {
             let inputs = value.as_ref().and_then(|class| reader.inputs(class));
             reader.malformed += usize::from(inputs.is_none());
             let class = reader.name(&class);
+            let spans = value.as_ref().map(|value| reader.spans(value)).unwrap_or_default();
+            if !spans.is_empty() {
+                reader.spans.insert(class.clone(), spans);
+            }
             reader.classes.insert(class, inputs.unwrap_or_default());
         }
         Ok(reader)
@@ -183,6 +203,16 @@ impl Reader {
             }
         }
         Some(inputs.into_boxed_slice())
+    }
+
+    fn spans(&mut self, class: &Value) -> Spans {
+        let sections = ["required", "optional"].map(|section| class.get("input")?.get(section)?.as_object());
+        let largest = |spec: &Value| {
+            let max = spec.get(1).filter(|_| spec.get(0).is_some_and(|kind| kind == "INT"))?.get("max")?.as_u64()?;
+            (SPAN_MIN..u64::MAX).contains(&max).then_some(max)
+        };
+        let inputs = sections.into_iter().flatten().flatten();
+        inputs.filter_map(|(name, spec)| Some((self.name(name), largest(spec)?))).collect()
     }
 
     /// The list of an input, when it may be one of model files. Lists of samplers and pictures are not kept. An
@@ -249,6 +279,23 @@ mod tests {
         assert_eq!(by_input.keys().copied().collect::<Vec<_>>(), ["ckpt_name", "lora"]);
         assert_eq!(by_input["lora"].iter().copied().collect::<Vec<_>>(), ["x.safetensors"]);
         assert_eq!((inventory.class_count(), inventory.malformed_count()), (3, 0));
+    }
+
+    #[test]
+    fn the_spans_of_seeds_are_kept_where_they_are_less_than_all() {
+        let body = json!({
+            "Narrow": {"input": {"required": {"seed": ["INT", {"min": 0, "max": 4_294_967_295_u64}], "steps": ["INT", {"max": 10_000}]}}},
+            "Wide": {"input": {"required": {"seed": ["INT", {"max": u64::MAX}]}, "optional": {"cfg": ["FLOAT", {"max": 1e9}]}}},
+            "Odd": {"input": {"required": {"seed": ["INT", {"max": 1e19}], "other": ["INT"], "more": 7}}},
+        });
+        let inventory = Inventory::parse(body.to_string().as_bytes()).unwrap();
+        assert_eq!(inventory.largest("Narrow", "seed"), Some(u64::from(u32::MAX)));
+        for (class, input) in
+            [("Narrow", "steps"), ("Wide", "seed"), ("Wide", "cfg"), ("Odd", "seed"), ("None", "seed")]
+        {
+            assert_eq!(inventory.largest(class, input), None, "{class}.{input}");
+        }
+        assert_eq!(inventory.malformed_count(), 0);
     }
 
     #[test]

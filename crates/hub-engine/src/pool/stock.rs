@@ -190,6 +190,14 @@ impl Stock {
         by_input.into_iter().map(owned).collect()
     }
 
+    /// The largest seed that the nodes take to which a workflow gives its seed.
+    pub(super) fn largest_seed(&self, runnable: &Runnable) -> u64 {
+        let known = self.lock();
+        let Some(inventory) = &known.inventory else { return u64::MAX };
+        let largest = runnable.seeds.iter().filter_map(|(class, input)| inventory.largest(class, input));
+        largest.min().unwrap_or(u64::MAX)
+    }
+
     /// How much is known.
     pub(super) fn view(&self, now: Instant, max_age: Duration) -> InventoryView {
         let known = self.lock();

@@ -74,6 +74,16 @@ impl Pool {
         }
     }
 
+    /// The largest seed that a workflow takes on every server that a job of it may go to.
+    pub(crate) fn largest_seed(&self, runnable: &Runnable, placement: &Placement) -> u64 {
+        let members = self.members();
+        let allowed = members.sessions.values().filter(|session| {
+            let server = session.server();
+            placement.allows(server.id, server.group.as_deref())
+        });
+        allowed.map(|session| session.stock.largest_seed(runnable)).min().unwrap_or(u64::MAX)
+    }
+
     /// Whether each enabled server could run the workflow, by name.
     pub(crate) fn fits(&self, ctx: &Context, runnable: &Runnable) -> Vec<PlannedServer> {
         let max_age = inventory::max_age(ctx);

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use hub_core::{
     caller::Caller,
+    catalogue::{Mode, RenderType},
     error::ErrorCode,
     ids::JobId,
     job::{Job, JobState, JobStateKind},
@@ -205,4 +206,24 @@ async fn a_prompt_is_enhanced_once_for_all_pictures() {
     let chats = sim.requests().into_iter().filter(|request| request.path == "/api/chat").count();
     assert_eq!(chats, 2, "prompt and negative prompt");
     hub.engine.cancel(job.id).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn derived_and_drawn_seeds_stay_within_what_the_node_takes() {
+    let test = servers(1).run_ms(10).start().await;
+    // The seed of the sampler comes from a node that takes no more than 63 bits.
+    let mut graph: Value = serde_json::from_str(include_str!("../../../../workflows/txt2img-sd15.json")).unwrap();
+    for node in graph.as_object_mut().unwrap().values_mut() {
+        if node["inputs"].get("seed").is_some() {
+            node["inputs"]["seed"] = json!(["90", 0]);
+        }
+    }
+    graph["90"] = json!({ "class_type": "PrimitiveInt", "inputs": { "value": 1 }, "_meta": { "title": "seed" } });
+    test.engine.workflow_import("narrow", graph.to_string().as_bytes(), "").await.unwrap();
+    test.engine.render_type_save(RenderType::new("narrow", "narrow", Mode::Generate)).await.unwrap();
+    let largest = u64::try_from(i64::MAX).unwrap();
+    let arguments =
+        json!({ "prompt": "foxes", "render_type": "narrow", "n": 3, "seed": largest - 1, "width": 64, "height": 64 });
+    let view = test.success(test.submit("generate_image", arguments).await).await;
+    assert_eq!(seeds(&view), [largest - 1, largest, 0]);
 }
