@@ -10,7 +10,13 @@ use hub_core::{
 };
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, prelude::Uuid};
 
-use crate::{artifacts::CHUNK, decode::Row, entity::attempt, error::Result, pool::Store};
+use crate::{
+    artifacts::CHUNK,
+    decode::Row,
+    entity::{attempt, job},
+    error::Result,
+    pool::Store,
+};
 
 /// Outcome of an attempt that failed by its server's fault while the job went on.
 pub(crate) const REQUEUED: &str = "requeued";
@@ -45,6 +51,38 @@ impl Store {
             .into_iter()
             .map(AttemptRow::try_from)
             .collect()
+    }
+
+    /// The attempts of all parts of a job, each with the part's place among them: by part, first one first.
+    ///
+    /// # Errors
+    /// When the database fails or a row does not decode.
+    pub async fn part_attempts(&self, whole: JobId) -> Result<Vec<(u32, AttemptRow)>> {
+        let parts: Vec<(Uuid, i32)> = job::Entity::find()
+            .select_only()
+            .columns([job::Column::Id, job::Column::Part])
+            .filter(job::Column::PartOf.eq(whole.as_uuid()))
+            .into_tuple()
+            .all(self.reader())
+            .await?;
+        let mut places = BTreeMap::new();
+        for (id, place) in parts {
+            places.insert(id, Row::new("jobs", JobId::from_uuid(id)).number("part", place.into())?);
+        }
+        let rows = attempt::Entity::find()
+            .filter(attempt::Column::JobId.is_in(places.keys().copied()))
+            .order_by_asc(attempt::Column::Number)
+            .all(self.reader())
+            .await?;
+        let mut attempts = Vec::with_capacity(rows.len());
+        for row in rows {
+            // A part that was deleted meanwhile has no place any more, and no attempts to tell.
+            if let Some(&place) = places.get(&row.job_id) {
+                attempts.push((place, AttemptRow::try_from(row)?));
+            }
+        }
+        attempts.sort_by_key(|(place, row)| (*place, row.attempt.number));
+        Ok(attempts)
     }
 
     /// How many attempts of each of these jobs failed by a server's fault; jobs without any are left out.

@@ -36,7 +36,13 @@ impl Engine {
     /// # Errors
     /// `storage`.
     pub async fn history(&self, job: &Job) -> Result<JobHistory, UserError> {
-        let rows = self.store().job_attempts(job.id).await.map_err(storage)?;
+        let rows: Vec<(Option<u32>, AttemptRow)> = if job.is_whole() {
+            let rows = self.store().part_attempts(job.id).await.map_err(storage)?;
+            rows.into_iter().map(|(part, row)| (Some(part + 1), row)).collect()
+        } else {
+            let rows = self.store().job_attempts(job.id).await.map_err(storage)?;
+            rows.into_iter().map(|row| (None, row)).collect()
+        };
         let names = if rows.is_empty() {
             std::collections::BTreeMap::new()
         } else {
@@ -44,8 +50,9 @@ impl Engine {
         };
         let attempts: Vec<AttemptView> = rows
             .into_iter()
-            .map(|AttemptRow { attempt, created_at, ended_at, outcome, error }| AttemptView {
+            .map(|(part, AttemptRow { attempt, created_at, ended_at, outcome, error })| AttemptView {
                 number: attempt.number,
+                part,
                 server_id: attempt.server,
                 server: names.get(&attempt.server).cloned(),
                 prompt_id: attempt.prompt_id.to_string(),

@@ -12,8 +12,12 @@ use utoipa::ToSchema;
 /// One try to run a job on one server.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct AttemptView {
-    /// 1, 2, 3 … within the job.
+    /// 1, 2, 3 … within the job, or within the part.
     pub number: u32,
+    /// Which of the job's pictures it was for, from 1; absent for a job that is not made in parts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub part: Option<u32>,
     /// Where.
     pub server_id: ServerId,
     /// The server's name, as long as it is known.
@@ -66,6 +70,10 @@ pub struct TimelinePoint {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub attempt: Option<u32>,
+    /// Which of the job's pictures that was for, from 1; absent for a job that is not made in parts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub part: Option<u32>,
     /// The attempt's server by name.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -88,15 +96,17 @@ pub struct JobHistory {
 impl JobHistory {
     /// The past of a job with these attempts.
     pub(crate) fn of(job: &Job, attempts: Vec<AttemptView>) -> Self {
-        let bare = |at, step| TimelinePoint { at, step, attempt: None, server: None, detail: None };
+        let bare = |at, step| TimelinePoint { at, step, attempt: None, part: None, server: None, detail: None };
         let mut timeline = vec![bare(job.times.created_at, TimelineStep::Created)];
         timeline.extend(job.times.queued_at.map(|at| bare(at, TimelineStep::Queued)));
-        let newest = attempts.last().map(|attempt| attempt.number);
+        let in_parts = job.is_whole();
+        let newest = attempts.last().map(|attempt| attempt.number).filter(|_| !in_parts);
         for attempt in &attempts {
             let point = |at, step, detail| TimelinePoint {
                 at,
                 step,
                 attempt: Some(attempt.number),
+                part: attempt.part,
                 server: attempt.server.clone(),
                 detail,
             };
@@ -109,6 +119,11 @@ impl JobHistory {
                 let why = attempt.error.as_ref().map(|error| error.message.clone());
                 timeline.push(point(at, TimelineStep::AttemptEnded, why));
             }
+        }
+        if in_parts {
+            // Its parts are at work at the same time.
+            timeline.extend(job.times.started_at.map(|at| bare(at, TimelineStep::Running)));
+            timeline.sort_by_key(|point| (point.at, point.step as u8));
         }
         if let (Some(at), Some(step)) = (job.times.finished_at, end(job.state.kind())) {
             let why = match &job.state {

@@ -193,6 +193,10 @@ async fn a_cancel_ends_the_parts_too(bed: &Bed) {
     let row = store.job_attempts(parts[1].id).await.unwrap().remove(0);
     assert_eq!(row.outcome.as_deref(), Some("cancelled"));
     assert!(store.jobs_unfinished().await.unwrap().is_empty());
+    let told = store.part_attempts(job.id).await.unwrap();
+    let told: Vec<_> = told.iter().map(|(part, row)| (*part, row.outcome.as_deref().unwrap())).collect();
+    assert_eq!(told, [(0, "succeeded"), (1, "cancelled")]);
+    assert!(store.part_attempts(parts[1].id).await.unwrap().is_empty(), "a part has none");
 }
 
 async fn a_cancel_and_a_plan_leave_no_part_behind(bed: &Bed) {

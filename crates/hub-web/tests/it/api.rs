@@ -67,6 +67,20 @@ async fn several_pictures_are_one_job_whose_parts_are_told_on_demand() {
     assert_eq!(job["state"], "succeeded", "{job}");
     let seeds: Vec<&Value> = job["images"].as_array().expect("images").iter().map(|image| &image["seed"]).collect();
     assert_eq!(seeds, [7, 8, 9]);
+    let attempts: Vec<(&Value, &Value, &Value)> = job["attempt_list"]
+        .as_array()
+        .expect("attempts")
+        .iter()
+        .map(|attempt| (&attempt["part"], &attempt["number"], &attempt["server"]))
+        .collect();
+    let sim = &json!("sim");
+    assert_eq!(attempts, [(&json!(1), &json!(1), sim), (&json!(2), &json!(1), sim), (&json!(3), &json!(1), sim)]);
+    let timeline = job["timeline"].as_array().expect("points");
+    let assigned = timeline.iter().filter(|point| point["step"] == "assigned");
+    assert_eq!(assigned.filter_map(|point| point["part"].as_u64()).sum::<u64>(), 1 + 2 + 3, "{job}");
+    let times: Vec<&str> = timeline.iter().filter_map(|point| point["at"].as_str()).collect();
+    assert!(times.is_sorted() && timeline[0]["step"] == "created", "{job}");
+    assert_eq!(timeline.last().expect("points")["step"], "succeeded");
 
     let jobs = hub.get("/api/v1/jobs").await.json();
     assert_eq!((jobs["jobs"].as_array().map(Vec::len), &jobs["jobs"][0]["id"]), (Some(1), &json!(id)));

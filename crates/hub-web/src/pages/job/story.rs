@@ -21,6 +21,7 @@ pub(super) struct Milestone {
 #[derive(Debug, Serialize)]
 pub(super) struct ShownAttempt {
     number: u32,
+    part: Option<u32>,
     server: String,
     at: Moment,
     took: Option<String>,
@@ -52,6 +53,7 @@ impl ShownAttempt {
         };
         Self {
             number: attempt.number,
+            part: attempt.part,
             server: attempt.server.unwrap_or_else(|| attempt.server_id.to_string()),
             at: Moment::of(attempt.assigned_at, now),
             took: attempt.ended_at.map(|end| duration(end - attempt.assigned_at)),
@@ -89,11 +91,12 @@ pub(super) fn milestones(timeline: Vec<TimelinePoint>, now: DateTime<Utc>) -> Ve
                 TimelineStep::Cancelled => ("Cancelled", "off"),
                 TimelineStep::Expired => ("Expired", "off"),
             };
+            let picture = point.part.map(|part| format!("Picture {part}: ")).unwrap_or_default();
             let title = match (point.step, point.attempt) {
                 (TimelineStep::Assigned, Some(number)) if !place.is_empty() => {
-                    format!("Attempt {number}{place}")
+                    format!("{picture}Attempt {number}{place}")
                 }
-                (TimelineStep::AttemptEnded, Some(number)) => format!("Attempt {number} given up"),
+                (TimelineStep::AttemptEnded, Some(number)) => format!("{picture}Attempt {number} given up"),
                 _ => format!("{title}{place}"),
             };
             Milestone { title, at: Moment::of(point.at, now), after, detail: point.detail, tone }
@@ -107,6 +110,7 @@ pub(super) fn sample() -> (Vec<Milestone>, Vec<ShownAttempt>) {
     use hub_core::error::{ErrorCode, UserError};
     let attempt = AttemptView {
         number: 1,
+        part: Some(2),
         server_id: hub_core::ids::ServerId::from_uuid(uuid::Uuid::from_u128(4)),
         server: Some("<gpu>".to_owned()),
         prompt_id: HOSTILE.to_owned(),
@@ -119,6 +123,7 @@ pub(super) fn sample() -> (Vec<Milestone>, Vec<ShownAttempt>) {
         at: now(),
         step,
         attempt: Some(1),
+        part: Some(2),
         server: Some("<gpu>".to_owned()),
         detail: Some(HOSTILE.to_owned()),
     };
@@ -139,6 +144,7 @@ mod tests {
             at: start + TimeDelta::seconds(seconds),
             step,
             attempt,
+            part: attempt.filter(|_| seconds > 5),
             server: server.map(str::to_owned),
             detail: None,
         };
@@ -151,7 +157,7 @@ mod tests {
             start,
         );
         let titles: Vec<&str> = shown.iter().map(|step| step.title.as_str()).collect();
-        assert_eq!(titles, ["Accepted", "Attempt 1 on gpu-1", "Attempt 1 given up"]);
+        assert_eq!(titles, ["Accepted", "Attempt 1 on gpu-1", "Picture 1: Attempt 1 given up"]);
         assert_eq!((shown[0].after.as_deref(), shown[2].after.as_deref()), (None, Some("7.0 s")));
     }
 }
