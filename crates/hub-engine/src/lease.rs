@@ -1,10 +1,11 @@
 //! GPUs that LLM servers and ComfyUI servers share: who may use one now, and the making of room on it.
 //!
 //! Owns one [`Lease`] per shared GPU and the task that obeys it. Who goes first is hub-schedule's policy; what is
-//! loaded, what fits and how it is evicted is in `memory`. Nothing is stored: a hub that restarts knows nothing and
-//! asks the servers. Every step has a limit, and one that fails never fails a job: the job goes on with the memory
+//! loaded, what fits and how it is evicted is in `memory`. Of all this only what models need is stored: a hub that
+//! restarts asks the servers for the rest. Every step has a limit, and one that fails never fails a job: the job goes on with the memory
 //! there is, and the lease's view says what went wrong.
 
+mod keep;
 mod memory;
 
 use std::{
@@ -146,6 +147,8 @@ impl Leases {
         let mut state = gpu.state();
         state.facts.needs_all(memory::load_of(models));
         state.lease.reconsider();
+        drop(state);
+        gpu.changed.notify_one();
     }
 
     /// A shared GPU as people see it; `None` when this one is not shared.
@@ -210,7 +213,12 @@ impl Leases {
 /// Obeys a lease until the hub lets go.
 async fn serve(gpu: Arc<Gpu>, inner: Arc<Inner>) {
     let far = Duration::from_hours(1);
+    tokio::select! {
+        () = inner.ctx.kill.cancelled() => return,
+        () = keep::recall(&inner, &gpu) => {}
+    }
     loop {
+        keep::save(&inner, &gpu);
         let Turn { work, wake_in, opened } = gpu.turn();
         if opened {
             inner.dispatch.nudge();

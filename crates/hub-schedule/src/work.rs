@@ -24,6 +24,12 @@ impl ModelSet {
         Self(u128::from_le_bytes(digest))
     }
 
+    /// The same in 64 bits, equal in every process.
+    #[expect(clippy::cast_possible_truncation, reason = "both halves of a digest in one")]
+    pub fn folded(self) -> u64 {
+        (self.0 ^ (self.0 >> 64)) as u64
+    }
+
     /// Whether there is anything to load.
     pub fn is_none(self) -> bool {
         self == Self::NONE

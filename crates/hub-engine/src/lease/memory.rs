@@ -5,8 +5,7 @@
 //! goes first.
 
 use std::{
-    collections::{BTreeMap, HashMap},
-    hash::{DefaultHasher, Hash as _, Hasher as _},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
     time::Duration,
 };
@@ -36,6 +35,8 @@ const LLM_FILE_FACTOR: f64 = 1.25;
 pub(super) struct Facts {
     /// What ComfyUI needs for a set of models, in bytes.
     comfy: HashMap<Load, u64>,
+    /// Of these it was learned anew.
+    learned: BTreeSet<u64>,
     /// What stands behind an LLM's load.
     llm: HashMap<Load, (LlmServerId, String)>,
     /// What a model took when it was loaded, in bytes.
@@ -53,7 +54,22 @@ impl Facts {
     }
 
     pub(super) fn needs_all(&mut self, load: Load) {
-        self.comfy.insert(load, u64::MAX);
+        if self.comfy.insert(load, u64::MAX) != Some(u64::MAX) {
+            self.learned.insert(load.0);
+        }
+    }
+
+    /// What earlier processes learned; what this one knows goes before it.
+    pub(super) fn restore(&mut self, needs: impl IntoIterator<Item = (Load, u64)>) {
+        for (load, bytes) in needs {
+            self.comfy.entry(load).or_insert(bytes);
+        }
+    }
+
+    /// What is new since the last time, for keeping.
+    pub(super) fn take_learned(&mut self) -> Vec<(Load, u64)> {
+        let learned = std::mem::take(&mut self.learned).into_iter().map(Load);
+        learned.filter_map(|load| Some((load, *self.comfy.get(&load)?))).collect()
     }
 
     pub(super) fn llm_models(&self) -> Vec<String> {
@@ -63,18 +79,16 @@ impl Facts {
     /// ComfyUI had the GPU to itself and holds so much after it ran this. Leftovers of others may be in it, so the
     /// smallest is nearest to the truth; what ran out of memory stays what it is.
     fn held(&mut self, load: Load, bytes: u64) {
-        let known = self.comfy.entry(load).or_insert(bytes);
-        if *known != u64::MAX {
-            *known = bytes.min(*known);
+        if self.comfy.get(&load).is_none_or(|known| *known != u64::MAX && bytes < *known) {
+            self.comfy.insert(load, bytes);
+            self.learned.insert(load.0);
         }
     }
 }
 
 /// Stands for a set of models.
 pub(super) fn load_of(models: ModelSet) -> Load {
-    let mut hasher = DefaultHasher::new();
-    models.hash(&mut hasher);
-    Load(hasher.finish())
+    Load(models.folded())
 }
 
 /// A model in an LLM server's memory.

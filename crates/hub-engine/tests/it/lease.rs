@@ -226,6 +226,16 @@ async fn running_out_of_memory_teaches_that_the_models_do_not_fit() {
     let view = desk.test.success(desk.test.generate_sampled("a fox").await).await;
     assert_eq!(view.job.attempts, 2);
     assert_eq!(desk.unloads(), 1);
+
+    // The next hub knows it too.
+    let mut desk = desk;
+    desk.test.engine.shutdown(Duration::from_secs(5)).await;
+    let rows = desk.test.engine.store().learned_times(chrono::DateTime::UNIX_EPOCH).await.unwrap();
+    assert!(rows.iter().any(|row| row.what == "memory" && row.server == desk.test.server_id(0)), "{rows:?}");
+    desk.test.engine = start_engine(&desk.test.dir, desk.test.config.clone()).await;
+    desk.test.until_all_ready().await;
+    let view = desk.test.success(desk.test.generate_sampled("a hare").await).await;
+    assert_eq!((view.job.attempts, desk.unloads()), (1, 2));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
