@@ -6,11 +6,13 @@
 //! used: they would resolve names themselves. What was fetched is judged elsewhere, by content.
 
 use std::{
+    io,
     net::{IpAddr, SocketAddr},
-    sync::OnceLock,
+    sync::{Arc, OnceLock},
 };
 
 use bytes::{Bytes, BytesMut};
+use futures_util::future::BoxFuture;
 use hub_core::{
     error::{ErrorCode, UserError},
     limits,
@@ -34,6 +36,7 @@ const CONNECT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
 /// Fetches within a policy.
 pub(crate) struct Fetcher {
     policy: InputPolicy,
+    lookup: Lookup,
     /// Made at first use: reading the system's certificates takes longer than the hub's whole start.
     client: OnceLock<reqwest::Client>,
 }
@@ -41,7 +44,11 @@ pub(crate) struct Fetcher {
 impl Fetcher {
     /// A fetcher; nothing is prepared before the first fetch.
     pub(crate) fn new(policy: InputPolicy) -> Self {
-        Self { policy, client: OnceLock::new() }
+        Self::with_lookup(policy, Arc::new(|host| Box::pin(system_lookup(host))))
+    }
+
+    fn with_lookup(policy: InputPolicy, lookup: Lookup) -> Self {
+        Self { policy, lookup, client: OnceLock::new() }
     }
 
     /// The bytes at `url`.
@@ -98,7 +105,7 @@ impl Fetcher {
             return Err(unusable());
         }
         let client = reqwest::Client::builder()
-            .dns_resolver(GuardedResolver { policy: self.policy.clone() })
+            .dns_resolver(GuardedResolver { policy: self.policy.clone(), lookup: self.lookup.clone() })
             .redirect(Policy::none())
             .no_proxy()
             .connect_timeout(CONNECT_TIMEOUT)
@@ -169,6 +176,15 @@ fn place(url: &Url) -> String {
 /// Resolves names, answering only what the policy allows.
 struct GuardedResolver {
     policy: InputPolicy,
+    lookup: Lookup,
+}
+
+/// Tells the addresses of a name.
+type Lookup = Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> + Send + Sync>;
+
+async fn system_lookup(host: String) -> io::Result<Vec<IpAddr>> {
+    let found = tokio::net::lookup_host((host.as_str(), 0)).await?;
+    Ok(found.map(|address| address.ip()).collect())
 }
 
 /// All addresses of a name are refused by the policy.
@@ -178,11 +194,13 @@ struct PrivateName;
 
 impl Resolve for GuardedResolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let policy = self.policy.clone();
+        let (policy, lookup) = (self.policy.clone(), self.lookup.clone());
         Box::pin(async move {
             let host = name.as_str().to_owned();
-            let found = tokio::net::lookup_host((host.as_str(), 0)).await?;
-            let allowed: Vec<SocketAddr> = found.filter(|found| allows(&policy, &host, found.ip())).collect();
+            let found = lookup(host.clone()).await?.into_iter();
+            // The port is the URL's.
+            let allowed: Vec<SocketAddr> =
+                found.filter(|found| allows(&policy, &host, *found)).map(|found| SocketAddr::new(found, 0)).collect();
             if allowed.is_empty() {
                 return Err(PrivateName.into());
             }
@@ -200,4 +218,76 @@ fn is_private_refusal(error: &reqwest::Error) -> bool {
         cause = error.source();
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::{Mutex, Once},
+        time::Duration,
+    };
+
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// A public address that nobody has.
+    const PUBLIC: &str = "2000::1";
+
+    /// A fetcher for which names lead elsewhere at each lookup; the last addresses stay.
+    fn fetcher(allowed_hosts: &[&str], answers: &[&[&str]]) -> Fetcher {
+        static PROVIDER: Once = Once::new();
+        PROVIDER.call_once(|| {
+            // A test beside this one may have been first.
+            let _ = rustls::crypto::ring::default_provider().install_default();
+        });
+        let parse =
+            |addresses: &&[&str]| addresses.iter().map(|address| address.parse().expect("an address")).collect();
+        let mut left: Vec<Vec<IpAddr>> = answers.iter().map(parse).collect();
+        left.reverse();
+        let left = Mutex::new(left);
+        let policy = InputPolicy {
+            allowed_hosts: allowed_hosts.iter().map(|host| (*host).to_owned()).collect(),
+            timeout: Duration::from_millis(500),
+            ..InputPolicy::default()
+        };
+        let lookup = move |_| {
+            let mut left = left.lock().expect("no panic");
+            let now = if left.len() > 1 { left.pop() } else { left.last().cloned() };
+            Box::pin(std::future::ready(Ok(now.unwrap_or_default()))) as BoxFuture<'static, _>
+        };
+        Fetcher::with_lookup(policy, Arc::new(lookup))
+    }
+
+    /// Whether a connection waits to be taken.
+    async fn was_reached(private: &TcpListener) -> bool {
+        tokio::time::timeout(Duration::from_millis(100), private.accept()).await.is_ok()
+    }
+
+    #[tokio::test]
+    async fn a_name_that_turns_private_after_it_was_public_is_never_connected_to() {
+        let private = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = private.local_addr().expect("bound").port();
+        let url: Url = format!("http://turncoat.example:{port}/x.png").parse().expect("a URL");
+        let fetcher = fetcher(&[], &[&[PUBLIC], &["127.0.0.1"]]);
+        let first = fetcher.fetch(&url).await.expect_err("nobody is there");
+        assert!(!first.message.contains("private"), "{first}");
+        assert!(!was_reached(&private).await);
+        // The name is looked up anew for each connection, and each answer is judged.
+        let second = fetcher.fetch(&url).await.expect_err("private");
+        assert!(second.message.contains("private network"), "{second}");
+        assert!(!was_reached(&private).await);
+    }
+
+    #[tokio::test]
+    async fn of_several_addresses_the_private_ones_are_not_tried() {
+        let private = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = private.local_addr().expect("bound").port();
+        let url: Url = format!("http://both.example:{port}/x.png").parse().expect("a URL");
+        fetcher(&[], &[&[PUBLIC, "127.0.0.1", "::ffff:127.0.0.1"]]).fetch(&url).await.expect_err("nobody is there");
+        assert!(!was_reached(&private).await);
+        // A host that is allowed is: so the check above looks in the right place.
+        fetcher(&["both.example"], &[&["127.0.0.1"]]).fetch(&url).await.expect_err("no answer");
+        assert!(was_reached(&private).await);
+    }
 }
