@@ -6,7 +6,7 @@
 
 mod stream;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -21,13 +21,14 @@ use serde_json::{Map, Value, json};
 use crate::{
     calls,
     delivery::Delivery,
+    follow::{Followed, follow},
     hub::{Hub, log_failure},
     jsonrpc::{
         self,
         message::{self, Code, Incoming, RpcError},
     },
     names::IDEMPOTENCY_HEADER,
-    tools::HubTool,
+    tools::{HubTool, generate_prompt},
 };
 
 /// The routes of the dialect.
@@ -71,7 +72,7 @@ fn respond(message: &Value) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], message.to_string()).into_response()
 }
 
-/// Begins the job and tells where its stream is.
+/// Begins the job and tells where its stream is, or its result where the older system did so.
 async fn begin(
     hub: &Hub,
     name: &str,
@@ -84,10 +85,30 @@ async fn begin(
         return Err(RpcError::new(Code::Server, format!("Tool '{shown}' not found.")));
     };
     let begun = calls::begin(hub, tool, arguments, key, delivery).await.map_err(|error| refusal(&error))?;
-    let stream_id = stream_id(begun.submitted.job.id);
+    let job = begun.submitted.job.id;
+    if tool == generate_prompt::NAME
+        && let Some(answer) = at_once(hub, job, delivery).await?
+    {
+        return Ok(answer);
+    }
+    let stream_id = stream_id(job);
     let path = format!("/ws/stream/{stream_id}");
     let ws_url = delivery.websocket_url(&path).unwrap_or(path);
     Ok(json!({"jsonrpc": "2.0", "method": "stream/start", "params": {"stream_id": stream_id, "ws_url": ws_url}}))
+}
+
+/// The answer to a call that the older system answered without a stream. `None` when it takes too long: then it
+/// gets a stream like the others.
+async fn at_once(hub: &Hub, job: JobId, delivery: &Delivery) -> Result<Option<Value>, RpcError> {
+    let wait = Duration::from_secs(limits::WAIT_MAX_S.into());
+    let followed = follow(&hub.engine, job, wait, None, &hub.closing).await.map_err(|error| refusal(&error))?;
+    let Followed::Ended(view) = followed else { return Ok(None) };
+    match stream::outcome(&view, delivery) {
+        ("result", result) => Ok(Some(json!({"jsonrpc": "2.0", "result": {"content": result["content"]}}))),
+        (_, error) => {
+            Err(RpcError::new(Code::Server, error["message"].as_str().unwrap_or("The job failed.").to_owned()))
+        }
+    }
 }
 
 fn refusal(error: &UserError) -> RpcError {

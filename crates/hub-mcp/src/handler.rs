@@ -20,10 +20,7 @@ use rmcp::{
 };
 use serde_json::{Map, Value, json};
 
-use self::{
-    calls_in_flight::CallsInFlight,
-    listening::{Listening, SUBSCRIPTIONS_MAX},
-};
+use self::{calls_in_flight::CallsInFlight, listening::Listening};
 use crate::{
     apps,
     calls::{self, Begun},
@@ -260,14 +257,12 @@ impl ServerHandler for HubHandler {
         let mut accepted = requested.supported_by(&self.get_info().capabilities);
         if let Some(uris) = &mut accepted.resource_subscriptions {
             uris.retain(|uri| Address::parse(uri).is_some());
-            uris.truncate(SUBSCRIPTIONS_MAX);
         }
         Some(accepted)
     }
 
     async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
-        listening::serve(&self.hub, &context).await;
-        Ok(())
+        listening::serve(&self.hub, &context).await
     }
 
     async fn list_resources(

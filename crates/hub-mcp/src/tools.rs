@@ -9,7 +9,7 @@ mod describe_image;
 mod detail_image;
 mod edit_image;
 mod generate_image;
-mod generate_prompt;
+pub(crate) mod generate_prompt;
 mod get_job;
 mod list_options;
 mod schema;

@@ -16,7 +16,7 @@ use hub_core::{
     error::{ErrorCode, UserError},
     ids::JobId,
     job::JobState,
-    request::JobRequest,
+    request::{GeneratedPrompt, JobRequest},
 };
 use hub_engine::JobView;
 use serde_json::{Value, json};
@@ -166,7 +166,7 @@ fn success(view: &JobView, delivery: &Delivery) -> Value {
         let said = json!({
             "positive_prompt": prompt.positive_prompt,
             "negative_prompt": prompt.negative_prompt,
-            "human_readable_summary": prompt.explain(),
+            "human_readable_summary": in_words(&prompt),
         });
         return json!({"structured_output": said, "content": [{"type": "json", "json": said}]});
     }
@@ -183,4 +183,12 @@ fn success(view: &JobView, delivery: &Delivery) -> Value {
         },
         "content": images.into_iter().map(|artifact| json!({"type": "image", "source": url(artifact)})).collect::<Vec<_>>(),
     })
+}
+
+/// Both prompts as the older system showed them.
+fn in_words(prompt: &GeneratedPrompt) -> String {
+    format!(
+        "**Positive Prompt:**\n```\n{}\n```\n\n**Negative Prompt:**\n```\n{}\n```",
+        prompt.positive_prompt, prompt.negative_prompt
+    )
 }

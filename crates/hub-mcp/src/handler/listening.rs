@@ -4,7 +4,7 @@
 //! initialised or first subscribes; it ends with the session.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -14,7 +14,8 @@ use rmcp::{
     model::ResourceUpdatedNotificationParam,
     service::{SubscriptionContext, SubscriptionSink},
 };
-use tokio::sync::mpsc;
+use serde_json::json;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     hub::Hub,
@@ -22,7 +23,7 @@ use crate::{
 };
 
 /// Most resources that one session or stream follows.
-pub(super) const SUBSCRIPTIONS_MAX: usize = 64;
+const SUBSCRIPTIONS_MAX: usize = 64;
 /// Wishes of a session that may wait for its task.
 const WISHES_WAITING: usize = 4;
 /// Longest time that one notification may take to leave.
@@ -30,7 +31,8 @@ const SEND_MAX: Duration = Duration::from_secs(5);
 
 /// A change of what a session follows.
 enum Wish {
-    Add(String, Address),
+    /// Answered whether there was room for it.
+    Add(String, Address, oneshot::Sender<bool>),
     Remove(String),
 }
 
@@ -56,7 +58,7 @@ impl Listening {
     /// Follows one more resource.
     ///
     /// # Errors
-    /// When the hub ends.
+    /// When the session follows as much as it may; when the hub ends.
     pub(super) async fn add(
         &self,
         hub: &Arc<Hub>,
@@ -66,8 +68,10 @@ impl Listening {
     ) -> Result<(), ErrorData> {
         // A session of before a restart of the hub was not initialised here.
         let wishes = self.wishes(hub, peer);
-        let sent = wishes.send(Wish::Add(uri, address)).await;
-        sent.map_err(|_| ErrorData::internal_error("The session is told of no changes any more.", None))
+        let ended = || ErrorData::internal_error("The session is told of no changes any more.", None);
+        let (answer, answered) = oneshot::channel();
+        wishes.send(Wish::Add(uri, address, answer)).await.map_err(|_| ended())?;
+        if answered.await.map_err(|_| ended())? { Ok(()) } else { Err(too_many("Unsubscribe from one first.")) }
     }
 
     /// Follows a resource no longer.
@@ -77,6 +81,12 @@ impl Listening {
             tracing::debug!("a session that is told of nothing was unsubscribed");
         }
     }
+}
+
+/// The error for one resource more than can be followed.
+fn too_many(hint: &str) -> ErrorData {
+    let message = format!("A client follows at most {SUBSCRIPTIONS_MAX} resources at once. {hint}");
+    ErrorData::invalid_params(message, Some(json!({"max": SUBSCRIPTIONS_MAX})))
 }
 
 struct SessionTask {
@@ -94,9 +104,11 @@ impl SessionTask {
                 () = closing.cancelled() => return,
                 wish = wishes.recv() => match wish {
                     None => return,
-                    Some(Wish::Add(uri, address)) => {
-                        if followed.len() >= SUBSCRIPTIONS_MAX {
-                            tracing::warn!(uri, "a session follows too much already");
+                    Some(Wish::Add(uri, address, answer)) => {
+                        let room = followed.len() < SUBSCRIPTIONS_MAX || followed.contains_key(&uri);
+                        // Who asked may be gone; what it asked for is followed as if it were not.
+                        let _ = answer.send(room);
+                        if !room {
                             continue;
                         }
                         if let Address::Job(job) | Address::Recipe(job) = address {
@@ -119,10 +131,17 @@ impl SessionTask {
 }
 
 /// Tells one `subscriptions/listen` what it asked for, until it is closed.
-pub(super) async fn serve(hub: &Hub, context: &SubscriptionContext) {
+///
+/// # Errors
+/// When it asks for more than may be followed.
+pub(super) async fn serve(hub: &Hub, context: &SubscriptionContext) -> Result<(), ErrorData> {
     let mut updates = Updates::of(hub);
     let mut followed = BTreeMap::new();
-    for uri in context.sink().accepted().resource_subscriptions.iter().flatten() {
+    let wanted: BTreeSet<&String> = context.sink().accepted().resource_subscriptions.iter().flatten().collect();
+    if wanted.len() > SUBSCRIPTIONS_MAX {
+        return Err(too_many("Listen to fewer, or open another stream for the rest."));
+    }
+    for uri in wanted {
         let Some(address) = Address::parse(uri) else { continue };
         if let Address::Job(job) | Address::Recipe(job) = address {
             updates.follow(&hub.engine, job);
@@ -131,13 +150,13 @@ pub(super) async fn serve(hub: &Hub, context: &SubscriptionContext) {
     }
     loop {
         let update = tokio::select! {
-            () = context.cancelled() => return,
-            () = hub.closing.cancelled() => return,
+            () = context.cancelled() => return Ok(()),
+            () = hub.closing.cancelled() => return Ok(()),
             update = updates.next() => update,
         };
-        let Some(update) = update else { return };
+        let Some(update) = update else { return Ok(()) };
         if !tell(&Listener::Stream(context.sink()), update, &followed).await {
-            return;
+            return Ok(());
         }
     }
 }

@@ -10,7 +10,7 @@ use super::{
     tool,
 };
 
-pub(super) const NAME: &str = "generate_prompt";
+pub(crate) const NAME: &str = "generate_prompt";
 
 const DESCRIPTION: &str = "Have an LLM invent a prompt and negative prompt for generate_image. Omit what is left to \
 chance.";

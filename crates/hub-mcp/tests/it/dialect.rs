@@ -1,10 +1,16 @@
 //! The older system's dialect over a real socket.
 
-use std::time::Duration;
+use std::{sync::Once, time::Duration};
 
 use futures_util::{SinkExt as _, StreamExt as _};
-use hub_core::job::JobStateKind;
-use hub_sim::Fault;
+use hub_core::{
+    job::JobStateKind,
+    server::{LlmAssignment, LlmDialect, LlmRole},
+};
+use hub_sim::{
+    Fault,
+    ollama::{OllamaConfig, OllamaFault, OllamaSim},
+};
 use serde_json::{Value, json};
 use tokio_tungstenite::{connect_async, tungstenite::Message};
 
@@ -207,4 +213,36 @@ async fn faults_are_answered_on_the_post_with_the_id() {
     assert_eq!((silent.status.as_u16(), silent.text.as_str()), (202, ""));
     let tools = send(json!({"id": 1, "method": "tools/list"}).to_string()).await;
     assert!(!tools["result"]["tools"].as_array().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_generated_prompt_is_answered_on_the_post_as_the_older_system_did() {
+    static PROVIDER: Once = Once::new();
+    PROVIDER.call_once(|| rustls::crypto::ring::default_provider().install_default().unwrap());
+    let hub = TestHub::start(0).await;
+    let llm = OllamaSim::start(([127, 0, 0, 1], 0).into(), OllamaConfig::default()).await.unwrap();
+    let server = hub.engine.llm_server_add("llm", llm.url().parse().unwrap(), LlmDialect::Ollama, None).await.unwrap();
+    let to = LlmAssignment { server: server.id, model: None };
+    hub.engine.llm_assign(LlmRole::PromptGenerator, Some(to)).await.unwrap();
+    let ask = async || {
+        let params =
+            json!({"name": "generate_prompt", "arguments": {"subject": "a fox", "elements": [], "render_style": null}});
+        let call = json!({"jsonrpc": "2.o", "id": "r1", "method": "tools/call", "params": params});
+        hub.post("/legacy/mcp", &[], call.to_string()).await.json()
+    };
+    let answer = ask().await;
+    let said = &answer["result"]["content"][0]["json"];
+    let text = |key: &str| said[key].as_str().unwrap_or_else(|| panic!("{key}: {answer}"));
+    assert!(text("positive_prompt").contains("fox"), "{answer}");
+    let (positive, negative, summary) =
+        (text("positive_prompt"), text("negative_prompt"), text("human_readable_summary"));
+    assert!(summary.starts_with(&format!("**Positive Prompt:**\n```\n{positive}\n```")), "{summary}");
+    let expected = json!({"jsonrpc": "2.0", "id": "r1", "result": {"content": [{"type": "json", "json": {
+        "positive_prompt": positive, "negative_prompt": negative, "human_readable_summary": summary,
+    }}]}});
+    assert_eq!(answer, expected);
+
+    llm.inject(OllamaFault::Status { status: 400, error: "no".to_owned() }, 100);
+    let failed = ask().await;
+    assert_eq!((&failed["id"], &failed["error"]["code"]), (&json!("r1"), &json!(-32000)), "{failed}");
 }

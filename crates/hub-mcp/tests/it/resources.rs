@@ -245,3 +245,29 @@ async fn what_does_not_exist_cannot_be_followed() {
         assert_eq!((&answer["error"]["code"], &answer["error"]["data"]["uri"]), (&json!(-32002), &json!(uri)));
     }
 }
+
+#[tokio::test]
+async fn more_than_can_be_followed_is_refused_with_the_number() {
+    let hub = TestHub::start(0).await;
+    let session = Session::begin(&hub, "2025-11-25").await;
+    let mut uris = vec!["genimage://styles".to_owned(), "genimage://images".to_owned()];
+    while uris.len() < 65 {
+        // Another seed each, or the call would find its twin.
+        let handle = ask(&hub, "tools/call", quick(&json!({"wait_s": 0, "seed": uris.len()}))).await["result"].take();
+        uris.push(format!("genimage://jobs/{}", job_of(&handle)));
+    }
+    let refused = |answer: &Value| {
+        let message = answer["error"]["message"].as_str().unwrap_or_default();
+        assert!(answer["error"]["code"] == -32602 && message.contains("at most 64"), "{answer}");
+    };
+    for uri in &uris[..64] {
+        assert_eq!(session.ask("resources/subscribe", json!({"uri": uri})).await["result"], json!({}), "{uri}");
+    }
+    refused(&session.ask("resources/subscribe", json!({"uri": uris[64]})).await);
+    assert_eq!(session.ask("resources/subscribe", json!({"uri": uris[0]})).await["result"], json!({}), "it has it");
+    assert_eq!(session.ask("resources/unsubscribe", json!({"uri": uris[0]})).await["result"], json!({}));
+    assert_eq!(session.ask("resources/subscribe", json!({"uri": uris[64]})).await["result"], json!({}));
+
+    let body = listen(&hub, json!({"resourceSubscriptions": uris})).await;
+    hear(body, "subscriptions/acknowledged", async || (), &["-32602", "at most 64"]).await;
+}
