@@ -71,11 +71,14 @@ pub struct ImageRequest {
     /// What of the input picture is redrawn; only where details are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub area: Option<Area>,
-    /// Pictures to make, 1–16, each with a seed of its own. Left out where it is 1, so that what was
-    /// stored before there was a choice reads, and digests, as ever.
+    /// Pictures to make, 1–16, each with a seed of its own; [`AS_THERE`] until the job that a call starts from says
+    /// it. Left out where it is 1, so that what was stored before there was a choice reads, and digests, as ever.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub n: u32,
 }
+
+/// As many pictures as the job has that a call starts from.
+pub const AS_THERE: u32 = 0;
 
 fn one() -> u32 {
     1
@@ -275,7 +278,10 @@ fn parse_image(mode: Mode, args: &mut Arguments<'_>) -> Result<ImageRequest, Use
         enhance: args.boolean(&["enhance", "enhance_prompt"])?,
         denoise: if mode == Mode::Generate { None } else { args.fraction("denoise")? },
         input,
-        n: if matches!(mode, Mode::Upscale | Mode::Detail) { 1 } else { args.pictures()? },
+        n: match mode {
+            Mode::Upscale => 1,
+            _ => args.pictures()?.unwrap_or(if from_job { AS_THERE } else { 1 }),
+        },
         area,
     })
 }

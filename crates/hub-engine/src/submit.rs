@@ -252,6 +252,10 @@ async fn store_mask(ctx: &Context, new: &mut NewJob, picture: &Artifact) -> Resu
                 error.argument = Some("mask".to_owned());
                 error
             })?;
+            if ctx.vault.is_black(stored.0.id).await? {
+                let error = UserError::argument("mask", "`mask` is wholly black, so nothing would be redrawn.");
+                return Err(error.with_hint("Paint white what is to be redrawn, or give `region`."));
+            }
             new.warnings.extend(stored.1);
             stored.0.id
         }

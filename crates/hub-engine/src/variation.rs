@@ -9,7 +9,7 @@ use hub_core::{
     ids::JobId,
     job::Job,
     recipe::Recipe,
-    request::{ImageRequest, JobRequest, SizeChoice, StyleChoice},
+    request::{AS_THERE, ImageRequest, JobRequest, SizeChoice, StyleChoice},
 };
 
 use crate::{
@@ -94,6 +94,7 @@ fn merged(given: ImageRequest, asked: &ImageRequest, recipe: &Recipe, words_give
         denoise: given.denoise.or(if same_render_type { recipe.denoise } else { asked.denoise }),
         input: given.input.or_else(|| asked.input.clone()),
         area: given.area.or_else(|| asked.area.clone()),
+        n: if given.n == AS_THERE { asked.n.max(1) } else { given.n },
         ..given
     }
 }

@@ -48,6 +48,9 @@ const RECORD: [(&str, &str); 27] = [
     ("error", "in `genimage://jobs/{id}` of a failed job: the error"),
 ];
 
+/// Arguments whose default is the same in all tools, and told by the first.
+const SAID_ONCE: [&str; 2] = ["wait_s", "inline"];
+
 /// What a code means, and what to do about it.
 fn explain(code: ErrorCode) -> (&'static str, &'static str) {
     match code {
@@ -113,10 +116,11 @@ fn reference() -> String {
     let mut text = String::new();
     line!(text, "Written by `{COMMAND}`; do not edit by hand.\n");
     let listed = tools::list(&samples::catalogue(), limits::WAIT_DEFAULT_S);
+    let mut explained = Map::new();
     for tool in &listed {
         line!(text, "#### `{}`\n", tool.name);
         line!(text, "{}\n", cell(tool.description.as_deref().unwrap_or_default()));
-        add_arguments(&mut text, &tool.input_schema);
+        add_arguments(&mut text, &tool.input_schema, &mut explained);
     }
     line!(text, "#### Records\n");
     line!(
@@ -140,7 +144,8 @@ fn reference() -> String {
     text
 }
 
-fn add_arguments(text: &mut String, schema: &Map<String, Value>) {
+/// `explained`: what was said of arguments of the same name before, which schemas do not say twice.
+fn add_arguments(text: &mut String, schema: &Map<String, Value>, explained: &mut Map<String, Value>) {
     let properties = schema["properties"].as_object().expect("an object");
     if properties.is_empty() {
         line!(text, "No arguments.\n");
@@ -149,7 +154,17 @@ fn add_arguments(text: &mut String, schema: &Map<String, Value>) {
     let required: Vec<&str> =
         schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
     line!(text, "| argument | values | default | meaning |\n|---|---|---|---|");
-    for (name, property) in properties {
+    for (name, given) in properties {
+        let mut property = given.clone();
+        let known = explained.entry(name.clone()).or_insert_with(|| json!({}));
+        for member in ["description", "default"] {
+            let own = given.get(member).or_else(|| known.get(member)).cloned();
+            if let Some(value) = own.filter(|_| SAID_ONCE.contains(&name.as_str()) || member == "description") {
+                property[member] = value.clone();
+                known[member] = value;
+            }
+        }
+        let property = &property;
         let default =
             if required.contains(&name.as_str()) { "**required**".to_owned() } else { default(name, property) };
         let meaning = property["description"].as_str().unwrap_or_default();
@@ -161,6 +176,9 @@ fn add_arguments(text: &mut String, schema: &Map<String, Value>) {
 /// Names of styles and render types are each hub's own, and so are the descriptions that hold them.
 fn meaning_of(name: &str, meaning: &str) -> String {
     match name {
+        "width" | "height" => "in px; both sides, instead of `aspect_ratio`".to_owned(),
+        "from_job" => cell("job_… of the same tool to vary: what is not given is as there, with a new seed"),
+        "idempotency_key" => "a repeated call with the same key finds its job instead of making another".to_owned(),
         "styles" => "looks to apply; omitted: the default styles; `[]`: none".to_owned(),
         "enhance" => "have an LLM enrich the prompt".to_owned(),
         _ => cell(meaning),
@@ -249,6 +267,8 @@ fn usage_md_says_what_the_schemas_say() {
     let (before, rest) = document.split_once(BEGIN).expect("usage.md has the mark where the reference begins");
     let (written, after) = rest.split_once(END).expect("usage.md has the mark where the reference ends");
     let reference = reference();
+    let unexplained: Vec<&str> = reference.lines().filter(|line| line.contains("|  |")).collect();
+    assert!(unexplained.is_empty(), "these say nothing: {unexplained:#?}");
     if written == reference {
         return;
     }

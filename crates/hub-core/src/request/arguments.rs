@@ -143,9 +143,9 @@ impl<'a> Arguments<'a> {
         }
     }
 
-    /// How many pictures; 1 when nothing is said.
-    pub(super) fn pictures(&mut self) -> Result<u32, UserError> {
-        Ok(self.whole("n", 1..=limits::PICTURES_MAX)?.unwrap_or(1))
+    /// How many pictures.
+    pub(super) fn pictures(&mut self) -> Result<Option<u32>, UserError> {
+        self.whole("n", 1..=limits::PICTURES_MAX)
     }
 
     pub(super) fn wait_s(&mut self) -> Result<Option<u32>, UserError> {

@@ -18,6 +18,8 @@ use image::{
 
 /// Most memory one decode may take, in bytes: the largest accepted picture in 16-bit RGBA, and some.
 const DECODE_MAX_BYTES: u64 = limits::INPUT_IMAGE_MAX_PIXELS * 8 + 16 * 1024 * 1024;
+/// Brightest shade that counts as black: what JPEG makes of it.
+const BLACK_MAX: u8 = 8;
 /// First JPEG quality that is tried.
 const JPEG_QUALITY: u8 = 85;
 /// JPEG qualities tried before the picture is made smaller.
@@ -81,6 +83,11 @@ pub(crate) fn is_turned(bytes: &[u8], format: ImageFormat) -> bool {
     let decoder = ImageReader::with_format(Cursor::new(bytes), format).into_decoder();
     let orientation = decoder.and_then(|mut decoder| decoder.orientation());
     orientation.is_ok_and(|orientation| orientation != Orientation::NoTransforms)
+}
+
+/// Whether nothing in it is bright enough to be told from black.
+pub(crate) fn is_black(picture: &DynamicImage) -> bool {
+    picture.to_luma8().pixels().all(|pixel| pixel.0[0] <= BLACK_MAX)
 }
 
 /// A black PNG with a white box.
@@ -192,6 +199,16 @@ mod tests {
         assert!(tight.jpeg.len() <= 8_000);
         assert!(tight.width_px < 400 && tight.width_px.abs_diff(tight.height_px * 2) <= 2);
         assert!(matches!(shrink(&picture, 400, 10), Err(PixelError::Budget { .. })));
+    }
+
+    #[test]
+    fn black_is_what_jpeg_leaves_of_it_and_one_white_pixel_is_not() {
+        let mut mask = GrayImage::new(64, 48);
+        assert!(is_black(&DynamicImage::ImageLuma8(mask.clone())));
+        let jpeg = encode_jpeg(&RgbImage::new(64, 48), JPEG_QUALITIES[3]).expect("encodes");
+        assert!(is_black(&decode(&jpeg, ImageFormat::Jpeg).expect("decodes")));
+        mask.put_pixel(63, 47, Luma([255]));
+        assert!(!is_black(&DynamicImage::ImageLuma8(mask)));
     }
 
     #[test]

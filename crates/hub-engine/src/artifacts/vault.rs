@@ -23,11 +23,11 @@ use tokio::sync::{RwLock, Semaphore};
 use super::{
     input, pixels,
     preview::PreviewCache,
-    sniff::{Sniffed, sniff},
+    sniff::{Sniffed, decodable, sniff},
 };
 use crate::{
     CrashPoint, crash,
-    refusal::{disk_full, storage},
+    refusal::{disk_full, input_image, storage},
 };
 
 /// From this size on hashing leaves the async threads, in bytes.
@@ -159,6 +159,17 @@ impl Vault {
         self.store_input(Bytes::from(png)).await
     }
 
+    /// Whether a stored picture is wholly black.
+    ///
+    /// # Errors
+    /// `unknown_image`; `input_image` when it is none; `storage`.
+    pub(crate) async fn is_black(&self, id: ArtifactId) -> Result<bool, UserError> {
+        let (artifact, bytes) = self.input(id).await?;
+        let Some(format) = decodable(&artifact.mime) else { return Ok(false) };
+        let black = self.decoding(move || pixels::decode(&bytes, format).map(|picture| pixels::is_black(&picture)));
+        black.await?.map_err(|error| input_image(format!("The picture {id} is not accepted: {error}.")))
+    }
+
     /// Checks and stores a picture that a caller gave. Answers what the caller should know about it, too.
     ///
     /// # Errors
@@ -201,7 +212,7 @@ impl Vault {
     pub(crate) async fn input(&self, id: ArtifactId) -> Result<(Artifact, Bytes), UserError> {
         let artifact = self.artifact(id).await?;
         if artifact.kind != MediaKind::Image {
-            return Err(crate::refusal::input_image(format!("{id} is {}, not a picture.", artifact.mime)));
+            return Err(input_image(format!("{id} is {}, not a picture.", artifact.mime)));
         }
         let bytes = self.bytes(&artifact).await?;
         Ok((artifact, bytes))

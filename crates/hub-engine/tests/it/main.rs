@@ -5,6 +5,7 @@
 mod artifacts;
 mod cable;
 mod cancelling;
+mod detailing;
 mod enhance;
 mod exactly_once;
 mod failing;

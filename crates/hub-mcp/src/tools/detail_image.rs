@@ -30,6 +30,7 @@ pub(super) fn definition(catalogue: &Catalogue, wait_default_s: u32) -> Option<T
     let schema = schema
         .with_picture_choices(catalogue, Mode::Detail)
         .with("denoise", json!({"type": "number", "minimum": 0, "maximum": 1}))
+        .with_pictures(Mode::Detail)
         .with_answer_options(Mode::Detail, wait_default_s);
     Some(tool(NAME, "Detail image", DESCRIPTION.to_owned(), schema.build(), Effect::Adds))
 }

@@ -76,15 +76,14 @@ impl Schema {
         with.with_handle_options(mode == Mode::Generate, wait_default_s)
     }
 
-    /// How long to wait for the answer. An idempotency key is taken as well, but it is for programs, which read
-    /// documents: models pay for each word here.
+    /// How long to wait for the answer, and the key under which a repeated call finds its job.
     pub(super) fn with_handle_options(self, explained: bool, wait_default_s: u32) -> Self {
-        let mut wait = wait_s(wait_default_s);
-        if let (false, Some(wait)) = (explained, wait.as_object_mut()) {
-            wait.shift_remove("description");
-            wait.shift_remove("maximum");
-        }
-        self.with("wait_s", wait)
+        let (wait, key) = if explained {
+            (wait_s(wait_default_s), json!({"type": "string", "description": "Same key, same job"}))
+        } else {
+            (json!({"type": "integer"}), json!({"type": "string"}))
+        };
+        self.with("wait_s", wait).with("idempotency_key", key)
     }
 
     pub(super) fn build(self) -> Map<String, Value> {

@@ -6,10 +6,8 @@ use crate::{names::OPTIONS_META_KEY, samples};
 
 /// The size that the design allows for `tools/list` of a well-filled hub.
 const LIST_MAX_BYTES: usize = 8 * 1024;
-/// Arguments that are taken but not advertised: the older system's names,
-/// and the key that is for programs.
-const UNLISTED: [&str; 6] =
-    ["enhance_prompt", "idempotency_key", "input_image_url", "render_style", "style_names", "upscale_type"];
+/// Arguments that are taken but not advertised: the older system's names.
+const UNLISTED: [&str; 5] = ["enhance_prompt", "input_image_url", "render_style", "style_names", "upscale_type"];
 
 fn names(catalogue: &Catalogue) -> Vec<String> {
     list(catalogue, 45).into_iter().map(|tool| tool.name.into_owned()).collect()
