@@ -79,38 +79,38 @@ impl Throttle {
 mod tests {
     use super::*;
 
-    fn address(last: u8) -> Option<IpAddr> {
-        Some(IpAddr::from([192, 0, 2, last]))
+    fn address(last: u8) -> IpAddr {
+        IpAddr::from([192, 0, 2, last])
     }
 
     #[test]
     fn each_wrong_guess_doubles_the_wait_of_its_address_alone() {
         let (throttle, mut now) = (Throttle::default(), DateTime::UNIX_EPOCH + TimeDelta::days(9));
         for _ in 0..FREE_GUESSES {
-            assert_eq!(throttle.wait(address(1), now), None);
-            throttle.wrong(address(1), now);
+            assert_eq!(throttle.wait(Some(address(1)), now), None);
+            throttle.wrong(Some(address(1)), now);
         }
-        assert_eq!(throttle.wait(address(1), now), Some(30));
-        assert_eq!(throttle.wait(address(2), now), None);
+        assert_eq!(throttle.wait(Some(address(1)), now), Some(30));
+        assert_eq!(throttle.wait(Some(address(2)), now), None);
         now += TimeDelta::seconds(30);
-        assert_eq!(throttle.wait(address(1), now), None);
-        throttle.wrong(address(1), now);
-        assert_eq!(throttle.wait(address(1), now), Some(60));
+        assert_eq!(throttle.wait(Some(address(1)), now), None);
+        throttle.wrong(Some(address(1)), now);
+        assert_eq!(throttle.wait(Some(address(1)), now), Some(60));
         for _ in 0..20 {
-            throttle.wrong(address(1), now);
+            throttle.wrong(Some(address(1)), now);
         }
-        assert_eq!(throttle.wait(address(1), now), Some(900));
-        throttle.right(address(1));
-        assert_eq!(throttle.wait(address(1), now), None);
+        assert_eq!(throttle.wait(Some(address(1)), now), Some(900));
+        throttle.right(Some(address(1)));
+        assert_eq!(throttle.wait(Some(address(1)), now), None);
     }
 
     #[test]
     fn many_addresses_together_make_everybody_wait() {
         let (throttle, now) = (Throttle::default(), DateTime::UNIX_EPOCH + TimeDelta::days(9));
         for last in 0..100 {
-            throttle.wrong(address(last), now);
+            throttle.wrong(Some(address(last)), now);
         }
-        assert_eq!(throttle.wait(address(200), now), Some(30));
-        assert_eq!(throttle.wait(address(200), now + TimeDelta::seconds(31)), None);
+        assert_eq!(throttle.wait(Some(address(200)), now), Some(30));
+        assert_eq!(throttle.wait(Some(address(200)), now + TimeDelta::seconds(31)), None);
     }
 }
