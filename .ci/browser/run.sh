@@ -64,6 +64,7 @@ for width in 1280 390; do
   open_page /llm-servers/new "$width" 'Shared GPU'
   open_page /settings "$width" 'queue.max_per_caller'
   open_page /settings/instructions "$width" 'The whole of it'
+  open_page /statistics "$width" 'Jobs per day'
   open_page /connect "$width" '/mcp'
   open_page /gallery "$width" '/thumbs/img_'
   open_page /styles "$width" 'New style'

@@ -15,6 +15,7 @@ mod render_types;
 mod servers;
 mod settings;
 pub(crate) mod shown;
+mod statistics;
 mod styles;
 mod workflows;
 
@@ -91,6 +92,7 @@ pub(crate) fn routes() -> Routes {
         ("/settings", get(settings::show).post(settings::save)),
         ("/settings/instructions", get(settings::show_instructions)),
         ("/settings/instructions/{kind}", post(settings::act_on_instructions)),
+        ("/statistics", get(statistics::show)),
         ("/connect", get(connect::show)),
         ("/login", get(door::show_login).post(door::login)),
         ("/logout", post(door::logout)),
@@ -293,6 +295,7 @@ pub(crate) fn samples() -> Vec<(&'static str, minijinja::Value)> {
         sample::<settings::SettingsPage>(),
         sample::<settings::InstructionsPage>(),
         sample::<settings::InstructionsPreview>(),
+        sample::<statistics::StatisticsPage>(),
         sample::<styles::StylesPage>(),
         sample::<styles::StylePage>(),
         sample::<styles::StylePreviewLive>(),

@@ -23,4 +23,5 @@ mod retention;
 mod samples;
 mod secrets;
 mod servers;
+mod statistics;
 mod transitions;

@@ -12,3 +12,4 @@ mod jobs;
 mod pages;
 mod pool_pages;
 mod settings;
+mod statistics;

@@ -1,0 +1,342 @@
+//! What became of the jobs of the last days, as charts and as tables.
+//!
+//! The charts are drawn here, as shapes without text in them, so that they can be stretched to any width; what they
+//! say is in their description and in the table below each.
+
+use axum::{
+    extract::{Query, State},
+    response::Html,
+};
+use hub_core::error::UserError;
+use hub_store::{DayStatistics, GroupStatistics, Percentiles, Statistics};
+use serde::{Deserialize, Serialize};
+
+use super::{Frame, html};
+use crate::{error::WebError, render::Page, router::App};
+
+/// The spans to choose from, in days.
+const SPANS: [(u32, &str); 4] = [(1, "Today"), (7, "7 days"), (30, "30 days"), (90, "90 days")];
+/// The span when none is named.
+const SPAN_DEFAULT: u32 = 7;
+/// Rows of one table; the others are told as a number.
+const ROWS_MAX: usize = 20;
+/// Size of a chart in its own units; it is stretched to its place.
+const CHART_WIDTH: u64 = 9_000;
+const CHART_HEIGHT: u64 = 1_000;
+
+/// The page.
+#[derive(Debug, Serialize)]
+pub(crate) struct StatisticsPage {
+    frame: Frame,
+    spans: Vec<Span>,
+    empty: bool,
+    jobs: u64,
+    pictures: u64,
+    success: String,
+    gpu: String,
+    whole: Times,
+    run: Times,
+    days: Vec<Day>,
+    charts: Vec<Chart>,
+    tables: Vec<Table>,
+}
+
+#[derive(Debug, Serialize)]
+struct Span {
+    path: String,
+    title: &'static str,
+    chosen: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Times {
+    p50: String,
+    p95: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Day {
+    name: String,
+    jobs: u64,
+    succeeded: u64,
+    failed: u64,
+    cancelled: u64,
+    active: u64,
+    pictures: u64,
+    gpu: String,
+}
+
+/// Bars by day.
+#[derive(Debug, Serialize)]
+struct Chart {
+    id: &'static str,
+    title: &'static str,
+    description: String,
+    /// What stacks up in a bar: name and class.
+    legend: Vec<(&'static str, &'static str)>,
+    /// The highest bar.
+    most: String,
+    bars: Vec<Bar>,
+}
+
+#[derive(Debug, Serialize)]
+struct Bar {
+    title: String,
+    x: u64,
+    width: u64,
+    parts: Vec<BarPart>,
+}
+
+#[derive(Debug, Serialize)]
+struct BarPart {
+    class: &'static str,
+    y: u64,
+    height: u64,
+}
+
+/// What has something in common.
+#[derive(Debug, Serialize)]
+struct Table {
+    title: &'static str,
+    note: Option<&'static str>,
+    /// Whether times and GPU time are known.
+    timed: bool,
+    rows: Vec<Group>,
+    /// Rows that are not shown.
+    more: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct Group {
+    name: String,
+    jobs: u64,
+    success: String,
+    failed: u64,
+    run: Times,
+    gpu: String,
+    /// Of a hundred, for the bar behind the number: against the first row.
+    share: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct SpanQuery {
+    #[serde(default)]
+    days: Option<String>,
+}
+
+pub(crate) async fn show(State(app): State<App>, Query(query): Query<SpanQuery>) -> Result<Html<String>, WebError> {
+    let days = span(query.days.as_deref())?;
+    let store = app.engine.store();
+    let found = store.statistics(days).await?;
+    let names = store.server_names().await?;
+    let servers = found.servers.iter().map(|(id, group)| {
+        let name = names.get(id).cloned().unwrap_or_else(|| id.to_string());
+        (name, group)
+    });
+    html(&app, &StatisticsPage::of(days, &found, servers.collect()))
+}
+
+fn span(given: Option<&str>) -> Result<u32, UserError> {
+    let Some(text) = given.filter(|text| !text.is_empty()) else { return Ok(SPAN_DEFAULT) };
+    let known = SPANS.iter().find(|(days, _)| days.to_string() == text);
+    known.map(|(days, _)| *days).ok_or_else(|| {
+        UserError::argument("days", "`days` is none of the spans that are told.")
+            .with_valid(SPANS.map(|(days, _)| days.to_string()))
+    })
+}
+
+impl StatisticsPage {
+    fn of(days: u32, found: &Statistics, servers: Vec<(String, &GroupStatistics)>) -> Self {
+        let named = |groups: &'_ std::collections::BTreeMap<String, GroupStatistics>| {
+            groups.iter().map(|(name, group)| (name.clone(), group.clone())).collect::<Vec<_>>()
+        };
+        let servers = servers.into_iter().map(|(name, group)| (name, group.clone())).collect();
+        let pictures = found.days.iter().map(|day| day.pictures).sum();
+        let attempts = Some("Attempts: a job that was given back and ran elsewhere counts on both.");
+        let several = Some("A job with several styles counts for each.");
+        let tables = [
+            Table::of("Servers", attempts, true, servers),
+            Table::of("Render types", None, true, named(&found.render_types)),
+            Table::of("Styles", several, false, named(&found.styles)),
+            Table::of("Callers", None, true, named(&found.callers)),
+        ];
+        Self {
+            frame: Frame::new("statistics", "Statistics"),
+            spans: SPANS
+                .map(|(each, title)| Span { path: format!("/statistics?days={each}"), title, chosen: each == days })
+                .into(),
+            empty: found.jobs.total() == 0 && pictures == 0,
+            jobs: found.jobs.total(),
+            pictures,
+            success: percent(found.jobs.success_rate()),
+            gpu: long(found.days.iter().map(|day| day.gpu_ms).sum()),
+            whole: Times::of(found.whole),
+            run: Times::of(found.run),
+            days: found.days.iter().rev().map(Day::of).collect(),
+            charts: charts(&found.days),
+            tables: tables.into_iter().filter(|table| !table.rows.is_empty()).collect(),
+        }
+    }
+}
+
+impl Times {
+    fn of(found: Option<Percentiles>) -> Self {
+        let told = |ms: Option<u64>| ms.map_or_else(|| "–".to_owned(), short);
+        Self { p50: told(found.map(|found| found.p50_ms)), p95: told(found.map(|found| found.p95_ms)) }
+    }
+}
+
+impl Day {
+    fn of(day: &DayStatistics) -> Self {
+        Self {
+            name: name_of(day),
+            jobs: day.jobs.total(),
+            succeeded: day.jobs.succeeded,
+            failed: day.jobs.failed,
+            cancelled: day.jobs.cancelled,
+            active: day.jobs.active,
+            pictures: day.pictures,
+            gpu: long(day.gpu_ms),
+        }
+    }
+}
+
+impl Table {
+    fn of(
+        title: &'static str,
+        note: Option<&'static str>,
+        timed: bool,
+        mut groups: Vec<(String, GroupStatistics)>,
+    ) -> Self {
+        groups.sort_by(|(a, one), (b, other)| other.jobs.total().cmp(&one.jobs.total()).then_with(|| a.cmp(b)));
+        let most = groups.first().map_or(1, |(_, group)| group.jobs.total().max(1));
+        let more = groups.len().saturating_sub(ROWS_MAX);
+        let rows = groups.into_iter().take(ROWS_MAX).map(|(name, group)| Group {
+            name,
+            jobs: group.jobs.total(),
+            success: percent(group.jobs.success_rate()),
+            failed: group.jobs.failed,
+            run: Times::of(group.run),
+            gpu: long(group.gpu_ms),
+            share: group.jobs.total() * 100 / most,
+        });
+        Self { title, note, timed, rows: rows.collect(), more }
+    }
+}
+
+fn charts(days: &[DayStatistics]) -> Vec<Chart> {
+    const STATES: [(&str, &str); 4] =
+        [("Succeeded", "tone-good"), ("Failed", "tone-bad"), ("Cancelled", "tone-off"), ("Not over", "tone-info")];
+    let jobs = |day: &DayStatistics| vec![day.jobs.succeeded, day.jobs.failed, day.jobs.cancelled, day.jobs.active];
+    let count = |count: u64| count.to_string();
+    vec![
+        Chart::of("jobs", "Jobs per day", &STATES, days, jobs, count),
+        Chart::of("pictures", "Pictures per day", &[("Pictures", "tone-busy")], days, |day| vec![day.pictures], count),
+        Chart::of("gpu", "GPU time per day", &[("GPU time", "tone-info")], days, |day| vec![day.gpu_ms], long),
+    ]
+}
+
+impl Chart {
+    fn of(
+        id: &'static str,
+        title: &'static str,
+        legend: &[(&'static str, &'static str)],
+        days: &[DayStatistics],
+        values: impl Fn(&DayStatistics) -> Vec<u64>,
+        told: impl Fn(u64) -> String,
+    ) -> Self {
+        let total = |day: &DayStatistics| values(day).iter().sum::<u64>();
+        let highest = days.iter().max_by_key(|day| total(day));
+        let most = highest.map_or(0, &total);
+        let slot = CHART_WIDTH / u64::try_from(days.len().max(1)).unwrap_or(1);
+        let width = (slot * 3 / 4).min(CHART_WIDTH / 8);
+        let bars = (0u64..).zip(days).map(|(place, day)| {
+            let values = values(day);
+            let mut top = CHART_HEIGHT;
+            let parts = values.iter().zip(legend).filter(|(value, _)| **value > 0).map(|(value, (_, class))| {
+                let height = (value * CHART_HEIGHT / most.max(1)).max(1).min(top);
+                top -= height;
+                BarPart { class, y: top, height }
+            });
+            let parts = parts.collect();
+            let each = values.iter().zip(legend).filter(|(value, _)| **value > 0);
+            let each: Vec<String> = each.map(|(value, (name, _))| format!("{name} {}", told(*value))).collect();
+            let title =
+                format!("{}: {}", name_of(day), if each.is_empty() { "none".to_owned() } else { each.join(", ") });
+            Bar { title, x: place * slot + (slot - width) / 2, width, parts }
+        });
+        let bars = bars.collect();
+        let sum = days.iter().map(&total).sum();
+        let description = match highest.filter(|_| most > 0) {
+            Some(day) => format!("{} in all; most, {}, on {}.", told(sum), told(most), name_of(day)),
+            None => "None in these days.".to_owned(),
+        };
+        let legend = if legend.len() > 1 { legend.to_vec() } else { Vec::new() };
+        Self { id, title, description, legend, most: told(most), bars }
+    }
+}
+
+fn name_of(day: &DayStatistics) -> String {
+    day.day.format("%-d %b %Y").to_string()
+}
+
+fn percent(rate: Option<f64>) -> String {
+    rate.map_or_else(|| "–".to_owned(), |rate| format!("{:.1} %", rate * 100.0))
+}
+
+/// A run: tenths of a second below a minute.
+fn short(ms: u64) -> String {
+    if ms < 60_000 { format!("{}.{} s", ms / 1_000, ms % 1_000 / 100) } else { long(ms) }
+}
+
+/// A sum of runs.
+fn long(ms: u64) -> String {
+    let seconds = ms / 1_000;
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3_600 => format!("{} min {:02} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {:02} min", seconds / 3_600, seconds / 60 % 60),
+    }
+}
+
+#[cfg(test)]
+fn sample_statistics() -> Statistics {
+    use chrono::NaiveDate;
+    use hub_store::Tally;
+    let jobs = Tally { succeeded: 6, failed: 2, cancelled: 1, active: 1 };
+    let run = Some(Percentiles { p50_ms: 1_250, p95_ms: 61_000 });
+    let group = GroupStatistics { jobs, run, gpu_ms: 7_300_000 };
+    let named = || [(super::shown::sample::HOSTILE.to_owned(), group.clone())].into();
+    let first = NaiveDate::from_ymd_opt(2026, 11, 20).expect("a day");
+    let days = vec![
+        DayStatistics { day: first, jobs, pictures: 8, gpu_ms: 7_300_000 },
+        DayStatistics { day: first.succ_opt().expect("a day"), jobs: Tally::default(), pictures: 0, gpu_ms: 0 },
+    ];
+    let [render_types, styles, callers] = [named(), named(), named()];
+    Statistics { days, jobs, whole: run, run, render_types, styles, callers, ..Statistics::default() }
+}
+
+impl Page for StatisticsPage {
+    const TEMPLATE: &'static str = "pages/statistics.html";
+
+    #[cfg(test)]
+    fn sample() -> Self {
+        Self::of(7, &sample_statistics(), Vec::new())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_highest_bar_fills_its_chart_and_parts_stand_on_each_other() {
+        let page = StatisticsPage::sample();
+        let bar = &page.charts[0].bars[0];
+        let parts: Vec<_> = bar.parts.iter().map(|part| (part.y, part.height)).collect();
+        assert_eq!(parts, [(400, 600), (200, 200), (100, 100), (0, 100)]);
+        assert!(page.charts[0].bars[1].parts.is_empty() && page.charts[0].bars[1].title.ends_with("none"));
+        assert_eq!((page.success.as_str(), page.gpu.as_str()), ("75.0 %", "2 h 01 min"));
+        assert_eq!((page.run.p50.as_str(), page.run.p95.as_str()), ("1.2 s", "1 min 01 s"));
+    }
+}
