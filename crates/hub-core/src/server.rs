@@ -184,6 +184,19 @@ pub enum ServerState {
 }
 
 impl ServerState {
+    /// All states.
+    pub const ALL: [Self; 9] = [
+        Self::Connecting,
+        Self::Ready,
+        Self::Degraded,
+        Self::Down,
+        Self::Unauthorized,
+        Self::Incompatible,
+        Self::Draining,
+        Self::Disabled,
+        Self::Zombie,
+    ];
+
     /// Whether new work may go there.
     pub fn takes_work(self) -> bool {
         matches!(self, Self::Ready | Self::Degraded)

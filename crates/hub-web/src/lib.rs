@@ -17,6 +17,7 @@ mod headers;
 mod health;
 mod links;
 mod live;
+mod metrics;
 mod outputs;
 mod pages;
 mod problem;

@@ -21,7 +21,9 @@ use tower_http::compression::{
 };
 use url::Url;
 
-use crate::{api, assets, audit, csrf, error::WebError, forms, headers, health, outputs, pages, render::Renderer};
+use crate::{
+    api, assets, audit, csrf, error::WebError, forms, headers, health, metrics, outputs, pages, render::Renderer,
+};
 
 /// Most event streams (pages and API together) that are open at once; beyond it callers are told to
 /// poll.
@@ -69,6 +71,8 @@ pub(crate) struct Parts {
     pub(crate) versions: api::Versions,
     /// The API's document as JSON, made when first asked for.
     pub(crate) openapi: OnceLock<Bytes>,
+    /// What `/metrics` counts.
+    pub(crate) counters: metrics::Counters,
 }
 
 impl std::ops::Deref for App {
@@ -85,11 +89,15 @@ impl FromRef<App> for Engine {
     }
 }
 
-/// All routes of this edge: pages, assets, pictures, `/api/v1`, `/healthz`, `/readyz`. Requests may
+/// All routes of this edge: pages, assets, pictures, `/api/v1`, `/healthz`, `/readyz`,
+/// `/metrics`. Must be called within a Tokio runtime, which counts what ends. Requests may
 /// carry a `hub_core::caller::Caller` as extension; without one they count as local (programs) or
 /// admin (pages).
 pub fn router(state: WebState) -> Router {
+    let counters = metrics::Counters::default();
+    counters.follow(&state.engine);
     let app = App(Arc::new(Parts {
+        counters,
         renderer: Renderer::new(&state.config),
         engine: state.engine,
         access: state.access,
@@ -111,6 +119,7 @@ pub fn router(state: WebState) -> Router {
         .merge(collect(assets::routes()))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
+        .route("/metrics", get(metrics::show))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn_with_state(app.clone(), audit::note))
@@ -127,7 +136,7 @@ pub fn route_paths() -> Vec<String> {
     let tables = [pages::routes(), outputs::routes(), assets::routes()];
     let plain = tables.into_iter().flatten().map(|(path, _)| path.to_owned());
     let described = api::document().paths.paths.into_keys();
-    plain.chain(described).chain(["/healthz", "/readyz"].map(str::to_owned)).collect()
+    plain.chain(described).chain(["/healthz", "/readyz", "/metrics"].map(str::to_owned)).collect()
 }
 
 /// Routes as data, so that tests can walk them.

@@ -24,7 +24,8 @@ const WORK: [&str; 7] =
 /// Below these lies more of it.
 const WORK_BELOW: [&str; 7] =
     ["/mcp/", "/api/v1/jobs/", "/api/v1/images/", "/ws/stream/", "/outputs/", "/thumbs/", "/v1/"];
-/// What tells how the hub is, and nothing of what callers do or what the hub keeps secret.
+/// What tells how the hub is, and nothing of what callers ask for or what the hub keeps secret. `/metrics` names
+/// callers and how long their jobs waited.
 const STATE: [&str; 7] = [
     "/api/v1/servers",
     "/api/v1/workflows",

@@ -124,8 +124,7 @@ fn filled(route: &str) -> String {
 
 /// Every route of the real router.
 fn routes() -> Vec<String> {
-    let edges =
-        ["/mcp", "/legacy/mcp", "/ws/stream/{id}", "/metrics", "/v1/models", "/no/such/route"].map(str::to_owned);
+    let edges = ["/mcp", "/legacy/mcp", "/ws/stream/{id}", "/v1/models", "/no/such/route"].map(str::to_owned);
     let mut routes = hub_web::route_paths();
     assert!(routes.len() > 80, "the list of routes is not whole: {}", routes.len());
     routes.extend(edges);
@@ -298,6 +297,8 @@ async fn a_key_is_good_for_what_it_says_and_no_more() {
         (&describing, "/servers", 403),
         (&reading, "/api/v1/servers", 200),
         (&reading, "/api/v1/stats", 200),
+        (&reading, "/metrics", 200),
+        (&describing, "/metrics", 403),
         (&reading, "/api/v1/settings", 403),
         (&reading, "/api/v1/events", 403),
         (&admin, "/api/v1/settings", 200),

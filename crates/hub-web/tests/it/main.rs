@@ -9,6 +9,7 @@ mod events;
 mod hub;
 mod job_pages;
 mod jobs;
+mod metrics;
 mod pages;
 mod pool_pages;
 mod settings;
