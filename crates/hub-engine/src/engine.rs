@@ -203,6 +203,12 @@ impl Engine {
         self.ctx().feed.follow(last)
     }
 
+    /// Follows the changes of states, and alerts, from now on. Progress and queue sizes come too while somebody
+    /// else follows them.
+    pub fn follow_changes(&self) -> FeedReader {
+        self.ctx().feed.follow_changes()
+    }
+
     /// Jobs that have not ended, by state.
     pub fn queue_sizes(&self) -> QueueSizes {
         self.inner.background.inner().board.sizes()

@@ -8,7 +8,10 @@ use std::{
     collections::VecDeque,
     fmt,
     str::FromStr,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use chrono::{DateTime, Utc};
@@ -155,6 +158,8 @@ struct Shared {
     process: i64,
     ring: Mutex<Ring>,
     told: broadcast::Sender<Told>,
+    /// Followers that need nothing of what passes by.
+    content: AtomicUsize,
     stop: CancellationToken,
 }
 
@@ -172,6 +177,7 @@ impl Feed {
             process: started.timestamp_millis(),
             ring: Mutex::default(),
             told: broadcast::Sender::new(BEHIND_MAX),
+            content: AtomicUsize::new(0),
             stop,
         };
         Self { shared: Arc::new(shared) }
@@ -197,9 +203,17 @@ impl Feed {
         let _ = self.shared.told.send((None, Arc::new(event)));
     }
 
-    /// Whether anybody listens.
+    /// Whether anybody listens to what passes by.
     pub(crate) fn is_followed(&self) -> bool {
-        self.shared.told.receiver_count() > 0
+        self.shared.told.receiver_count() > self.shared.content.load(Ordering::Relaxed)
+    }
+
+    /// Follows the changes from now on. What passes by is not told for this follower's sake alone.
+    pub(crate) fn follow_changes(&self) -> FeedReader {
+        let mut reader = self.follow(None);
+        self.shared.content.fetch_add(1, Ordering::Relaxed);
+        reader.content = true;
+        reader
     }
 
     /// Follows from now on, or from after `last`, which the follower had seen.
@@ -213,7 +227,7 @@ impl Feed {
             None => ahead.push_back(FeedNews::Anew(Anew::Start, self.at(ring.newest))),
         }
         drop(ring);
-        FeedReader { feed: self.clone(), ahead, live }
+        FeedReader { feed: self.clone(), ahead, live, content: false }
     }
 
     fn missed(&self, ring: &Ring, last: FeedId) -> Result<VecDeque<FeedNews>, Anew> {
@@ -241,6 +255,16 @@ pub struct FeedReader {
     feed: Feed,
     ahead: VecDeque<FeedNews>,
     live: broadcast::Receiver<Told>,
+    /// Counted among those who need nothing of what passes by.
+    content: bool,
+}
+
+impl Drop for FeedReader {
+    fn drop(&mut self) {
+        if self.content {
+            self.feed.shared.content.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
 }
 
 impl fmt::Debug for FeedReader {

@@ -93,7 +93,7 @@ async fn ended(engine: &Engine, job: JobId) -> Result<(JobView, Vec<Work>), User
 impl Counters {
     /// Counts what ends from now on, until the engine stops.
     pub(crate) fn follow(&self, engine: &Engine) {
-        let (counters, engine, mut feed) = (self.clone(), engine.clone(), engine.follow(None));
+        let (counters, engine, mut feed) = (self.clone(), engine.clone(), engine.follow_changes());
         tokio::spawn(async move {
             let mut begun = false;
             while let Some(news) = feed.next().await {

@@ -96,3 +96,20 @@ async fn followers_leave_when_the_hub_stops() {
     drop(reader);
     assert!(!feed.is_followed());
 }
+
+#[tokio::test]
+async fn who_follows_the_changes_alone_has_nothing_told_in_passing_for_it() {
+    let feed = feed();
+    assert!(!feed.is_followed());
+    let mut content = feed.follow_changes();
+    assert!(!feed.is_followed());
+    assert!(matches!(next(&mut content).await, FeedNews::Anew(Anew::Start, _)));
+    let other = feed.follow(None);
+    assert!(feed.is_followed());
+    feed.tell(sizes(1));
+    assert_eq!(queued(&next(&mut content).await), Some(1));
+    drop(content);
+    assert!(feed.is_followed());
+    drop(other);
+    assert!(!feed.is_followed());
+}
