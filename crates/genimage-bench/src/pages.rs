@@ -57,9 +57,8 @@ pub(crate) async fn run(args: &PagesArgs, binary: &Path, for_each: Duration) -> 
     fill(folder.path(), args.rows).await?;
     let hub = HubProcess::start_in(binary, folder).await?;
     for n in 0..args.styles {
-        let positive = "{prompt}, thick brush strokes, warm colours, museum quality";
-        let style =
-            json!({ "name": format!("style-{n:04}"), "category": format!("group {}", n % 20), "positive": positive });
+        let template = "{prompt}, thick brush strokes, warm colours, museum quality";
+        let style = json!({ "name": format!("style-{n:04}"), "category": format!("group {}", n % 20), "prompt_template": template });
         hub.post("/api/v1/styles", &style).await?;
     }
     for n in 0..args.servers {
@@ -90,7 +89,8 @@ pub(crate) async fn run(args: &PagesArgs, binary: &Path, for_each: Duration) -> 
         println!("| {shown} | {:.1} | {:.1} | {kilobytes:.1} |", load.percentile_ms(0.5), load.percentile_ms(0.99));
     }
     println!("\nfirst visit, page and assets: {:.0} kB (aim: 150 kB)", first_visit(&client, hub.base(), &first).await?);
-    live(&hub, for_each).await?;
+    // They stay until the hub is gone: it would tell of each that it is down.
+    let _sims = live(&hub, for_each).await?;
     hub.stop().map(drop)
 }
 
@@ -136,8 +136,12 @@ async fn sent(client: &reqwest::Client, url: &str, encoding: &str) -> anyhow::Re
 
 /// Pages of this hub that a page links to.
 fn links(html: &str) -> impl Iterator<Item = String> {
+    // Templates write a slash that comes from a value as a character reference.
+    let html = html.replace("&#x2f;", "/");
     let targets = html.split("href=\"/").skip(1).filter_map(|rest| rest.split('"').next());
-    targets.filter(|target| !target.contains(['?', '#', '.'])).map(|target| format!("/{target}"))
+    let pages = targets.filter(|target| !target.contains(['?', '#', '.']) && !target.starts_with("jobs/"));
+    let pages = pages.map(|target| format!("/{target}"));
+    pages.collect::<Vec<_>>().into_iter()
 }
 
 /// What a browser loads on its first visit, in kB.
@@ -152,7 +156,7 @@ async fn first_visit(client: &reqwest::Client, base: &str, first: &Page) -> anyh
 }
 
 /// What it costs that somebody watches the dashboard while many jobs run.
-async fn live(hub: &HubProcess, for_each: Duration) -> anyhow::Result<()> {
+async fn live(hub: &HubProcess, for_each: Duration) -> anyhow::Result<Vec<ComfySim>> {
     let mut sims = Vec::with_capacity(RUNNING);
     let run_ms = u64::try_from((for_each * 3 + Duration::from_secs(20)).as_millis())?;
     for _ in 0..RUNNING {
@@ -179,7 +183,7 @@ async fn live(hub: &HubProcess, for_each: Duration) -> anyhow::Result<()> {
         watched * 100.0,
         (watched - alone) * 100.0
     );
-    Ok(())
+    Ok(sims)
 }
 
 async fn until_all_run(hub: &HubProcess) -> anyhow::Result<()> {
