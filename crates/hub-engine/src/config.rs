@@ -5,7 +5,7 @@ use std::time::Duration;
 use hub_core::{caller::CallerWeights, limits};
 use url::Url;
 
-use crate::GivenSettings;
+use crate::{GivenSettings, UsualPlaces};
 
 /// Which addresses input pictures may be fetched from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -146,6 +146,8 @@ pub struct EngineConfig {
     pub orphan_grace: Duration,
     /// Have servers send pictures of the unfinished work. Default on.
     pub live_previews: bool,
+    /// Where ComfyUI and Ollama are looked for when a person sets the hub up.
+    pub usual_places: UsualPlaces,
     /// Where these values come from, for those who change settings.
     pub given: GivenSettings,
 }
@@ -174,6 +176,7 @@ impl Default for EngineConfig {
             retention_days: None,
             orphan_grace: Duration::from_hours(1),
             live_previews: true,
+            usual_places: UsualPlaces::default(),
             given: GivenSettings::default(),
         }
     }

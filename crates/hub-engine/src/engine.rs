@@ -2,6 +2,7 @@
 //! the modules below.
 
 mod admin;
+mod beginning;
 pub(crate) mod checks;
 mod configuration;
 mod edits;

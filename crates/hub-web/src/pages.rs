@@ -15,6 +15,7 @@ mod render_types;
 mod servers;
 mod settings;
 pub(crate) mod shown;
+mod start;
 mod statistics;
 mod styles;
 mod workflows;
@@ -41,6 +42,12 @@ pub(crate) fn routes() -> Routes {
     vec![
         ("/", get(dashboard::show)),
         ("/live", get(dashboard::live)),
+        ("/start", get(start::show)),
+        ("/start/live", get(start::follow)),
+        ("/start/llm", post(start::add_llm)),
+        ("/start/picture", post(start::make)),
+        ("/start/servers", post(start::add_server)),
+        ("/start/types", post(start::add_type)),
         ("/playground", get(playground::show)),
         ("/playground/{tool}", post(playground::submit)),
         ("/playground/{tool}/plan", post(playground::plan)),
@@ -156,6 +163,7 @@ impl Flash {
             "llm-server-added" => ("good", "LLM server added. Give it a role, so that it is used."),
             "llm-server-saved" => ("good", "LLM server saved."),
             "llm-server-deleted" => ("good", "LLM server removed. The roles it had are played by nobody."),
+            "llm-connected" => ("good", "Ollama connected, with the roles that nobody played."),
             "llm-role-given" => ("good", "Role given. It is in force at once."),
             "llm-role-taken" => ("good", "The role is played by nobody now."),
             "settings-saved" => ("good", "Settings saved."),
@@ -295,6 +303,8 @@ pub(crate) fn samples() -> Vec<(&'static str, minijinja::Value)> {
         sample::<settings::SettingsPage>(),
         sample::<settings::InstructionsPage>(),
         sample::<settings::InstructionsPreview>(),
+        sample::<start::StartPage>(),
+        sample::<start::FirstPictureLive>(),
         sample::<statistics::StatisticsPage>(),
         sample::<styles::StylesPage>(),
         sample::<styles::StylePage>(),

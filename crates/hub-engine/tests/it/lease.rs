@@ -36,7 +36,7 @@ fn setup(comfy: u64) -> Setup {
 }
 
 async fn desk(setup: Setup, llm: u64, change: impl FnOnce(&mut OllamaConfig)) -> Desk {
-    let test = setup.start().await;
+    let test = Box::pin(setup.start()).await;
     let model = SimModel { size_bytes: llm * GIB, ..SimModel::new("sim-llama:latest", &["completion"]) };
     let mut config = OllamaConfig { models: vec![model], ..OllamaConfig::default() };
     change(&mut config);

@@ -14,7 +14,7 @@ use axum::{
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hub_core::{clock::SystemClock, server::NewServer};
-use hub_engine::{Engine, EngineConfig};
+use hub_engine::{Engine, EngineConfig, UsualPlaces};
 use hub_sim::{ComfyConfig, ComfySim};
 use hub_store::Store;
 use hub_web::{WebConfig, WebState};
@@ -146,8 +146,7 @@ impl Hub {
     /// A hub with a catalogue and one simulated server on which a run takes `run_ms`.
     pub(crate) async fn with_server(run_ms: u64) -> Self {
         let mut hub = Self::empty().await;
-        let workflows = [(WORKFLOW_TOML, WORKFLOW_JSON)];
-        hub.engine.seed_catalogue(&workflows, STYLES, RENDER_TYPES).await.expect("the catalogue is filled");
+        hub.fill_catalogue().await;
         let config = ComfyConfig { run_ms, ..ComfyConfig::default() };
         let sim = ComfySim::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), config).await.expect("a free port");
         let base_url = sim.url().parse().expect("an address");
@@ -156,15 +155,25 @@ impl Hub {
         hub
     }
 
-    /// A hub as it is after its first start without anything.
+    /// One workflow, one render type, one style.
+    pub(crate) async fn fill_catalogue(&self) {
+        let workflows = [(WORKFLOW_TOML, WORKFLOW_JSON)];
+        self.engine.seed_catalogue(&workflows, STYLES, RENDER_TYPES).await.expect("the catalogue is filled");
+    }
+
+    /// A hub as it is after its first start without anything. It looks for no servers.
     pub(crate) async fn empty() -> Self {
+        let usual_places = UsualPlaces { comfyui: Vec::new(), ollama: Vec::new() };
+        Self::with_config(EngineConfig { usual_places, ..EngineConfig::default() }).await
+    }
+
+    /// The same, with other limits and policies.
+    pub(crate) async fn with_config(config: EngineConfig) -> Self {
         // Each test does so; the first one's stays.
         let _installed_before = rustls::crypto::ring::default_provider().install_default();
         let clock = Arc::new(SystemClock);
         let store = Store::open("sqlite::memory:", clock.clone()).await.expect("a database in memory");
-        let engine = Engine::start(EngineConfig::default(), store, Arc::new(InMemory::new()), clock)
-            .await
-            .expect("the engine starts");
+        let engine = Engine::start(config, store, Arc::new(InMemory::new()), clock).await.expect("the engine starts");
         let config = WebConfig { public_url: None, demo: false, version: "0.0.0" };
         let access =
             hub_access::Access::open(engine.clone(), hub_access::AccessConfig::default()).await.expect("it opens");

@@ -6,6 +6,7 @@ mod config;
 mod document;
 mod editing;
 mod events;
+mod first_picture;
 mod hub;
 mod job_pages;
 mod jobs;
