@@ -207,7 +207,11 @@ async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     })
 }
 
-fn objects(config: &Config, data_dir: &DataDir) -> anyhow::Result<Arc<dyn ObjectStore>> {
+/// Where pictures lie.
+///
+/// # Errors
+/// When it is not supported or cannot be made.
+pub(crate) fn objects(config: &Config, data_dir: &DataDir) -> anyhow::Result<Arc<dyn ObjectStore>> {
     let folder = match config.objects.url.as_str() {
         "" => data_dir.objects()?,
         url => {

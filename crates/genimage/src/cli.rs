@@ -33,6 +33,10 @@ pub enum Command {
     Doctor,
     /// Export or import the configuration: servers, LLM servers, catalogue, settings
     Config(ConfigCommandArgs),
+    /// Write the database and all pictures to one archive, while the hub works or without one
+    Backup(BackupArgs),
+    /// Check such an archive and make it the data folder; no hub may run on it
+    Restore(RestoreArgs),
     /// Replace the key that stored secrets are encrypted with; no hub may run on the data folder
     Secrets(SecretsArgs),
     /// Ask the hub at the configured address whether it is alive; for container health checks
@@ -154,6 +158,30 @@ pub struct ImportArgs {
     /// Have the hub at this address do it [default: the one that uses the data folder, if any]
     #[arg(long, value_name = "URL")]
     pub hub: Option<String>,
+}
+
+/// See [`Command::Backup`].
+#[derive(Debug, clap::Args)]
+pub struct BackupArgs {
+    /// File to write; - is standard output [default: genimage-backup-TIME.tar]
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Ask the hub at this address [default: the one that uses the data folder, if any]
+    #[arg(long, value_name = "URL")]
+    pub hub: Option<String>,
+}
+
+/// See [`Command::Restore`].
+#[derive(Debug, clap::Args)]
+pub struct RestoreArgs {
+    /// The archive
+    pub file: PathBuf,
+    /// Do it although the data folder holds a hub's data; its database is kept beside the new one
+    #[arg(long)]
+    pub replace: bool,
+    /// Only check the archive and tell what is in it
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// Where a passphrase comes from: a file, the variable `GENIMAGE_PASSPHRASE`, or the terminal. Never an

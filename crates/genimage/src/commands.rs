@@ -1,11 +1,13 @@
 //! The commands: one file each. Here: start-up that all share, and the exit code.
 
+mod backup;
 mod client;
 mod configuration;
 mod doctor;
 mod generate;
 mod health;
 mod mcp;
+mod restore;
 mod secrets;
 mod serve;
 mod sim;
@@ -41,7 +43,13 @@ fn try_run(cli: Cli) -> anyhow::Result<ExitCode> {
     // Commands whose output a person reads keep their log to what went wrong.
     if matches!(
         cli.command,
-        Command::Generate(_) | Command::Config(_) | Command::Secrets(_) | Command::Doctor | Command::Health
+        Command::Generate(_)
+            | Command::Config(_)
+            | Command::Backup(_)
+            | Command::Restore(_)
+            | Command::Secrets(_)
+            | Command::Doctor
+            | Command::Health
     ) && config.logging.level.starts_with("info,")
     {
         "warn".clone_into(&mut config.logging.level);
@@ -59,6 +67,8 @@ fn try_run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Mcp(args) => mcp::run(&config, &args).await,
             Command::Sim(args) => sim::run(args.kind).await,
             Command::Config(args) => Box::pin(configuration::run(&config, args.action)).await,
+            Command::Backup(args) => Box::pin(backup::run(&config, args)).await,
+            Command::Restore(args) => Box::pin(restore::run(&config, args)).await,
             Command::Secrets(args) => secrets::run(&config, &args.action).await,
             Command::Doctor => doctor::run(&config).await,
             Command::Health => health::run(&config).await,

@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
+use hub_store::SNAPSHOT_FOLDER;
 
 /// The folder, held until dropped.
 #[derive(Debug)]
@@ -39,6 +40,7 @@ impl DataDir {
             Err(TryLockError::Error(error)) => return Err(error).with_context(advice),
         }
         (&lock).write_all(format!("{}\n", std::process::id()).as_bytes()).with_context(advice)?;
+        remove_left_copies(path);
         Ok(Self { path: path.to_owned(), _lock: lock })
     }
 
@@ -55,6 +57,16 @@ impl DataDir {
         let objects = self.path.join("objects");
         std::fs::create_dir_all(&objects).with_context(|| format!("cannot make the folder {}", objects.display()))?;
         Ok(objects)
+    }
+}
+
+/// Removes copies of the database that a process left which was killed while it made a backup: large files.
+fn remove_left_copies(path: &Path) {
+    let left = std::fs::read_dir(path).into_iter().flatten().flatten();
+    for entry in left.filter(|entry| entry.file_name().to_string_lossy().starts_with(SNAPSHOT_FOLDER)) {
+        if let Err(error) = std::fs::remove_dir_all(entry.path()) {
+            tracing::warn!(%error, path = %entry.path().display(), "a left copy of the database cannot be removed");
+        }
     }
 }
 

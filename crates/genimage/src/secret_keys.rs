@@ -68,7 +68,8 @@ pub(crate) fn forget_old(folder: &DataDir, new: &SecretString) -> anyhow::Result
     write(&file(folder), new.expose_secret())
 }
 
-fn file(folder: &DataDir) -> PathBuf {
+/// Where the key's file is, or would be.
+pub(crate) fn file(folder: &DataDir) -> PathBuf {
     folder.path().join(FILE)
 }
 

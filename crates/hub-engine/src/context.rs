@@ -41,6 +41,8 @@ pub(crate) struct Context {
     pub(crate) feed: Feed,
     /// Turns at fetching a server's list of nodes.
     pub(crate) inventory_turns: Semaphore,
+    /// The turn at making a backup.
+    pub(crate) backups: Arc<Semaphore>,
     pub(crate) tasks: TaskTracker,
     /// Soft: take nothing new, let go of what can be found again.
     pub(crate) stop: CancellationToken,
@@ -64,6 +66,7 @@ impl Context {
             recent_calls: RecentCalls::default(),
             callers: Callers::default(),
             inventory_turns: Semaphore::new(pool::INVENTORIES_AT_ONCE),
+            backups: Arc::new(Semaphore::new(1)),
             tasks: TaskTracker::new(),
             stop,
             kill: CancellationToken::new(),

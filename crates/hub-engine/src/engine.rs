@@ -2,6 +2,7 @@
 //! the modules below.
 
 mod admin;
+mod backup;
 mod beginning;
 pub(crate) mod checks;
 mod configuration;

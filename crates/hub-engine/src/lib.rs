@@ -7,6 +7,7 @@
 mod artifacts;
 mod attempt;
 mod background;
+pub mod backup;
 mod callers;
 mod catalogue;
 mod checkup;

@@ -22,6 +22,13 @@ pub(crate) fn storage(error: StoreError) -> UserError {
         StoreError::Gone { what } => {
             return UserError::new(ErrorCode::NotFound, format!("{what} does not exist (any more)."));
         }
+        StoreError::NoSnapshot { what } => {
+            return UserError::new(
+                ErrorCode::NotConfigured,
+                format!("The hub's database is no SQLite file but {what}."),
+            )
+            .with_hint("Copy the folder of the pictures after it; usage.md tells how.");
+        }
         _ => {}
     }
     tracing::error!(error = %error, kind = ?error.kind(), "storage failed");

@@ -47,6 +47,12 @@ pub enum StoreError {
         /// What the database said.
         detail: String,
     },
+    /// The database is of a kind that the hub cannot copy.
+    #[error("the database is not a SQLite file but {what}")]
+    NoSnapshot {
+        /// Of which, and what to do.
+        what: &'static str,
+    },
     /// A stored row that does not decode.
     #[error("{table}.{column} of row {row} does not decode: {reason}")]
     Inconsistency {
@@ -142,6 +148,7 @@ impl StoreError {
             Self::Corrupt { .. } | Self::Inconsistency { .. } => StoreErrorKind::Corrupt,
             Self::NewerDatabase { .. } => StoreErrorKind::Newer,
             Self::BadUrl { .. }
+            | Self::NoSnapshot { .. }
             | Self::Unwritable { .. }
             | Self::Unstorable { .. }
             | Self::ReadOnly(_)

@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// Longest wait for a lock that another process holds on a SQLite file.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest wait for a connection of the pool.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Reading connections to a SQLite file.
@@ -52,6 +52,8 @@ const MIGRATION_LOCK: &str = "SELECT pg_advisory_xact_lock(7263544810927)";
 pub struct Store {
     write: DatabaseConnection,
     read: DatabaseConnection,
+    /// The SQLite file, where there is one.
+    file: Option<Arc<Path>>,
     clock: SharedClock,
     last_count: Arc<LastCount>,
     secret_keys: SecretKeys,
@@ -81,7 +83,8 @@ impl Store {
             return Err(StoreError::BadUrl { reason: "it starts with neither sqlite: nor postgres:".to_owned() });
         };
         migrate(&write).await?;
-        Ok(Self { write, read, clock, last_count: Arc::default(), secret_keys: SecretKeys::default() })
+        let file = sqlite_file(url)?.map(Arc::from);
+        Ok(Self { write, read, file, clock, last_count: Arc::default(), secret_keys: SecretKeys::default() })
     }
 
     /// Whether the database answers.
@@ -106,6 +109,11 @@ impl Store {
     /// The clock by which rows are dated.
     pub fn clock(&self) -> &SharedClock {
         &self.clock
+    }
+
+    /// The SQLite file, where there is one.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
     }
 
     /// What `jobs::counts` remembers.
@@ -150,14 +158,25 @@ impl Store {
     }
 }
 
+/// The file that a database URL names; `None` where it names none.
+///
+/// # Errors
+/// [`StoreError::BadUrl`].
+pub fn sqlite_file(url: &str) -> Result<Option<PathBuf>> {
+    if !url.starts_with("sqlite:") || url.starts_with("sqlite::memory:") {
+        return Ok(None);
+    }
+    let parsed =
+        SqliteConnectOptions::from_str(url).map_err(|error| StoreError::BadUrl { reason: error.to_string() })?;
+    Ok(Some(parsed.get_filename().to_owned()))
+}
+
 async fn connect_sqlite(url: &str) -> Result<(DatabaseConnection, DatabaseConnection)> {
     if url.starts_with("sqlite::memory:") {
         let only = Database::connect(sqlite_options(url, 1, false)).await?;
         return Ok((only.clone(), only));
     }
-    let parsed =
-        SqliteConnectOptions::from_str(url).map_err(|error| StoreError::BadUrl { reason: error.to_string() })?;
-    let path = parsed.get_filename().to_owned();
+    let path = sqlite_file(url)?.unwrap_or_default();
     prepare_file(&path).await?;
     let unwritable = |error: DbErr| match StoreError::from(error) {
         StoreError::ReadOnly(error) | StoreError::Unreachable(error) => {
@@ -266,11 +285,19 @@ async fn migrate(db: &DatabaseConnection) -> Result<()> {
 
 /// Whether every migration that this program knows has been applied.
 async fn is_current(db: &DatabaseConnection) -> Result<bool> {
-    let known = migrations::known();
     let applied = migrations::applied(db).await?;
-    if let Some(found) = applied.iter().rfind(|name| !known.contains(name)) {
-        let known = known.last().cloned().unwrap_or_default();
-        return Err(StoreError::NewerDatabase { found: found.clone(), known });
+    refuse_newer(&applied)?;
+    Ok(migrations::known().iter().all(|name| applied.contains(name)))
+}
+
+/// Refuses a database that has had a migration which this program does not know.
+pub(crate) fn refuse_newer(applied: &[String]) -> Result<()> {
+    let known = migrations::known();
+    match applied.iter().rfind(|name| !known.contains(name)) {
+        None => Ok(()),
+        Some(found) => {
+            let known = known.last().cloned().unwrap_or_default();
+            Err(StoreError::NewerDatabase { found: found.clone(), known })
+        }
     }
-    Ok(known.iter().all(|name| applied.contains(name)))
 }

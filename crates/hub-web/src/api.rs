@@ -5,6 +5,7 @@
 //! handlers, so neither can lack what the other has.
 
 mod answers;
+mod backup;
 mod body;
 mod caller_weights;
 mod catalogue;
@@ -27,6 +28,7 @@ mod workflows;
 
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+pub(crate) use backup::TAR;
 pub(crate) use etag::{Versions, same_version};
 pub(crate) use jobs::{
     list::{FilterBody as JobFilterBody, parse_cursor, parse_states},
@@ -77,6 +79,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(settings::list, settings::replace, settings::change))
         .routes(routes!(llm_settings::show_describe, llm_settings::change_describe, llm_settings::reset_describe))
         .routes(routes!(llm_settings::show_generator, llm_settings::change_generator, llm_settings::reset_generator))
+        .routes(routes!(backup::download))
         .routes(routes!(config::export))
         .routes(routes!(config::import))
         .routes(routes!(keys::list, keys::add))

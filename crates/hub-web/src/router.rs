@@ -111,7 +111,8 @@ pub fn router(state: WebState) -> Router {
         .and(NotForContentType::SSE)
         .and(NotForContentType::IMAGES)
         .and(NotForContentType::const_new("video/"))
-        .and(NotForContentType::const_new("audio/"));
+        .and(NotForContentType::const_new("audio/"))
+        .and(NotForContentType::const_new(api::TAR));
     Router::new()
         .merge(page_router(&app))
         .merge(Router::from(api::routes()).layer(DefaultBodyLimit::max(limits::BODY_MAX_BYTES)))

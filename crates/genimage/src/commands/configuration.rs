@@ -19,7 +19,7 @@ use hub_store::Store;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
-use self::remote::Hub;
+pub(super) use self::remote::Hub;
 use crate::{
     cli::{ConfigAction, ExportArgs, ImportArgs, PassphraseArgs},
     config::Config,
@@ -34,7 +34,7 @@ const FILE_MAX_BYTES: u64 = 48 * 1024 * 1024;
 const PASSPHRASE_VARIABLE: &str = "GENIMAGE_PASSPHRASE";
 
 /// What is worked on.
-enum Place {
+pub(super) enum Place {
     /// A hub that runs.
     Hub(Hub),
     /// The database itself; the folder is held meanwhile.
@@ -53,7 +53,11 @@ pub(super) async fn run(config: &Config, action: ConfigAction) -> anyhow::Result
 }
 
 impl Place {
-    async fn find(config: &Config, hub: Option<&str>) -> anyhow::Result<Self> {
+    /// The hub that is named, else the one that uses the data folder, else the folder.
+    ///
+    /// # Errors
+    /// When the hub does not answer or the database does not open.
+    pub(super) async fn find(config: &Config, hub: Option<&str>) -> anyhow::Result<Self> {
         if let Some(url) = hub {
             return Ok(Self::Hub(Hub::at(config, url)?));
         }

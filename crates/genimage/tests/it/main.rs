@@ -1,6 +1,7 @@
 //! The binary as its users meet it: started, called, killed, asked.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod backup;
 mod bad_input;
 mod bed;
 mod chaos;

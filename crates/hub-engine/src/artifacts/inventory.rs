@@ -88,6 +88,11 @@ impl Vault {
     }
 }
 
+/// Whether the key is one of the hub's own.
+pub(crate) fn is_key(key: &str) -> bool {
+    hash_of(key).is_some()
+}
+
 /// The hash in one of the hub's keys; `None` for other keys.
 fn hash_of(key: &str) -> Option<&str> {
     let (fan, name) = key.strip_prefix("thumbs/").unwrap_or(key).split_once('/')?;

@@ -115,6 +115,11 @@ impl Vault {
         }
     }
 
+    /// Where the bytes lie.
+    pub(crate) fn objects(&self) -> Arc<dyn ObjectStore> {
+        Arc::clone(&self.objects)
+    }
+
     /// Stores an output's bytes and its recipe. The row is the caller's to write, with the job's end.
     ///
     /// A recipe that cannot be written is logged, not fatal: the row has it too.

@@ -23,5 +23,6 @@ mod retention;
 mod samples;
 mod secrets;
 mod servers;
+mod snapshot;
 mod statistics;
 mod transitions;

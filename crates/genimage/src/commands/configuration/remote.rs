@@ -16,11 +16,13 @@ use crate::{commands::client, config::Config};
 const TIMEOUT: Duration = Duration::from_mins(2);
 /// Time for the question whether a hub is there.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Time for a backup of very many pictures.
+const BACKUP_TIMEOUT: Duration = Duration::from_hours(24);
 /// Carries the passphrase.
 const PASSPHRASE: &str = "genimage-passphrase";
 
 /// A running hub.
-pub(super) struct Hub {
+pub(in crate::commands) struct Hub {
     base: Url,
     http: reqwest::Client,
 }
@@ -30,7 +32,7 @@ impl Hub {
     ///
     /// # Errors
     /// When the address is none.
-    pub(super) fn at(config: &Config, url: &str) -> anyhow::Result<Self> {
+    pub(in crate::commands) fn at(config: &Config, url: &str) -> anyhow::Result<Self> {
         let mut base = Url::parse(url).with_context(|| format!("`{url}` is not an address"))?;
         if !base.path().ends_with('/') {
             base.set_path(&format!("{}/", base.path()));
@@ -39,7 +41,7 @@ impl Hub {
         Ok(Self { base, http })
     }
 
-    pub(super) fn address(&self) -> &str {
+    pub(in crate::commands) fn address(&self) -> &str {
         self.base.as_str().trim_end_matches('/')
     }
 
@@ -71,6 +73,12 @@ impl Hub {
             .header(CONTENT_TYPE, "application/json")
             .body(bytes);
         Ok(self.send(request, options.passphrase.as_ref()).await?.json().await?)
+    }
+
+    /// A backup, as it comes.
+    pub(in crate::commands) async fn backup(&self) -> anyhow::Result<reqwest::Response> {
+        let request = self.http.get(self.base.join("api/v1/backup")?).timeout(BACKUP_TIMEOUT);
+        self.send(request, None).await
     }
 
     async fn send(
