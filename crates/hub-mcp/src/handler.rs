@@ -262,7 +262,8 @@ impl ServerHandler for HubHandler {
     }
 
     async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
-        listening::serve(&self.hub, &context).await
+        let caller = self.scene(context.request_context()).delivery.caller;
+        listening::serve(&self.hub, &context, &caller).await
     }
 
     async fn list_resources(

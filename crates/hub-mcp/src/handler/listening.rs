@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use hub_core::caller::Caller;
 use rmcp::{
     ErrorData, Peer, RoleServer,
     model::ResourceUpdatedNotificationParam,
@@ -18,7 +19,7 @@ use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
-    hub::Hub,
+    hub::{Hub, log_failure},
     resources::{Address, Update, Updates},
 };
 
@@ -130,11 +131,13 @@ impl SessionTask {
     }
 }
 
-/// Tells one `subscriptions/listen` what it asked for, until it is closed.
+/// Tells one `subscriptions/listen` what it asked for and its caller sees, until it is closed.
+///
+/// What another caller's is, is acknowledged like what does not exist, and never spoken of.
 ///
 /// # Errors
 /// When it asks for more than may be followed.
-pub(super) async fn serve(hub: &Hub, context: &SubscriptionContext) -> Result<(), ErrorData> {
+pub(super) async fn serve(hub: &Hub, context: &SubscriptionContext, caller: &Caller) -> Result<(), ErrorData> {
     let mut updates = Updates::of(hub);
     let mut followed = BTreeMap::new();
     let wanted: BTreeSet<&String> = context.sink().accepted().resource_subscriptions.iter().flatten().collect();
@@ -144,6 +147,10 @@ pub(super) async fn serve(hub: &Hub, context: &SubscriptionContext) -> Result<()
     for uri in wanted {
         let Some(address) = Address::parse(uri) else { continue };
         if let Address::Job(job) | Address::Recipe(job) = address {
+            if let Err(error) = hub.engine.check_job(caller, job).await {
+                log_failure("following a job", &error);
+                continue;
+            }
             updates.follow(&hub.engine, job);
         }
         followed.insert(uri.clone(), address);

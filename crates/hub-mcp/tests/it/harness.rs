@@ -13,7 +13,7 @@ use axum::{
     http::{HeaderMap, Request, StatusCode},
     response::Response,
 };
-use hub_core::{clock::SystemClock, ids::JobId, job::JobStateKind, server::NewServer};
+use hub_core::{caller::Caller, clock::SystemClock, ids::JobId, job::JobStateKind, server::NewServer};
 use hub_engine::{Engine, EngineConfig};
 use hub_mcp::{McpConfig, McpEdge};
 use hub_sim::{ComfyConfig, ComfySim};
@@ -129,7 +129,18 @@ impl TestHub {
 
     /// Sends a request; the response's body is not read yet.
     pub(crate) async fn send(&self, path: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Response {
-        let mut request = Request::post(path).header("host", HOST);
+        self.send_as(&Caller::local(), path, headers, body).await
+    }
+
+    /// The same of a caller whom the guard would have found.
+    pub(crate) async fn send_as(
+        &self,
+        caller: &Caller,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Body>,
+    ) -> Response {
+        let mut request = Request::post(path).header("host", HOST).extension(caller.clone());
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

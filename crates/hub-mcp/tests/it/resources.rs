@@ -4,7 +4,10 @@ use axum::body::Body;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use futures_util::StreamExt as _;
 use hub_core::{
+    access::KeyRights,
+    caller::Caller,
     job::JobStateKind,
+    request::ToolCall,
     server::{LlmRole, NewServer},
 };
 use serde_json::{Value, json};
@@ -67,9 +70,13 @@ async fn hear(body: Body, begun: &str, act: impl AsyncFnOnce(), wanted: &[&str])
 }
 
 async fn listen(hub: &TestHub, notifications: Value) -> Body {
+    listen_as(hub, &Caller::local(), notifications).await
+}
+
+async fn listen_as(hub: &TestHub, caller: &Caller, notifications: Value) -> Body {
     let (body, headers) = request("subscriptions/listen", json!({"notifications": notifications}), &json!({}));
     let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    hub.send("/mcp", &headers, body).await.into_body()
+    hub.send_as(caller, "/mcp", &headers, body).await.into_body()
 }
 
 #[tokio::test]
@@ -194,6 +201,32 @@ async fn a_stream_hears_only_what_it_asked_for() {
     let heard = hear(body, "subscriptions/acknowledged", act, &["notifications/resources/updated"]).await;
     assert!(heard.contains("genimage://styles") && !heard.contains("genimage://nothing"), "{heard}");
     assert!(!heard.contains("list_changed"), "{heard}");
+}
+
+#[tokio::test]
+async fn only_its_owner_follows_a_job() {
+    let hub = TestHub::start(60_000).await;
+    let (owner, other) = (Caller::named("owner"), Caller::named("other"));
+    let rights = [&owner, &other].map(|caller| (caller.clone(), KeyRights::default()));
+    hub.engine.set_callers(rights.into()).await.unwrap();
+    let quick = quick(&json!({}))["arguments"].as_object().unwrap().clone();
+    let call = ToolCall::parse("generate_image", &quick).unwrap();
+    let job = hub.engine.submit(&owner, call).await.unwrap().job.id;
+    let uris = json!([format!("genimage://jobs/{job}"), format!("genimage://recipes/{job}"), "genimage://styles"]);
+    let followed = json!({"resourceSubscriptions": uris});
+    let (its, others) = (listen_as(&hub, &owner, followed.clone()).await, listen_as(&hub, &other, followed).await);
+    let updated = "notifications/resources/updated";
+    // The owner heard of it, so whoever else follows would have; the style's change comes after.
+    let (job_told, style_told) = (format!("\"uri\":\"genimage://jobs/{job}\""), "\"uri\":\"genimage://styles\"");
+    hear(its, "subscriptions/acknowledged", async || (), &[updated, &job_told]).await;
+    let act = async || {
+        let mut style = hub.engine.catalogue().styles[0].clone();
+        style.enabled = false;
+        hub.engine.style_save(style).await.map(drop).unwrap();
+    };
+    let heard = hear(others, "subscriptions/acknowledged", act, &[updated, style_told]).await;
+    assert!(!heard.contains(&job_told), "{heard}");
+    assert!(!heard.contains(&format!("\"uri\":\"genimage://recipes/{job}\"")), "{heard}");
 }
 
 #[tokio::test]
