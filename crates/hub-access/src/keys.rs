@@ -129,7 +129,7 @@ impl Access {
     /// Makes a key.
     ///
     /// # Errors
-    /// `bad_argument` naming the field; `conflict` when the name is taken; `storage`.
+    /// `bad_argument` naming the field; `conflict` when the name is or was a key's; `storage`.
     pub async fn key_add(
         &self,
         name: &str,
@@ -156,14 +156,11 @@ impl Access {
             revoked_at: None,
         };
         let stored = self.store().api_key_insert(&key, &digest(secret.expose_secret())).await;
-        stored.map_err(|error| match error {
-            StoreError::NameTaken { name } => {
-                let mut taken = UserError::new(ErrorCode::Conflict, format!("There is a key `{name}` already."));
-                taken.argument = Some("name".to_owned());
-                taken
-            }
-            other => storage(&other),
-        })?;
+        match stored {
+            Ok(()) => {}
+            Err(StoreError::NameTaken { name }) => return Err(self.name_taken(&name).await?),
+            Err(other) => return Err(storage(&other)),
+        }
         self.reload_keys().await?;
         if let Some(token) = self.setup_token() {
             // It closed the hub to everybody without a key, people included.
@@ -171,6 +168,25 @@ impl Access {
             tracing::warn!("nobody can log in yet: make the admin account at /setup with the token {token}");
         }
         Ok(NewKey { key, secret })
+    }
+
+    /// Why a new key cannot have this name.
+    async fn name_taken(&self, name: &str) -> Result<UserError, UserError> {
+        let holder = self.keys().await?.into_iter().find(|key| key.name == name);
+        let mut taken = match holder.and_then(|key| key.revoked_at) {
+            Some(revoked) => UserError::new(
+                ErrorCode::Conflict,
+                format!(
+                    "`{name}` was the name of a key that was revoked on {}; the jobs and pictures of that key are still \
+                     of this name, and the new one would see them.",
+                    revoked.format("%Y-%m-%d"),
+                ),
+            )
+            .with_hint("Take another name."),
+            None => UserError::new(ErrorCode::Conflict, format!("There is a key `{name}` already.")),
+        };
+        taken.argument = Some("name".to_owned());
+        Ok(taken)
     }
 
     /// Changes what a key allows and until when.
@@ -197,7 +213,7 @@ impl Access {
         Ok(key)
     }
 
-    /// Revokes a key: it is not taken any more. Its jobs stay.
+    /// Revokes a key: it is not taken any more. Its jobs stay, and with them its name.
     ///
     /// # Errors
     /// `not_found`; `storage`.
@@ -223,8 +239,8 @@ impl Access {
     /// `storage`.
     pub(crate) async fn reload_keys(&self) -> Result<(), UserError> {
         let keys = self.store().api_key_list().await.map_err(|error| storage(&error))?;
-        // Revoked keys too: jobs that they began may still wait, and a name may be used again, so that the
-        // newest key of a name speaks for it.
+        // Revoked keys too: jobs that they began may still wait. In databases of before, two keys may have had one
+        // name; the newest speaks for it.
         let callers = keys.iter().map(|(key, _)| (key.caller(), key.rights.clone())).collect();
         self.parts.engine.set_callers(callers).await?;
         let by_hash = keys.into_iter().map(|(key, hash)| (hash, key)).collect();

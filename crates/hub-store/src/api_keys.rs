@@ -15,7 +15,8 @@ impl Store {
     /// Adds a key.
     ///
     /// # Errors
-    /// [`StoreError::NameTaken`] by a key that is not revoked.
+    /// [`StoreError::NameTaken`], also by a key that is revoked: what its caller made is still of that name, and
+    /// would become the new key's.
     pub async fn api_key_insert(&self, key: &ApiKey, hash: &str) -> Result<()> {
         let row = api_key::ActiveModel {
             id: Set(key.id.as_uuid()),
@@ -28,8 +29,14 @@ impl Store {
             last_used_at: Set(None),
             revoked_at: Set(None),
         };
-        let inserted = api_key::Entity::insert(row).exec_without_returning(self.writer()).await;
-        inserted.map(drop).map_err(|error| StoreError::from(error).naming(&key.name))
+        let tx = self.begin().await?;
+        let holder = api_key::Entity::find().filter(api_key::Column::Name.eq(&key.name)).one(&tx).await?;
+        if holder.is_some() {
+            return Err(StoreError::NameTaken { name: key.name.clone() });
+        }
+        let inserted = api_key::Entity::insert(row).exec_without_returning(&tx).await;
+        inserted.map_err(|error| StoreError::from(error).naming(&key.name))?;
+        Ok(tx.commit().await?)
     }
 
     /// All keys with their hashes, revoked ones included, oldest first.

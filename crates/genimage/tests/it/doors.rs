@@ -411,6 +411,10 @@ async fn a_key_is_shown_once_changed_at_once_and_revoked_for_good() {
     assert_eq!(bed.with_key(KEY, Method::DELETE, &path, None).await.0, StatusCode::NO_CONTENT);
     let (status, refused) = bed.with_key(&key, Method::GET, "/api/v1/servers", None).await;
     assert_eq!((status.as_u16(), refused["detail"].as_str()), (401, Some("the API key is revoked")));
+    // Its jobs are still of its name: no other key may have it.
+    let (status, refused) = bed.with_key(KEY, Method::POST, "/api/v1/keys", Some(&json!({"name": "bot"}))).await;
+    assert_eq!((status.as_u16(), refused["argument"].as_str()), (409, Some("name")), "{refused}");
+    assert!(refused["detail"].as_str().is_some_and(|text| text.contains("was revoked on 20")), "{refused}");
     let past = json!({"name": "late", "expires_at": "2020-01-01T00:00:00Z"});
     let (status, refused) = bed.with_key(KEY, Method::POST, "/api/v1/keys", Some(&past)).await;
     assert_eq!((status.as_u16(), refused["argument"].as_str()), (422, Some("expires_at")), "{refused}");

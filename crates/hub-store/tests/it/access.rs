@@ -19,7 +19,7 @@ on_both!(
     an_account_is_made_once_and_a_new_password_ends_its_sessions,
     sessions_are_found_by_hash_and_forgotten_when_old,
     a_key_is_found_again_with_its_rights_and_is_revoked_once,
-    a_name_is_free_again_when_its_key_is_revoked,
+    a_name_stays_taken_when_its_key_is_revoked,
     a_picture_is_of_who_asked_for_it_or_gave_it,
     what_is_spent_counts_pictures_and_time_of_the_day,
     the_log_is_read_from_its_end_in_pages,
@@ -100,14 +100,17 @@ async fn a_key_is_found_again_with_its_rights_and_is_revoked_once(bed: &Bed) {
     assert!(store.api_key_list().await.unwrap()[0].0.revoked_at.is_some());
 }
 
-async fn a_name_is_free_again_when_its_key_is_revoked(bed: &Bed) {
+async fn a_name_stays_taken_when_its_key_is_revoked(bed: &Bed) {
     let store = &bed.store;
     let first = key(bed, "bot");
     store.api_key_insert(&first, "hash-1").await.unwrap();
-    let refused = store.api_key_insert(&key(bed, "bot"), "hash-2").await;
-    assert!(matches!(&refused, Err(StoreError::NameTaken { name }) if name == "bot"), "{refused:?}");
-    store.api_key_revoke(first.id).await.unwrap();
-    store.api_key_insert(&key(bed, "bot"), "hash-2").await.unwrap();
+    for revoked in [false, true] {
+        let refused = store.api_key_insert(&key(bed, "bot"), "hash-2").await;
+        assert!(matches!(&refused, Err(StoreError::NameTaken { name }) if name == "bot"), "{revoked}: {refused:?}");
+        store.api_key_revoke(first.id).await.unwrap();
+    }
+    assert_eq!(store.api_key_list().await.unwrap().len(), 1);
+    store.api_key_insert(&key(bed, "bot-2"), "hash-2").await.unwrap();
 }
 
 async fn a_picture_is_of_who_asked_for_it_or_gave_it(bed: &Bed) {
