@@ -56,6 +56,10 @@ pub enum CrashPoint {
     Cancel,
     /// Taking a prompt off a server.
     Withdraw,
+    /// Taking a prompt that has not begun off a server, so that another server can have its job.
+    GiveBack,
+    /// Writing that a job goes back to the queue by no fault of its own or of its server's.
+    Return,
     /// Having a server free its memory.
     Free,
     /// Writing that a job expired.
@@ -68,7 +72,7 @@ pub enum CrashPoint {
 
 impl CrashPoint {
     /// All of them.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 27] = [
         Self::InputObject,
         Self::InputRow,
         Self::Insert,
@@ -90,6 +94,8 @@ impl CrashPoint {
         Self::Requeue,
         Self::Cancel,
         Self::Withdraw,
+        Self::GiveBack,
+        Self::Return,
         Self::Free,
         Self::Expire,
         Self::Hopeless,
@@ -120,6 +126,8 @@ impl CrashPoint {
             Self::Requeue => "requeue",
             Self::Cancel => "cancel",
             Self::Withdraw => "withdraw",
+            Self::GiveBack => "give-back",
+            Self::Return => "return",
             Self::Free => "free",
             Self::Expire => "expire",
             Self::Hopeless => "hopeless",

@@ -71,11 +71,11 @@ fn ways(point: CrashPoint) -> Vec<Way> {
         CrashPoint::Cancel => Some(Way::SeveralCancelled),
         _ => None,
     };
-    [Some(way(point)), several].into_iter().flatten().collect()
+    [way(point), several].into_iter().flatten().collect()
 }
 
-fn way(point: CrashPoint) -> Way {
-    match point {
+fn way(point: CrashPoint) -> Option<Way> {
+    Some(match point {
         CrashPoint::Insert
         | CrashPoint::Assign
         | CrashPoint::Post
@@ -96,7 +96,9 @@ fn way(point: CrashPoint) -> Way {
         CrashPoint::Cancel | CrashPoint::Withdraw => Way::Cancelled,
         CrashPoint::Expire => Way::Expired,
         CrashPoint::Homeless => Way::Homeless,
-    }
+        // Their way needs two servers: see `taken_back`.
+        CrashPoint::GiveBack | CrashPoint::Return => return None,
+    })
 }
 
 impl Way {

@@ -19,4 +19,6 @@ mod refusals;
 mod results;
 mod secrets;
 mod stored_damage;
+#[cfg(debug_assertions)]
+mod taken_back;
 mod unheard;

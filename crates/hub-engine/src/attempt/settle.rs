@@ -139,7 +139,8 @@ async fn again(mut attempt: Attempt, why: UserError, counts: bool, exclude: &[Se
             store.job_return(job, number, told).await
         }
     });
-    match crash::around(CrashPoint::Requeue, requeued).await {
+    let point = if counts { CrashPoint::Requeue } else { CrashPoint::Return };
+    match crash::around(point, requeued).await {
         Some(true) => {}
         Some(false) => return catch_up(&inner, &attempt.waiting).await,
         None => return inner.board.drop_silently(job),

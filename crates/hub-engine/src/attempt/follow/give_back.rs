@@ -49,7 +49,7 @@ impl Follower<'_> {
 
     async fn take_off(&self, client: &Client) -> Result<bool, Error> {
         let ids = [self.prompt_id.as_str()];
-        crash::around(CrashPoint::Withdraw, client.delete_pending(&ids)).await?;
+        crash::around(CrashPoint::GiveBack, client.delete_pending(&ids)).await?;
         let queue = crash::around(CrashPoint::Queue, client.queue()).await?;
         if queue.is_running(&self.prompt_id) || queue.position(&self.prompt_id).is_some() {
             return Ok(false);
