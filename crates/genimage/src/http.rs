@@ -3,7 +3,7 @@
 use axum::{Router, middleware};
 use hub_access::Access;
 use hub_engine::Engine;
-use hub_mcp::{McpConfig, McpEdge, PreviewLimits};
+use hub_mcp::{McpConfig, McpEdge};
 use hub_web::{WebConfig, WebState};
 use tower_http::catch_panic::CatchPanicLayer;
 use url::Url;
@@ -25,7 +25,7 @@ pub(crate) fn router(
     demo: bool,
 ) -> anyhow::Result<(Router, McpEdge)> {
     let public_url = config.public_url()?;
-    let mcp = McpEdge::new(engine.clone(), mcp_config(engine, config, listen_url)?);
+    let mcp = McpEdge::new(engine.clone(), mcp_config(config, listen_url)?);
     let web = WebState {
         engine: engine.clone(),
         access: access.clone(),
@@ -44,16 +44,9 @@ pub(crate) fn router(
 ///
 /// # Errors
 /// When the configuration holds an invalid public address.
-pub(crate) fn mcp_config(engine: &Engine, config: &Config, listen_url: &Url) -> anyhow::Result<McpConfig> {
+pub(crate) fn mcp_config(config: &Config, listen_url: &Url) -> anyhow::Result<McpConfig> {
     let public_url = config.public_url()?;
-    // With what was changed since the file was written.
-    let answers = engine.settings().answers;
-    let mut edge = McpConfig {
-        listen_url: Some(listen_url.clone()),
-        wait_default_s: answers.wait_s,
-        preview: PreviewLimits { total_bytes: answers.preview_max_bytes, max_side_px: answers.preview_max_side_px },
-        ..McpConfig::default()
-    };
+    let mut edge = McpConfig { listen_url: Some(listen_url.clone()), ..McpConfig::default() };
     let named = hosts(config, public_url.as_ref());
     edge.allowed_origins
         .extend(named.iter().flat_map(|host| [format!("http://{host}:*"), format!("https://{host}:*")]));

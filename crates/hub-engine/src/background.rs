@@ -62,7 +62,7 @@ impl Background {
     /// When the store cannot be read.
     pub(crate) async fn start(ctx: Arc<Context>) -> Result<Self, UserError> {
         let (dispatch, orders) = dispatch::channel();
-        let alerts = Arc::new(Alerts::new(ctx.clock.clone(), ctx.config.alerts.quiet, ctx.feed.clone()));
+        let alerts = Arc::new(Alerts::new(ctx.clock.clone(), ctx.settings.follow(), ctx.feed.clone()));
         let pool = Pool::new(dispatch.clone(), alerts);
         let inner = Arc::new(Inner {
             board: Board::new(ctx.feed.clone()),

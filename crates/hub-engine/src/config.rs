@@ -46,7 +46,8 @@ impl Default for AlertPolicy {
 pub struct AnswerPolicy {
     /// Seconds that a tool call waits before it answers with the job's handle. Default 45.
     pub wait_s: u32,
-    /// Encoded size of all previews in one answer. Default 700 000.
+    /// Encoded size of all previews in one answer, before base64. Default 700 000: clients exist that drop a whole
+    /// result above 1 048 576 characters.
     pub preview_max_bytes: usize,
     /// Longest side of a preview, in pixels. Default 1024.
     pub preview_max_side_px: u32,

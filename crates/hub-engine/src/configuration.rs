@@ -10,7 +10,7 @@ mod older;
 mod plan;
 mod sealed;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hub_core::{
     error::{ErrorCode, UserError},
@@ -29,7 +29,7 @@ use self::{
     },
     sealed::Secrets,
 };
-use crate::{describe, engine::weights::WEIGHTS_SETTING, plan::enhance, prompt_generator, refusal::storage};
+use crate::{describe, engine::weights::WEIGHTS_SETTING, plan::enhance, prompt_generator, refusal::storage, settings};
 
 /// Tries of one import; each failure means that somebody changed something meanwhile.
 const IMPORT_TRIES: usize = 3;
@@ -135,7 +135,7 @@ async fn open_part(store: &Store, workflows: bool, secrets: &mut Secrets) -> Res
     let llm_servers = store.llm_server_list().await.map_err(storage)?;
     let render_types = store.render_type_list().await.map_err(storage)?;
     let styles = store.style_list().await.map_err(storage)?;
-    let mut roles = std::collections::BTreeMap::new();
+    let mut roles = BTreeMap::new();
     for role in LlmRole::ALL {
         let Some(assignment) = store.llm_assignment(role).await.map_err(storage)? else { continue };
         if let Some(server) = llm_servers.iter().find(|server| server.id == assignment.server) {
@@ -156,6 +156,7 @@ async fn open_part(store: &Store, workflows: bool, secrets: &mut Secrets) -> Res
             enhance_templates: store.setting_get(enhance::TEMPLATES_SETTING).await.map_err(storage)?,
             caller_weights: store.setting_get(WEIGHTS_SETTING).await.map_err(storage)?,
             prompt_generator: store.setting_get(prompt_generator::SETTING).await.map_err(storage)?,
+            values: Some(open_values(store, secrets).await?),
         }),
         secrets: None,
     };
@@ -171,6 +172,20 @@ async fn open_part(store: &Store, workflows: bool, secrets: &mut Secrets) -> Res
         document.workflows = Some(all.into_iter().map(WorkflowEntry::of).collect());
     }
     Ok(document)
+}
+
+/// The changed settings by key; what may hold a secret goes to `secrets`.
+async fn open_values(store: &Store, secrets: &mut Secrets) -> Result<BTreeMap<String, Value>, UserError> {
+    let mut values: BTreeMap<String, Value> =
+        store.setting_get(settings::STORED).await.map_err(storage)?.unwrap_or_default();
+    for (key, value) in &mut values {
+        if settings::is_secret(key) {
+            let text = value.as_str().unwrap_or_default().to_owned();
+            secrets.settings.insert(key.clone(), text);
+            *value = Value::Null;
+        }
+    }
+    Ok(values)
 }
 
 /// Imports a file: one of ours, or the older system's `comfyui-servers` or `comfyui-settings`.

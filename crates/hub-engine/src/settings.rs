@@ -2,14 +2,11 @@
 //!
 //! The typed home is [`EngineConfig`]: readers take it from memory, never from SQL. A value comes from the
 //! environment, which nothing overrides, else from the store, else from the configuration file, else it is the
-//! default. Some are in force at once, the others at the next start; which is said with each.
+//! default. A change is in force as soon as it is stored; who holds on to a value follows [`Settings::follow`].
 
 mod specs;
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, PoisonError, RwLock},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use hub_core::{
     error::{ErrorCode, UserError},
@@ -18,14 +15,14 @@ use hub_core::{
 use hub_store::Store;
 use serde::Serialize;
 use serde_json::{Map, Value};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use utoipa::ToSchema;
 
 use self::specs::{Bounds, SPECS, Spec, Takes};
 use crate::{EngineConfig, refusal::storage};
 
 /// Key of the store's settings under which changed values lie.
-const STORED: &str = "settings.values";
+pub(crate) const STORED: &str = "settings.values";
 
 /// Where a value comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -47,8 +44,6 @@ pub enum SettingSource {
 pub enum SettingEffect {
     /// As soon as it is stored.
     AtOnce,
-    /// When the hub is started the next time.
-    NextStart,
     /// It cannot be changed here, only in the configuration file or the environment.
     Fixed,
 }
@@ -80,9 +75,6 @@ pub struct SettingView {
     pub key: String,
     /// What is in force.
     pub value: Value,
-    /// What will be in force after the next start, where that differs.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub pending: Option<Value>,
     /// What it is when nobody sets it; null for fixed ones.
     pub default: Value,
     /// What it means.
@@ -115,7 +107,7 @@ pub(crate) struct Settings {
     base: EngineConfig,
     given: GivenSettings,
     /// What is in force.
-    current: RwLock<Arc<EngineConfig>>,
+    current: watch::Sender<Arc<EngineConfig>>,
     /// What was changed here, by key. Held while a change is made, so that changes are made one by one.
     stored: Mutex<BTreeMap<String, Value>>,
 }
@@ -126,8 +118,34 @@ impl Settings {
     /// # Errors
     /// `storage`.
     pub(crate) async fn load(base: EngineConfig, given: GivenSettings, store: &Store) -> Result<Self, UserError> {
-        let mut stored: BTreeMap<String, Value> = store.setting_get(STORED).await.map_err(storage)?.unwrap_or_default();
-        stored.retain(|key, value| match spec(key).map(|spec| spec.check(value)) {
+        let current = watch::Sender::new(Arc::new(base.clone()));
+        let settings = Self { current, stored: Mutex::default(), base, given };
+        settings.rewritten(store, async { Ok(()) }).await?;
+        Ok(settings)
+    }
+
+    /// Has `write` write the store while nobody else changes a setting, and puts in force what it wrote.
+    ///
+    /// # Errors
+    /// What `write` fails of; `storage`.
+    pub(crate) async fn rewritten<T>(
+        &self,
+        store: &Store,
+        write: impl Future<Output = Result<T, UserError>>,
+    ) -> Result<T, UserError> {
+        let mut stored = self.stored.lock().await;
+        let written = write.await?;
+        self.read(store, &mut stored).await?;
+        Ok(written)
+    }
+
+    /// Reads what is stored and puts it in force.
+    ///
+    /// # Errors
+    /// `storage`.
+    async fn read(&self, store: &Store, stored: &mut BTreeMap<String, Value>) -> Result<(), UserError> {
+        let mut read: BTreeMap<String, Value> = store.setting_get(STORED).await.map_err(storage)?.unwrap_or_default();
+        read.retain(|key, value| match spec(key).map(|spec| spec.check(value)) {
             Some(Ok(())) => true,
             Some(Err(error)) => {
                 tracing::warn!(key = key.as_str(), error = %error, "a stored setting is not valid and is left out");
@@ -138,16 +156,30 @@ impl Settings {
                 false
             }
         });
-        let settings = Self { current: RwLock::new(Arc::new(base.clone())), stored: Mutex::default(), base, given };
-        let current = settings.resolved(&stored);
-        *settings.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(current);
-        *settings.stored.lock().await = stored;
-        Ok(settings)
+        self.put_in_force(&read);
+        *stored = read;
+        Ok(())
     }
 
     /// What is in force now.
     pub(crate) fn now(&self) -> Arc<EngineConfig> {
-        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.current.borrow().clone()
+    }
+
+    /// What is in force, now and after each change.
+    pub(crate) fn follow(&self) -> watch::Receiver<Arc<EngineConfig>> {
+        self.current.subscribe()
+    }
+
+    fn put_in_force(&self, stored: &BTreeMap<String, Value>) {
+        let next = self.resolved(stored);
+        self.current.send_if_modified(|current| {
+            let differs = **current != next;
+            if differs {
+                *current = Arc::new(next);
+            }
+            differs
+        });
     }
 
     /// All settings, in the order of their sections.
@@ -156,7 +188,7 @@ impl Settings {
         self.views(&stored)
     }
 
-    /// Stores changes, all or none, and puts in force what can be; `null` takes back what was stored. `replace`:
+    /// Stores changes, all or none, and puts them in force; `null` takes back what was stored. `replace`:
     /// what is not named is taken back too. `expected` is given the settings as they are and may refuse.
     ///
     /// # Errors
@@ -182,12 +214,7 @@ impl Settings {
             }
         }
         store.setting_set(STORED, &after).await.map_err(storage)?;
-        let mut next = self.resolved(&after);
-        let now = self.now();
-        for spec in SPECS.iter().filter(|spec| spec.effect == SettingEffect::NextStart) {
-            (spec.write)(&mut next, &(spec.read)(&now));
-        }
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);
+        self.put_in_force(&after);
         *stored = after;
         Ok(self.views(&stored))
     }
@@ -200,13 +227,7 @@ impl Settings {
                 let hint = "Set it in the configuration file or the environment, and start the hub anew.";
                 return Err(UserError::argument(key, message).with_hint(hint));
             }
-            let shown: String = key.chars().take(80).collect();
-            let keys = || SPECS.iter().map(|spec| spec.key);
-            let error = UserError::argument(&shown, format!("There is no setting `{shown}`.")).with_valid(keys());
-            return Err(match suggest::nearest(&shown, keys()) {
-                Some(near) => error.with_hint(format!("Did you mean `{near}`?")),
-                None => error,
-            });
+            return Err(unknown(key));
         };
         if self.is_pinned(key) {
             let message = format!("`{key}` is set by the environment, which goes before what is stored.");
@@ -221,7 +242,7 @@ impl Settings {
         self.given.sources.get(key) == Some(&SettingSource::Environment)
     }
 
-    /// What is in force with these stored values after a start.
+    /// What is in force with these stored values.
     fn resolved(&self, stored: &BTreeMap<String, Value>) -> EngineConfig {
         let mut config = self.base.clone();
         for (key, value) in stored {
@@ -233,9 +254,8 @@ impl Settings {
     }
 
     fn views(&self, stored: &BTreeMap<String, Value>) -> Vec<SettingView> {
-        let (now, later, defaults) = (self.now(), self.resolved(stored), EngineConfig::default());
+        let (now, defaults) = (self.now(), EngineConfig::default());
         let editable = SPECS.iter().map(|spec| {
-            let (value, next) = ((spec.read)(&now), (spec.read)(&later));
             let pinned = self.is_pinned(spec.key);
             let source = if stored.contains_key(spec.key) && !pinned {
                 SettingSource::Stored
@@ -248,8 +268,7 @@ impl Settings {
             };
             SettingView {
                 key: spec.key.to_owned(),
-                pending: (next != value).then_some(next),
-                value,
+                value: (spec.read)(&now),
                 default: (spec.read)(&defaults),
                 explanation: spec.explanation.to_owned(),
                 unit: spec.unit,
@@ -257,14 +276,13 @@ impl Settings {
                 minimum,
                 maximum,
                 source,
-                effect: spec.effect,
+                effect: SettingEffect::AtOnce,
                 editable: !pinned,
             }
         });
         let fixed = self.given.fixed.iter().map(|fixed| SettingView {
             key: fixed.key.clone(),
             value: fixed.value.clone(),
-            pending: None,
             default: Value::Null,
             explanation: fixed.explanation.clone(),
             unit: None,
@@ -281,6 +299,29 @@ impl Settings {
 
 fn spec(key: &str) -> Option<&'static Spec> {
     SPECS.iter().find(|spec| spec.key == key)
+}
+
+fn unknown(key: &str) -> UserError {
+    let shown: String = key.chars().take(80).collect();
+    let keys = || SPECS.iter().map(|spec| spec.key);
+    let error = UserError::argument(&shown, format!("There is no setting `{shown}`.")).with_valid(keys());
+    match suggest::nearest(&shown, keys()) {
+        Some(near) => error.with_hint(format!("Did you mean `{near}`?")),
+        None => error,
+    }
+}
+
+/// Whether a value may be stored under this key.
+///
+/// # Errors
+/// `bad_argument` naming the key and what is valid.
+pub(crate) fn check(key: &str, value: &Value) -> Result<(), UserError> {
+    spec(key).ok_or_else(|| unknown(key))?.check(value)
+}
+
+/// Whether the setting's value may hold a secret: addresses that are posted to often do.
+pub(crate) fn is_secret(key: &str) -> bool {
+    spec(key).is_some_and(|spec| matches!(spec.takes, Takes::Address))
 }
 
 #[cfg(test)]

@@ -7,9 +7,7 @@ use hub_core::{
     error::UserError,
     request::Inline,
 };
-use hub_engine::{Engine, Preview, PreviewBudget};
-
-use crate::config::PreviewLimits;
+use hub_engine::{AnswerPolicy, Engine, Preview, PreviewBudget};
 
 /// Most pictures inside one answer; the others are linked. At 16, each has some 44 kB.
 const PICTURES_MAX: usize = 16;
@@ -66,12 +64,12 @@ pub(crate) async fn pictures(
     engine: &Engine,
     artifacts: &[Artifact],
     inline: Inline,
-    limits: PreviewLimits,
+    answers: AnswerPolicy,
 ) -> Pictures {
     let (total_bytes, max_side_px) = match inline {
         Inline::None => return Pictures::default(),
-        Inline::Preview => (limits.total_bytes, limits.max_side_px.min(SIDE_LIMIT_PX)),
-        Inline::Full => (FULL_TOTAL_BYTES.max(limits.total_bytes), SIDE_LIMIT_PX),
+        Inline::Preview => (answers.preview_max_bytes, answers.preview_max_side_px.min(SIDE_LIMIT_PX)),
+        Inline::Full => (FULL_TOTAL_BYTES.max(answers.preview_max_bytes), SIDE_LIMIT_PX),
     };
     let mut images: Vec<&Artifact> = artifacts.iter().filter(|artifact| artifact.kind == MediaKind::Image).collect();
     let all = images.len();
@@ -136,7 +134,7 @@ mod tests {
         let engine = Engine::start(EngineConfig::default(), store, objects, clock).await.expect("an engine");
         let artifact = engine.store_input(&hub_core::caller::Caller::local(), grain()).await.expect("stored");
         assert!(artifact.size_bytes > 700_000, "{}", artifact.size_bytes);
-        let limits = PreviewLimits::default();
+        let limits = AnswerPolicy::default();
         for count in [2, 17] {
             let pictures = pictures(&engine, &vec![artifact.clone(); count], Inline::Preview, limits).await;
             assert_eq!((pictures.shown.len(), pictures.left_out), (count.min(16), count.saturating_sub(16)));

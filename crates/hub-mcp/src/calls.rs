@@ -67,19 +67,19 @@ pub(crate) async fn planned(
 
 /// How long a call may wait.
 pub(crate) fn wait(hub: &Hub, asked_s: Option<u32>) -> Duration {
-    Duration::from_secs(u64::from(asked_s.unwrap_or(hub.config.wait_default_s)))
+    Duration::from_secs(u64::from(asked_s.unwrap_or(hub.answers().wait_s)))
 }
 
 /// The answer about a job that has ended.
 pub(crate) async fn ended(hub: &Hub, view: &JobView, inline: Option<Inline>, delivery: &Delivery) -> CallToolResult {
     let inline = inline.unwrap_or(delivery.inline);
-    let pictures = budget::pictures(&hub.engine, &view.artifacts, inline, hub.config.preview).await;
+    let pictures = budget::pictures(&hub.engine, &view.artifacts, inline, hub.answers()).await;
     result::of_ended(view, &pictures, delivery)
 }
 
 /// The handle of a job that goes on.
 pub(crate) fn running(hub: &Hub, view: &JobView, delivery: &Delivery) -> CallToolResult {
-    result::of_running(view, delivery, hub.config.wait_default_s)
+    result::of_running(view, delivery, hub.answers().wait_s)
 }
 
 /// `get_job`.

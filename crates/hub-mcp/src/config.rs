@@ -1,25 +1,9 @@
 //! What the edge can be told, with its defaults.
 
-use hub_core::limits;
 use url::Url;
 
-/// Bounds on the pictures inside one answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PreviewLimits {
-    /// Sum of all previews of one answer, in bytes before base64. Default 700 000: clients exist that
-    /// drop a whole result above 1 048 576 characters.
-    pub total_bytes: usize,
-    /// Longest side of a preview, in pixels. Default 1024; never above 1999.
-    pub max_side_px: u32,
-}
-
-impl Default for PreviewLimits {
-    fn default() -> Self {
-        Self { total_bytes: 700_000, max_side_px: 1024 }
-    }
-}
-
-/// Settings of the MCP edge.
+/// Where the MCP edge is and who may call it. How it answers is a setting that changes while the hub runs, and
+/// is taken from the engine's.
 #[derive(Debug, Clone, PartialEq)]
 pub struct McpConfig {
     /// Address under which callers reach the hub, path prefix included. `None`: as the request's
@@ -33,11 +17,6 @@ pub struct McpConfig {
     /// Browser origins that may call, as `scheme://host`, `scheme://host:port` or
     /// `scheme://host:*`. Default: loopback on any port. The origin of `public_url` always may.
     pub allowed_origins: Vec<String>,
-    /// Seconds a call waits before it answers with the job's handle. Default
-    /// [`limits::WAIT_DEFAULT_S`].
-    pub wait_default_s: u32,
-    /// Bounds on the pictures inside an answer.
-    pub preview: PreviewLimits,
 }
 
 impl Default for McpConfig {
@@ -47,8 +26,6 @@ impl Default for McpConfig {
             listen_url: None,
             allowed_hosts: Vec::new(),
             allowed_origins: ["http://localhost:*", "http://127.0.0.1:*", "http://[::1]:*"].map(str::to_owned).to_vec(),
-            wait_default_s: limits::WAIT_DEFAULT_S,
-            preview: PreviewLimits::default(),
         }
     }
 }

@@ -8,7 +8,7 @@ use hub_core::{
     catalogue::Catalogue,
     error::UserError,
 };
-use hub_engine::Engine;
+use hub_engine::{AnswerPolicy, Engine};
 use hub_store::{JobFilter, PageCursor, StoreError};
 use tokio_util::sync::CancellationToken;
 
@@ -41,7 +41,12 @@ impl Hub {
 
     /// The tools that can work now.
     pub(crate) fn listing(&self) -> Arc<Listing> {
-        self.listing.of(&self.engine.catalogue(), self.config.wait_default_s)
+        self.listing.of(&self.engine.catalogue(), self.answers().wait_s)
+    }
+
+    /// How answers are bounded now.
+    pub(crate) fn answers(&self) -> AnswerPolicy {
+        self.engine.settings().answers
     }
 
     /// A page of the results that the caller sees, newest first, and where the next one begins.

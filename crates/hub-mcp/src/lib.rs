@@ -35,6 +35,6 @@ mod tasks;
 mod tools;
 pub mod transport;
 
-pub use config::{McpConfig, PreviewLimits};
+pub use config::McpConfig;
 pub use edge::McpEdge;
 pub use stdio::{StdioError, serve_stdio};

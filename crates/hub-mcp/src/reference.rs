@@ -8,9 +8,10 @@ use hub_core::{
     job::JobState,
     limits,
 };
+use hub_engine::AnswerPolicy;
 use serde_json::{Map, Value, json};
 
-use crate::{config::PreviewLimits, names, result, samples, tools};
+use crate::{names, result, samples, tools};
 
 const BEGIN: &str = "<!-- generated from the schemas: begin -->\n";
 const END: &str = "<!-- generated from the schemas: end -->\n";
@@ -227,7 +228,7 @@ fn values(name: &str, property: &Value) -> String {
 }
 
 fn add_limits(text: &mut String) {
-    let preview = PreviewLimits::default();
+    let preview = AnswerPolicy::default();
     let mebi = |bytes: usize| format!("{} MiB", bytes / (1024 * 1024));
     line!(text, "\n#### Limits\n");
     line!(text, "| what | limit |\n|---|---|");
@@ -243,7 +244,7 @@ fn add_limits(text: &mut String) {
         ("request body", mebi(limits::BODY_MAX_BYTES)),
         (
             "previews in one answer, before base64",
-            format!("{} kB in all, {} px a side", preview.total_bytes / 1000, preview.max_side_px),
+            format!("{} kB in all, {} px a side", preview.preview_max_bytes / 1000, preview.preview_max_side_px),
         ),
         ("`inline: full`, before base64", "5 MB in all, 1999 px a side; larger pictures are shrunk".to_owned()),
         ("pictures shown in one answer", "16; the others are linked".to_owned()),

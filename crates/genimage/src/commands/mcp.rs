@@ -42,7 +42,7 @@ pub(super) async fn run(config: &Config, args: &McpArgs) -> anyhow::Result<ExitC
     }
     let hub = Hub::start(&config, &HubOptions { demo: args.demo, ..HubOptions::default() }).await?;
     tracing::info!("listening on {}", hub.url.as_str().trim_end_matches('/'));
-    let mcp = http::mcp_config(&hub.engine, &config, &hub.url)?;
+    let mcp = http::mcp_config(&config, &hub.url)?;
     let served = lifecycle::until(&stop, hub_mcp::serve_stdio(hub.engine.clone(), mcp)).await;
     hub.stop().await?;
     served.transpose().context("the MCP session failed")?;

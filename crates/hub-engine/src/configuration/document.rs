@@ -228,6 +228,10 @@ pub(crate) struct SettingsEntry {
     pub(crate) caller_weights: Option<CallerWeights>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) prompt_generator: Option<PromptGeneratorSettings>,
+    /// Limits and policies by key. `null`: there is a value that is encrypted or not exported, since it may hold a
+    /// secret. Files of before do not have them, and leave them alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) values: Option<BTreeMap<String, Value>>,
 }
 
 fn yes() -> bool {

@@ -5,6 +5,7 @@
 //! that serves its mode.
 
 mod catalogue;
+mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -68,6 +69,7 @@ pub(super) async fn plan(
     }
     if let Some(settings) = &document.settings {
         planner.settings(settings).await?;
+        planner.values(settings).await?;
     }
     let catalogue = document.styles.is_some() || document.render_types.is_some() || document.workflows.is_some();
     if mode == ImportMode::Replace && catalogue {

@@ -43,6 +43,9 @@ pub(crate) struct Secrets {
     /// Keys by LLM server.
     #[serde(default)]
     pub(crate) llm_servers: BTreeMap<String, String>,
+    /// Values of settings, by key.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) settings: BTreeMap<String, String>,
 }
 
 /// Encrypted secrets as they stand in a file.

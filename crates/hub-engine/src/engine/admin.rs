@@ -240,7 +240,13 @@ impl Engine {
         replace: bool,
         expected: impl FnOnce(&[SettingView]) -> Result<(), UserError>,
     ) -> Result<Vec<SettingView>, UserError> {
-        self.ctx().settings.change(self.store(), changes, replace, expected).await
+        let before = self.settings().answers.wait_s;
+        let views = self.ctx().settings.change(self.store(), changes, replace, expected).await?;
+        if self.settings().answers.wait_s != before {
+            // The tools' schemas tell how long a call waits: whoever holds a list of them is to read it anew.
+            self.reload().await?;
+        }
+        Ok(views)
     }
 
     // ---- render types and styles ----

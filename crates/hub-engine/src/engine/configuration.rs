@@ -14,17 +14,19 @@ impl Engine {
         configuration::export(self.store(), options).await
     }
 
-    /// See [`configuration::import`]; sessions and catalogue follow at once.
+    /// See [`configuration::import`]; sessions, catalogue and settings follow at once.
     ///
     /// # Errors
     /// As there.
     pub async fn config_import(&self, bytes: &[u8], options: &ImportOptions) -> Result<ImportReport, UserError> {
-        let report = configuration::import(self.store(), bytes, options).await?;
-        if !options.dry_run {
-            self.ctx().llm.forget();
-            self.servers_changed().await?;
-            super::weights::apply(self.ctx(), &self.inner.background).await?;
+        let import = configuration::import(self.store(), bytes, options);
+        if options.dry_run {
+            return import.await;
         }
+        let report = self.ctx().settings.rewritten(self.store(), import).await?;
+        self.ctx().llm.forget();
+        self.servers_changed().await?;
+        super::weights::apply(self.ctx(), &self.inner.background).await?;
         Ok(report)
     }
 }

@@ -11,12 +11,12 @@ use std::{
 
 use hub_core::{clock::SharedClock, ids::ServerId, server::ServerState};
 use tokio::{
-    sync::{Notify, broadcast},
+    sync::{Notify, broadcast, watch},
     time::Instant,
 };
 
 use crate::{
-    Alert, AlertKind,
+    Alert, AlertKind, EngineConfig,
     feed::{Feed, FeedEvent, ServerChange},
 };
 
@@ -28,7 +28,7 @@ const BEHIND_MAX: usize = 256;
 /// Collects and tells alerts.
 pub(crate) struct Alerts {
     clock: SharedClock,
-    quiet: Duration,
+    settings: watch::Receiver<Arc<EngineConfig>>,
     state: Mutex<State>,
     told: broadcast::Sender<Alert>,
     held: Notify,
@@ -46,7 +46,7 @@ struct State {
 #[derive(Debug)]
 struct Hush {
     told: AlertKind,
-    quiet_until: Instant,
+    told_at: Instant,
     held: Option<News>,
     /// News held back since something was told.
     changes: u32,
@@ -61,9 +61,14 @@ pub(crate) struct News {
 }
 
 impl Alerts {
-    pub(crate) fn new(clock: SharedClock, quiet: Duration, feed: Feed) -> Self {
+    pub(crate) fn new(clock: SharedClock, settings: watch::Receiver<Arc<EngineConfig>>, feed: Feed) -> Self {
         let told = broadcast::Sender::new(BEHIND_MAX);
-        Self { clock, quiet, state: Mutex::default(), told, held: Notify::new(), feed }
+        Self { clock, settings, state: Mutex::default(), told, held: Notify::new(), feed }
+    }
+
+    /// Time after an alert in which further ones of the same server are held back, as it is set now.
+    fn quiet(&self) -> Duration {
+        self.settings.borrow().alerts.quiet
     }
 
     /// Alerts from now on.
@@ -78,9 +83,10 @@ impl Alerts {
 
     /// Something happened to a server.
     pub(crate) fn tell(&self, server: ServerId, news: News, now: Instant) {
+        let quiet = self.quiet();
         let mut state = self.state();
         match state.servers.get_mut(&server) {
-            Some(hush) if now < hush.quiet_until => {
+            Some(hush) if now < hush.told_at + quiet => {
                 hush.changes += 1;
                 hush.held = Some(news);
                 self.held.notify_one();
@@ -103,24 +109,32 @@ impl Alerts {
 
     /// Tells what was held back, for ever.
     pub(crate) async fn run(self: Arc<Self>) {
+        let mut settings = self.settings.clone();
         loop {
-            match self.release(Instant::now()) {
-                Some(due) => tokio::select! {
-                    () = tokio::time::sleep_until(due) => {}
-                    () = self.held.notified() => {}
-                },
-                None => self.held.notified().await,
+            let due = self.release(Instant::now());
+            let time = async {
+                match due {
+                    Some(due) => tokio::time::sleep_until(due).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = time => {}
+                () = self.held.notified() => {}
+                // The quiet time may be another now.
+                changed = settings.changed() => if changed.is_err() { return },
             }
         }
     }
 
     /// Tells what is due; answers when more will be.
     fn release(&self, now: Instant) -> Option<Instant> {
+        let quiet = self.quiet();
         let mut state = self.state();
         let due: Vec<ServerId> = state
             .servers
             .iter()
-            .filter(|(_, hush)| hush.held.is_some() && hush.quiet_until <= now)
+            .filter(|(_, hush)| hush.held.is_some() && hush.told_at + quiet <= now)
             .map(|(server, _)| *server)
             .collect();
         for server in due {
@@ -132,16 +146,16 @@ impl Alerts {
                 continue;
             }
             if changes > 1 {
-                news.message =
-                    format!("{} It changed {changes} times within {} s.", news.message, self.quiet.as_secs());
+                let within = now.duration_since(hush.told_at).as_secs();
+                news.message = format!("{} It changed {changes} times within {within} s.", news.message);
             }
             self.publish(&mut state, server, news, now);
         }
-        state.servers.values().filter(|hush| hush.held.is_some()).map(|hush| hush.quiet_until).min()
+        state.servers.values().filter(|hush| hush.held.is_some()).map(|hush| hush.told_at + quiet).min()
     }
 
     fn publish(&self, state: &mut State, server: ServerId, news: News, now: Instant) {
-        let hush = Hush { told: news.kind, quiet_until: now + self.quiet, held: None, changes: 0 };
+        let hush = Hush { told: news.kind, told_at: now, held: None, changes: 0 };
         state.servers.insert(server, hush);
         state.sequence += 1;
         let alert = Alert {
@@ -185,12 +199,21 @@ mod tests {
     use hub_core::clock::SystemClock;
 
     use super::*;
+    use crate::AlertPolicy;
 
     const QUIET: Duration = Duration::from_secs(30);
 
+    fn settings(quiet: Duration) -> Arc<EngineConfig> {
+        Arc::new(EngineConfig { alerts: AlertPolicy { quiet, ..AlertPolicy::default() }, ..EngineConfig::default() })
+    }
+
     fn alerts() -> Alerts {
+        alerts_with(watch::Sender::new(settings(QUIET)).subscribe())
+    }
+
+    fn alerts_with(settings: watch::Receiver<Arc<EngineConfig>>) -> Alerts {
         let feed = Feed::new(chrono::DateTime::UNIX_EPOCH, tokio_util::sync::CancellationToken::new());
-        Alerts::new(Arc::new(SystemClock), QUIET, feed)
+        Alerts::new(Arc::new(SystemClock), settings, feed)
     }
 
     fn news(kind: AlertKind) -> News {
@@ -215,7 +238,7 @@ mod tests {
         assert_eq!(alerts.release(start + Duration::from_secs(29)), Some(start + QUIET));
         assert_eq!(alerts.release(start + QUIET), None);
         assert_eq!(kinds(&alerts), [AlertKind::ServerLost, AlertKind::ServerBack]);
-        assert!(alerts.recent()[1].message.contains("39 times"), "{:?}", alerts.recent()[1]);
+        assert!(alerts.recent()[1].message.contains("39 times within 30 s"), "{:?}", alerts.recent()[1]);
         assert_eq!(alerts.recent()[1].sequence, 2);
     }
 
@@ -233,6 +256,18 @@ mod tests {
         // Much later it is news again.
         alerts.tell(server, news(AlertKind::ServerBack), start + QUIET);
         assert_eq!(kinds(&alerts).len(), 3);
+    }
+
+    #[test]
+    fn another_quiet_time_counts_for_what_is_held_back_already() {
+        let current = watch::Sender::new(settings(QUIET));
+        let (start, alerts, server) = (Instant::now(), alerts_with(current.subscribe()), ServerId::new());
+        alerts.tell(server, news(AlertKind::ServerLost), start);
+        alerts.tell(server, news(AlertKind::ServerBack), start);
+        assert_eq!(alerts.release(start), Some(start + QUIET));
+        current.send_replace(settings(Duration::from_secs(3)));
+        assert_eq!(alerts.release(start + Duration::from_secs(3)), None);
+        assert_eq!(kinds(&alerts), [AlertKind::ServerLost, AlertKind::ServerBack]);
     }
 
     #[test]

@@ -34,10 +34,7 @@ impl Pool {
             });
         };
         until_killed(ctx, Box::pin(self.alerts.clone().run()));
-        let policy = &ctx.config.alerts;
-        if let Some(url) = policy.webhook_url.clone() {
-            until_killed(ctx, Box::pin(webhook::run(url, self.alerts.subscribe(), policy.retry_pause)));
-        }
+        until_killed(ctx, Box::pin(webhook::run(ctx.settings.follow(), self.alerts.subscribe())));
     }
 
     /// Holds the newest workflows against every inventory.

@@ -1,35 +1,45 @@
-//! Posts alerts to an address of the operator's choice. In the background, one after the other, within limits: a
+//! Posts alerts to an address of the operator's choice, which may be another for the next alert. In the background, one after the other, within limits: a
 //! receiver that is slow or gone costs alerts, never the hub's time.
 
-use std::{sync::OnceLock, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use rand::Rng as _;
 use reqwest::redirect::Policy;
-use tokio::sync::broadcast::{Receiver, error::RecvError};
+use tokio::sync::{
+    broadcast::{Receiver, error::RecvError},
+    watch,
+};
 use url::Url;
 
-use crate::Alert;
+use crate::{Alert, AlertPolicy, EngineConfig};
 
 /// Longest time for one post.
 const POST_LIMIT: Duration = Duration::from_secs(5);
 /// Posts of one alert before it is given up.
 const TRIES_MAX: u32 = 4;
 
-/// Posts what the receiver hears, for ever. Alerts that come faster than they can be posted are dropped by the
-/// channel, the oldest first. `pause`: before the second post of an alert; doubles with each.
-pub(super) async fn run(url: Url, mut alerts: Receiver<Alert>, pause: Duration) {
+/// Posts what the receiver hears to the address that is set then, if any, for ever. Alerts that come faster than
+/// they can be posted are dropped by the channel, the oldest first.
+pub(super) async fn run(settings: watch::Receiver<Arc<EngineConfig>>, mut alerts: Receiver<Alert>) {
     let client = OnceLock::new();
     loop {
-        match alerts.recv().await {
-            Ok(alert) => deliver(&client, &url, &alert, pause).await,
-            Err(RecvError::Lagged(missed)) => {
+        let heard = alerts.recv().await;
+        let AlertPolicy { webhook_url, retry_pause, .. } = settings.borrow().alerts.clone();
+        match (heard, webhook_url) {
+            (Ok(alert), Some(url)) => deliver(&client, &url, &alert, retry_pause).await,
+            (Err(RecvError::Lagged(missed)), Some(_)) => {
                 tracing::warn!(missed, "the alert webhook is too slow; alerts were dropped");
             }
-            Err(RecvError::Closed) => return,
+            (Ok(_) | Err(RecvError::Lagged(_)), None) => {}
+            (Err(RecvError::Closed), _) => return,
         }
     }
 }
 
+/// Posts one alert. `pause`: before the second post; doubles with each.
 async fn deliver(client: &OnceLock<reqwest::Client>, url: &Url, alert: &Alert, mut pause: Duration) {
     let Some(client) = made(client) else { return };
     for left in (0..TRIES_MAX).rev() {

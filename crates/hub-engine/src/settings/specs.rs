@@ -7,7 +7,6 @@ use hub_core::{error::UserError, limits};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::SettingEffect::{self, AtOnce, NextStart};
 use crate::EngineConfig;
 
 /// A number's bounds, both valid.
@@ -44,7 +43,6 @@ pub(super) struct Spec {
     pub(super) explanation: &'static str,
     pub(super) unit: Option<&'static str>,
     pub(super) takes: Takes,
-    pub(super) effect: SettingEffect,
     pub(super) read: fn(&EngineConfig) -> Value,
     /// Of a value that was checked.
     pub(super) write: fn(&mut EngineConfig, &Value),
@@ -68,10 +66,13 @@ impl Spec {
             Takes::Switch => {
                 Err(UserError::argument(key, format!("`{key}` must be true or false.")).with_valid(["true", "false"]))
             }
-            Takes::Address => match value.as_str().map(address) {
-                Some(Ok(_)) => Ok(()),
-                _ => Err(UserError::argument(key, format!("`{key}` must be an http or https URL, or empty for none."))),
-            },
+            Takes::Address => {
+                let short = value.as_str().filter(|text| text.len() <= ADDRESS_MAX_BYTES);
+                let fits = short.is_some_and(|text| address(text).is_ok());
+                let most = format!("of at most {ADDRESS_MAX_BYTES} bytes");
+                let message = format!("`{key}` must be an http or https URL {most}, or empty for none.");
+                fits.then_some(()).ok_or_else(|| UserError::argument(key, message))
+            }
         }
     }
 }
@@ -80,6 +81,8 @@ const fn number(least: u64, most: u64) -> Takes {
     Takes::Number(Bounds { least, most })
 }
 
+/// Longest address.
+const ADDRESS_MAX_BYTES: usize = 2048;
 const DAY_S: u64 = 86_400;
 
 /// All of them, in the order of the configuration file.
@@ -89,7 +92,6 @@ pub(super) const SPECS: &[Spec] = &[
         explanation: "Jobs that may wait in all; beyond it new ones are refused with the time to wait.",
         unit: Some("jobs"),
         takes: number(1, 1_000_000),
-        effect: AtOnce,
         read: |config| json!(config.queue_max),
         write: |config, value| config.queue_max = count(value),
     },
@@ -98,7 +100,6 @@ pub(super) const SPECS: &[Spec] = &[
         explanation: "Jobs that one caller may have waiting.",
         unit: Some("jobs"),
         takes: number(1, 1_000_000),
-        effect: AtOnce,
         read: |config| json!(config.queue_max_per_caller),
         write: |config, value| config.queue_max_per_caller = count(value),
     },
@@ -107,7 +108,6 @@ pub(super) const SPECS: &[Spec] = &[
         explanation: "Longest wait for a server; a job that waited longer expires.",
         unit: Some("seconds"),
         takes: number(1, 365 * DAY_S),
-        effect: AtOnce,
         read: |config| json!(config.queue_wait_limit.as_secs()),
         write: |config, value| config.queue_wait_limit = seconds(value),
     },
@@ -116,7 +116,6 @@ pub(super) const SPECS: &[Spec] = &[
         explanation: "Attempts that may fail for a server's fault before the job fails.",
         unit: Some("attempts"),
         takes: number(1, 100),
-        effect: AtOnce,
         read: |config| json!(config.attempts_max),
         write: |config, value| config.attempts_max = small(value),
     },
@@ -125,7 +124,6 @@ pub(super) const SPECS: &[Spec] = &[
         explanation: "Time in which an identical call of the same caller finds the first one's job; 0: never.",
         unit: Some("seconds"),
         takes: number(0, DAY_S),
-        effect: AtOnce,
         read: |config| json!(config.repeat_window.as_secs()),
         write: |config, value| config.repeat_window = seconds(value),
     },
@@ -134,7 +132,6 @@ pub(super) const SPECS: &[Spec] = &[
         explanation: "Time between two probes of a server.",
         unit: Some("seconds"),
         takes: number(1, 3600),
-        effect: AtOnce,
         read: |config| json!(config.probe_interval.as_secs()),
         write: |config, value| config.probe_interval = seconds(value),
     },
@@ -143,7 +140,6 @@ pub(super) const SPECS: &[Spec] = &[
         explanation: "Time between two polls of a running prompt, beside the server's event socket.",
         unit: Some("seconds"),
         takes: number(1, 3600),
-        effect: AtOnce,
         read: |config| json!(config.poll_interval.as_secs()),
         write: |config, value| config.poll_interval = seconds(value),
     },
@@ -152,7 +148,6 @@ pub(super) const SPECS: &[Spec] = &[
         explanation: "Time after which a server's list of nodes and model files is read anew.",
         unit: Some("seconds"),
         takes: number(10, DAY_S),
-        effect: AtOnce,
         read: |config| json!(config.inventory_interval.as_secs()),
         write: |config, value| config.inventory_interval = seconds(value),
     },
@@ -161,7 +156,6 @@ pub(super) const SPECS: &[Spec] = &[
         explanation: "Have servers send pictures of the unfinished work; for jobs that begin from now on.",
         unit: None,
         takes: Takes::Switch,
-        effect: AtOnce,
         read: |config| json!(config.live_previews),
         write: |config, value| config.live_previews = value.as_bool().unwrap_or_default(),
     },
@@ -170,7 +164,6 @@ pub(super) const SPECS: &[Spec] = &[
         explanation: "Address to which an alert is posted as JSON; empty: nowhere.",
         unit: None,
         takes: Takes::Address,
-        effect: NextStart,
         read: |config| json!(config.alerts.webhook_url.as_ref().map(Url::as_str).unwrap_or_default()),
         write: |config, value| {
             config.alerts.webhook_url = value.as_str().and_then(|text| address(text).ok()).flatten();
@@ -181,7 +174,6 @@ pub(super) const SPECS: &[Spec] = &[
         explanation: "Time after an alert in which further ones of the same server are held back.",
         unit: Some("seconds"),
         takes: number(0, DAY_S),
-        effect: NextStart,
         read: |config| json!(config.alerts.quiet.as_secs()),
         write: |config, value| config.alerts.quiet = seconds(value),
     },
@@ -190,7 +182,6 @@ pub(super) const SPECS: &[Spec] = &[
         explanation: "Longest time for the enhancement of a prompt; beyond it the plain prompt is used.",
         unit: Some("seconds"),
         takes: number(1, 3600),
-        effect: AtOnce,
         read: |config| json!(config.enhance_budget.as_secs()),
         write: |config, value| config.enhance_budget = seconds(value),
     },
@@ -199,7 +190,6 @@ pub(super) const SPECS: &[Spec] = &[
         explanation: "Longest time for a description.",
         unit: Some("seconds"),
         takes: number(1, 3600),
-        effect: AtOnce,
         read: |config| json!(config.describe_budget.as_secs()),
         write: |config, value| config.describe_budget = seconds(value),
     },
@@ -208,7 +198,6 @@ pub(super) const SPECS: &[Spec] = &[
         explanation: "Time that a tool call waits before it answers with the job's handle.",
         unit: Some("seconds"),
         takes: number(0, limits::WAIT_MAX_S as u64),
-        effect: NextStart,
         read: |config| json!(config.answers.wait_s),
         write: |config, value| config.answers.wait_s = small(value),
     },
@@ -217,7 +206,6 @@ pub(super) const SPECS: &[Spec] = &[
         explanation: "Encoded size of all previews in one answer to an agent; 0: none.",
         unit: Some("bytes"),
         takes: number(0, 10_000_000),
-        effect: NextStart,
         read: |config| json!(config.answers.preview_max_bytes),
         write: |config, value| config.answers.preview_max_bytes = count(value),
     },
@@ -226,7 +214,6 @@ pub(super) const SPECS: &[Spec] = &[
         explanation: "Longest side of a preview in an answer to an agent.",
         unit: Some("pixels"),
         takes: number(16, 1999),
-        effect: NextStart,
         read: |config| json!(config.answers.preview_max_side_px),
         write: |config, value| config.answers.preview_max_side_px = small(value),
     },
@@ -235,7 +222,6 @@ pub(super) const SPECS: &[Spec] = &[
         explanation: "Time that finished jobs and their pictures are kept, except favourites; 0: for ever.",
         unit: Some("days"),
         takes: number(0, 36_500),
-        effect: AtOnce,
         read: |config| json!(config.retention_days.unwrap_or_default()),
         write: |config, value| config.retention_days = Some(small(value)).filter(|days| *days > 0),
     },

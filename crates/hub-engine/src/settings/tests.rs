@@ -49,26 +49,30 @@ fn every_default_is_valid_and_is_read_as_it_was_written() {
         (spec.write)(&mut config, &default);
         assert_eq!(config, EngineConfig::default(), "{} writes nothing else", spec.key);
     }
-    for wrong in ["ftp://x", "x", "http://"] {
-        assert!(spec("alerts.webhook_url").expect("there").check(&json!(wrong)).is_err(), "{wrong}");
+    let long = format!("http://x/{}", "y".repeat(2048));
+    for wrong in ["ftp://x", "x", "http://", &long] {
+        assert!(check("alerts.webhook_url", &json!(wrong)).is_err(), "{wrong}");
     }
 }
 
 #[tokio::test]
-async fn a_change_is_in_force_at_once_or_at_the_next_start_and_outlives_it() {
+async fn a_change_is_in_force_at_once_and_outlives_the_hub() {
     let store = store().await;
     let running = settings(&store, &[("retention.days", SettingSource::File)]).await;
+    let mut followed = running.follow();
     change(&running, &store, json!({"queue.max": 5, "mcp.wait_s": 10, "retention.days": 30}), false)
         .await
         .expect("valid");
     assert_eq!((running.now().queue_max, running.now().retention_days), (5, Some(30)));
-    assert_eq!(running.now().answers.wait_s, EngineConfig::default().answers.wait_s, "not while it runs");
     let wait = view(&running, "mcp.wait_s").await;
-    assert_eq!((wait.value, wait.pending, wait.source), (json!(45), Some(json!(10)), SettingSource::Stored));
+    assert_eq!((wait.value, wait.source), (json!(10), SettingSource::Stored));
+    assert!(followed.has_changed().expect("the settings are there"));
+    assert_eq!(followed.borrow_and_update().answers.wait_s, 10);
+    change(&running, &store, json!({"mcp.wait_s": 10}), false).await.expect("valid");
+    assert!(!followed.has_changed().expect("the settings are there"), "nothing is other than before");
 
     let next = settings(&store, &[("retention.days", SettingSource::File)]).await;
     assert_eq!((next.now().queue_max, next.now().answers.wait_s), (5, 10));
-    assert_eq!(view(&next, "mcp.wait_s").await.pending, None);
     change(&next, &store, json!({"retention.days": null}), false).await.expect("valid");
     assert_eq!(view(&next, "retention.days").await.source, SettingSource::File);
     change(&next, &store, json!({"queue.attempts_max": 9}), true).await.expect("valid");

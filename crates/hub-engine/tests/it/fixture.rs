@@ -24,6 +24,8 @@ use object_store::local::LocalFileSystem;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::hub::set_up_tls;
+
 /// Longest wait for anything in a test.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// Render types of the fixture: name, workflow, mode.
@@ -76,6 +78,7 @@ impl Setup {
 
     /// Starts servers and engine.
     pub(crate) async fn start_unready(self) -> TestEngine {
+        set_up_tls();
         let mut sims = Vec::new();
         for config in self.servers {
             let any_port = SocketAddr::from(([127, 0, 0, 1], 0));

@@ -73,8 +73,7 @@ impl Hub {
 
     /// With nothing at all.
     pub(crate) async fn empty(config: EngineConfig) -> Self {
-        static PROVIDER: Once = Once::new();
-        PROVIDER.call_once(|| rustls::crypto::ring::default_provider().install_default().unwrap());
+        set_up_tls();
         let dir = tempfile::tempdir().unwrap();
         let start: DateTime<Utc> = "2026-01-02T03:04:05Z".parse().unwrap();
         let clock = Arc::new(MockClock::at(start));
@@ -184,4 +183,10 @@ pub(crate) fn picture(width: u32, height: u32, format: ImageFormat) -> Vec<u8> {
     let mut bytes = std::io::Cursor::new(Vec::new());
     DynamicImage::ImageRgb8(pixels).write_to(&mut bytes, format).unwrap();
     bytes.into_inner()
+}
+
+/// What the binary does at its start: who fetches or posts needs it, whichever test comes first.
+pub(crate) fn set_up_tls() {
+    static PROVIDER: Once = Once::new();
+    PROVIDER.call_once(|| rustls::crypto::ring::default_provider().install_default().unwrap());
 }

@@ -171,16 +171,19 @@ async fn the_process_and_others_work_are_seen() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn servers_that_come_and_go_are_told_to_people_and_to_the_webhook() {
     let hook = Hook::start().await;
-    let url = format!("http://{}/hook", hook.address).parse().unwrap();
+    let url = format!("http://{}/hook", hook.address);
     let mut test = servers(2)
         .config(|config| {
-            config.alerts.webhook_url = Some(url);
             config.alerts.quiet = Duration::from_millis(300);
             config.alerts.retry_pause = Duration::from_millis(20);
         })
         .start()
         .await;
     assert!(test.engine.recent_alerts().is_empty(), "a start is no news");
+    // Set while it runs.
+    let set = serde_json::json!({ "alerts.webhook_url": url });
+    let set = set.as_object().unwrap();
+    test.engine.settings_change(set, false, |_| Ok(())).await.unwrap();
     let mut alerts = test.engine.alerts();
     test.sims[0].kill().await;
     let lost = alerts.recv().await.unwrap();

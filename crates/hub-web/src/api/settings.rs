@@ -22,15 +22,15 @@ pub(crate) struct SettingList {
     etag: String,
 }
 
-/// Lists all settings: value, default, meaning, bounds, where the value comes from, and when a change is in force.
+/// Lists all settings: value, default, meaning, bounds, where the value comes from, and whether it can be changed.
 #[utoipa::path(get, path = "/api/v1/settings", tag = "hub", operation_id = "list_settings",
     responses((status = 200, body = SettingList, headers(("ETag" = String)))))]
 pub(crate) async fn list(State(app): State<App>) -> Response {
     told(&app, app.engine.setting_list().await)
 }
 
-/// Changes the settings that are named by key, all or none; `null` takes a change back. `pending` in the answer
-/// tells what waits for the next start.
+/// Changes the settings that are named by key, all or none; `null` takes a change back. What is stored is
+/// in force at once.
 #[utoipa::path(patch, path = "/api/v1/settings", tag = "hub", operation_id = "change_settings",
     params(("If-Match" = Option<String>, Header)),
     request_body(content = Object, example = json!({"queue.max": 500, "retention.days": null})),

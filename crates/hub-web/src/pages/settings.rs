@@ -1,4 +1,4 @@
-//! Settings: each explained, checked beside its field, in force at once or marked as waiting for a start.
+//! Settings: each explained, checked beside its field, in force at once.
 
 mod instructions;
 
@@ -60,8 +60,6 @@ pub(crate) struct SettingsPage {
     /// Version that was read. Not called `version`: that is the program's.
     read_version: String,
     fault: Option<Fault>,
-    /// Changes that wait for the next start.
-    pending: usize,
 }
 
 #[derive(Debug, Serialize)]
@@ -85,9 +83,6 @@ struct Field {
     value: String,
     default: String,
     source: &'static str,
-    /// What waits for the next start.
-    pending: Option<String>,
-    next_start: bool,
     editable: bool,
     changed: bool,
 }
@@ -149,16 +144,11 @@ fn changes(now: &[SettingView], fields: &FormFields) -> Map<String, Value> {
             Some("number") => typed.parse::<u64>().map_or_else(|_| Value::from(typed), Value::from),
             _ => Value::from(typed),
         };
-        if value != *set(view) && !(value.is_null() && view.source != SettingSource::Stored) {
+        if value != view.value && !(value.is_null() && view.source != SettingSource::Stored) {
             changes.insert(view.key.clone(), value);
         }
     }
     changes
-}
-
-/// What is set, be it in force yet or not.
-fn set(view: &SettingView) -> &Value {
-    view.pending.as_ref().unwrap_or(&view.value)
 }
 
 fn page(app: &App, now: &[SettingView]) -> SettingsPage {
@@ -190,7 +180,6 @@ fn sorted(now: &[SettingView]) -> SettingsPage {
         fixed: fixed.collect(),
         read_version: String::new(),
         fault: None,
-        pending: now.iter().filter(|view| view.pending.is_some()).count(),
     }
 }
 
@@ -215,7 +204,7 @@ impl Field {
             takes: view.takes.unwrap_or("text"),
             unit: view.unit,
             bounds: view.minimum.zip(view.maximum).map(|(least, most)| format!("{least}–{most}")),
-            value: text_of(set(view)),
+            value: text_of(&view.value),
             default: match &view.default {
                 Value::String(text) if text.is_empty() => "none".to_owned(),
                 Value::Bool(true) => "on".to_owned(),
@@ -228,8 +217,6 @@ impl Field {
                 SettingSource::Environment => "set by the environment",
                 SettingSource::Stored => "changed here",
             },
-            pending: view.pending.as_ref().map(|_| text_of(&view.value)),
-            next_start: view.effect == SettingEffect::NextStart,
             editable: view.editable,
             changed: view.source == SettingSource::Stored,
             key: view.key.clone(),
@@ -250,7 +237,6 @@ fn sample_view(key: &str, value: Value, takes: Option<&'static str>) -> SettingV
     use super::shown::sample::HOSTILE;
     SettingView {
         key: key.to_owned(),
-        pending: Some(value.clone()),
         default: value.clone(),
         value,
         explanation: HOSTILE.to_owned(),
@@ -258,7 +244,7 @@ fn sample_view(key: &str, value: Value, takes: Option<&'static str>) -> SettingV
         minimum: Some(1),
         maximum: Some(9),
         source: SettingSource::Stored,
-        effect: if takes.is_some() { SettingEffect::NextStart } else { SettingEffect::Fixed },
+        effect: if takes.is_some() { SettingEffect::AtOnce } else { SettingEffect::Fixed },
         editable: takes.is_some(),
         takes,
     }
@@ -293,7 +279,7 @@ mod tests {
 
     #[test]
     fn only_what_differs_is_changed_and_an_emptied_number_is_taken_back() {
-        let view = |key, value, takes| SettingView { pending: None, ..sample_view(key, value, Some(takes)) };
+        let view = |key, value, takes| sample_view(key, value, Some(takes));
         let now = [
             view("queue.max", Value::from(5), "number"),
             view("queue.attempts_max", Value::from(3), "number"),

@@ -34,6 +34,9 @@ async fn full() -> Hub {
     }
     let role = hub.json("PUT", "/api/v1/llm-roles/enhance", &json!({"server": "ollama", "model": "m"})).await;
     assert_eq!(role.status, StatusCode::OK, "{}", role.text());
+    let settings = json!({"queue.max": 77, "mcp.wait_s": 5, "alerts.webhook_url": "http://127.0.0.1:9/hunter2"});
+    let set = hub.json("PATCH", "/api/v1/settings", &settings).await;
+    assert_eq!(set.status, StatusCode::OK, "{}", set.text());
     // Two versions, the older one pinned.
     let smoke: Value = serde_json::from_str(include_str!("../../../../workflows/smoke.json")).expect("JSON");
     hub.json("POST", "/api/v1/workflows", &json!({"name": "txt2img-sd15", "graph": smoke})).await;
@@ -72,7 +75,9 @@ async fn a_configuration_goes_round_and_is_the_same() {
     assert_eq!(export(&target, None).await.body, exported.body, "round trip");
     let again = import(&target, "?mode=replace", None, exported.body.clone()).await.json();
     assert_eq!(again["changes"], json!([]), "{again}");
-    // The running hub follows: its own list has the servers, and the catalogue its styles.
+    // The running hub follows: its own list has the servers, the catalogue its styles, and settings are in force.
+    let now = target.engine.settings();
+    assert_eq!((now.queue_max, now.answers.wait_s, &now.alerts.webhook_url), (77, 5, &None));
     assert_eq!(target.get("/api/v1/servers/gpu").await.json()["auth"]["secret_set"], false);
     assert_eq!(target.get("/api/v1/catalogue").await.json()["render_types"][0]["workflow_version"], 1);
 }
@@ -106,6 +111,7 @@ async fn secrets_travel_encrypted_and_open_with_the_passphrase_alone() {
         }
     };
     assert_eq!(servers(&target).await, servers(&source).await);
+    assert_eq!(target.engine.settings().alerts, source.engine.settings().alerts);
     let key = target.engine.store().llm_server_list().await.expect("read")[0].api_key.clone();
     assert_eq!(key.map(String::from).as_deref(), Some("hunter2"));
 
@@ -113,6 +119,47 @@ async fn secrets_travel_encrypted_and_open_with_the_passphrase_alone() {
     let open = import(&target, "?mode=replace", None, export(&source, None).await.body).await;
     assert_eq!(open.json()["changes"], json!([]), "{}", open.text());
     assert_eq!(servers(&target).await, servers(&source).await);
+}
+
+#[tokio::test]
+async fn settings_are_merged_replaced_or_left_alone_and_checked() {
+    let hub = full().await;
+    let file = |values: Value| json!({"format": "genimage-config", "version": 1, "settings": {"values": values}});
+    let merged = import(&hub, "", None, file(json!({"queue.max": 78, "retention.days": 9})).to_string()).await.json();
+    let change = |action: &str, name: &str| json!({"section": "settings", "action": action, "name": name});
+    assert_eq!(merged["changes"], json!([change("changed", "queue.max"), change("added", "retention.days")]));
+    let now = hub.engine.settings();
+    assert_eq!((now.queue_max, now.retention_days, now.answers.wait_s), (78, Some(9), 5));
+    // Files of before have no such settings.
+    let older = json!({"format": "genimage-config", "version": 1, "settings": {}});
+    let left = import(&hub, "?mode=replace", None, older.to_string()).await.json();
+    assert_eq!(left["changes"], json!([]), "{left}");
+
+    let before = export(&hub, None).await.body;
+    let long = "http://x/".to_owned() + &"y".repeat(4000);
+    for (values, path, told) in [
+        (json!({"queue.max": 0}), "settings.values.queue.max", "from 1 to"),
+        (json!({"queue.max": 1e300}), "settings.values.queue.max", "from 1 to"),
+        (json!({"queue.max": null}), "settings.values.queue.max", "from 1 to"),
+        (json!({"queue.mx": 1}), "settings.values.queue.mx", "no setting"),
+        (json!({"server.listen": "0.0.0.0:1"}), "settings.values.server.listen", "no setting"),
+        (json!({"servers.live_previews": [{}]}), "settings.values.servers.live_previews", "true or false"),
+        (json!({"alerts.webhook_url": "file:///hunter2"}), "settings.values.alerts.webhook_url", "http or https"),
+        (json!({"alerts.webhook_url": long}), "settings.values.alerts.webhook_url", "http or https"),
+        (json!([1]), "settings.values", "a map"),
+    ] {
+        let refused = import(&hub, "?mode=replace", None, file(values).to_string()).await;
+        let problem = refused.json();
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{path}: {problem}");
+        assert_eq!(problem["argument"], path, "{problem}");
+        let message = problem["detail"].as_str().expect("a sentence");
+        assert!(message.contains(told) && !message.contains("hunter2"), "{problem}");
+    }
+    assert_eq!(export(&hub, None).await.body, before, "nothing was written");
+    let replaced = import(&hub, "?mode=replace", None, file(json!({"queue.max": 78})).to_string()).await.json();
+    let names = ["alerts.webhook_url", "mcp.wait_s", "retention.days"];
+    assert_eq!(replaced["changes"], json!(names.map(|name| change("removed", name))));
+    assert_eq!((hub.engine.settings().answers.wait_s, &hub.engine.settings().alerts.webhook_url), (45, &None));
 }
 
 #[tokio::test]

@@ -139,7 +139,12 @@ async fn a_servers_page_tells_what_it_has_and_takes_orders() {
 async fn settings_are_changed_reset_and_refused_beside_their_field() {
     let hub = Hub::empty().await;
     let page = hub.page("/settings").await.text();
-    for told in ["queue.max_per_caller", "Jobs that one caller may have waiting.", "needs restart", "default 3"] {
+    for told in [
+        "queue.max_per_caller",
+        "Jobs that one caller may have waiting.",
+        "Effective as soon as they are saved",
+        "default 3",
+    ] {
         assert!(page.contains(told), "`{told}` is missing: {page}");
     }
     // The whole form, as a browser sends it.
@@ -173,7 +178,8 @@ async fn settings_are_changed_reset_and_refused_beside_their_field() {
         .collect();
     assert_eq!(changed, ["queue.max", "mcp.wait_s"], "what was not touched is not stored");
     let page = hub.page("/settings").await.text();
-    assert!(page.contains("1 change waits for the next start") && page.contains("next start; now 45"), "{page}");
+    assert!(page.contains("name=\"mcp.wait_s\" type=\"text\" inputmode=\"numeric\" value=\"12\""), "{page}");
+    assert_eq!(hub.engine.settings().answers.wait_s, 12);
 
     let told = hub.form("/settings", &all(&[("queue.max", "78")], &version)).await;
     assert_eq!(told.status, StatusCode::PRECONDITION_FAILED);

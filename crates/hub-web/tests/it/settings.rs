@@ -45,15 +45,15 @@ async fn a_bound_of_the_queue_is_in_force_as_soon_as_it_is_changed() {
 }
 
 #[tokio::test]
-async fn what_needs_a_start_says_so_and_waits_for_it() {
+async fn a_replacement_takes_back_what_it_leaves_out() {
     let hub = Hub::empty().await;
     let changed = hub.json("PUT", "/api/v1/settings", &json!({"mcp.wait_s": 5, "retention.days": 30})).await.json();
     let wait = setting(&changed, "mcp.wait_s");
-    assert_eq!((&wait["value"], &wait["pending"], &wait["effect"]), (&json!(45), &json!(5), &json!("next_start")));
+    assert_eq!((&wait["value"], &wait["source"], &wait["effect"]), (&json!(5), &json!("stored"), &json!("at_once")));
     assert_eq!(setting(&changed, "retention.days")["value"], 30);
     assert_eq!(hub.engine.settings().retention_days, Some(30));
     let replaced = hub.json("PUT", "/api/v1/settings", &json!({})).await.json();
-    assert!(setting(&replaced, "mcp.wait_s").get("pending").is_none());
+    assert_eq!(setting(&replaced, "mcp.wait_s")["value"], 45);
     assert_eq!(setting(&replaced, "retention.days")["value"], 0);
 }
 
