@@ -70,3 +70,11 @@ pub async fn applied(db: &DatabaseConnection) -> Result<Vec<String>, DbErr> {
 pub async fn up(db: &DatabaseConnection) -> Result<(), DbErr> {
     Migrator::up(db, None).await
 }
+
+/// Applies the next `steps` migrations only: for tests of databases as they once were.
+///
+/// # Errors
+/// As [`up`].
+pub async fn up_by(db: &DatabaseConnection, steps: u32) -> Result<(), DbErr> {
+    Migrator::up(db, Some(steps)).await
+}

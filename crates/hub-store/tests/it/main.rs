@@ -26,3 +26,4 @@ mod servers;
 mod snapshot;
 mod statistics;
 mod transitions;
+mod upgrade;
