@@ -17,6 +17,7 @@ mod headers;
 mod health;
 mod links;
 mod live;
+mod lookup;
 mod metrics;
 mod outputs;
 mod pages;

@@ -1,4 +1,6 @@
-//! Who comes in, and who does not: every route of the real router, keys and their bounds, the login.
+//! Who comes in, and who does not: every route of the real router, the login; keys and their bounds in [`keys`].
+
+mod keys;
 
 use std::time::{Duration, Instant};
 

@@ -16,9 +16,8 @@ use utoipa::ToSchema;
 use super::{
     answers::{Invalid, NotFound},
     body::JsonBody,
-    llm_servers,
 };
-use crate::{error::WebError, router::App};
+use crate::{error::WebError, lookup, router::App};
 
 /// Roles by their names in paths.
 const ROLES: [(&str, LlmRole); 3] =
@@ -111,7 +110,7 @@ pub(crate) async fn assign(
     let assignment = match body.server {
         None => None,
         Some(given) => {
-            let server = llm_servers::find(&app, &given).await.map_err(|error| match error {
+            let server = lookup::llm_server(&app, &given).await.map_err(|error| match error {
                 WebError::Request { hint, .. } => {
                     let shown: String = given.chars().take(80).collect();
                     let mut fault =

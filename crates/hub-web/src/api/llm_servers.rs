@@ -21,7 +21,7 @@ use super::{
     etag::Expected,
     servers::{is_set, moved_away, parse_base_url, parse_name, place, same_place},
 };
-use crate::{error::WebError, router::App};
+use crate::{error::WebError, lookup, router::App};
 
 /// Fields of the record that are told but not taken: they may be sent back.
 const READ_ONLY: [&str; 4] = ["id", "etag", "api_key_set", "api_key_from"];
@@ -182,7 +182,7 @@ pub(crate) async fn list(State(app): State<App>) -> Result<Json<LlmServerList>, 
     params(("id" = String, Path, description = "Id or name")),
     responses((status = 200, body = LlmServerRecord, headers(("ETag" = String))), NotFound))]
 pub(crate) async fn show(State(app): State<App>, Path(id): Path<String>) -> Result<Response, WebError> {
-    Ok(told(&app, &find(&app, &id).await?))
+    Ok(told(&app, &lookup::llm_server(&app, &id).await?))
 }
 
 /// Names of the models that an LLM server lists.
@@ -196,7 +196,7 @@ pub(crate) struct LlmModels {
     params(("id" = String, Path, description = "Id or name")),
     responses((status = 200, body = LlmModels), NotFound))]
 pub(crate) async fn models(State(app): State<App>, Path(id): Path<String>) -> Result<Json<LlmModels>, WebError> {
-    let known = find(&app, &id).await?;
+    let known = lookup::llm_server(&app, &id).await?;
     Ok(Json(LlmModels { models: app.engine.llm_models(known.id).await? }))
 }
 
@@ -250,7 +250,7 @@ pub(crate) async fn remove(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<StatusCode, WebError> {
-    let known = find(&app, &id).await?;
+    let known = lookup::llm_server(&app, &id).await?;
     Expected::of(&headers)?.check(&app.versions.of(&known))?;
     app.engine.llm_server_delete(known.id).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -270,7 +270,7 @@ async fn edit(
     body: impl Fn(&LlmServer) -> Result<LlmServerBody, UserError>,
 ) -> Result<Response, WebError> {
     let expected = Expected::of(headers)?;
-    let id = find(app, id).await?.id;
+    let id = lookup::llm_server(app, id).await?.id;
     let changed = app.engine.llm_server_edit(id, |server| {
         expected.check(&app.versions.of(server))?;
         body(server)?.into_server(server.id, Some(server))
@@ -281,14 +281,4 @@ async fn edit(
 fn told(app: &App, server: &LlmServer) -> Response {
     let record = LlmServerRecord::of(server, app);
     answers::versioned(&record.etag, &record)
-}
-
-/// By id or by name.
-pub(super) async fn find(app: &App, given: &str) -> Result<LlmServer, WebError> {
-    let id: Option<LlmServerId> = given.parse().ok();
-    let servers = app.engine.store().llm_server_list().await?;
-    match servers.iter().find(|candidate| Some(candidate.id) == id || candidate.name == given) {
-        Some(found) => Ok(found.clone()),
-        None => Err(WebError::missing_among("LLM server", given, servers.iter().map(|server| server.name.as_str()))),
-    }
 }

@@ -24,7 +24,7 @@ use super::{
     etag::Expected,
     servers::parse_name,
 };
-use crate::{error::WebError, router::App};
+use crate::{error::WebError, lookup, router::App};
 
 /// Fields of the record that are told but not taken: they may be sent back.
 const READ_ONLY: [&str; 2] = ["id", "etag"];
@@ -208,7 +208,7 @@ pub(crate) async fn list(State(app): State<App>) -> Json<RenderTypeList> {
     params(("id" = String, Path, description = "Id or name")),
     responses((status = 200, body = RenderTypeRecord, headers(("ETag" = String))), NotFound))]
 pub(crate) async fn show(State(app): State<App>, Path(id): Path<String>) -> Result<Response, WebError> {
-    Ok(told(&app, &find(&app, &id)?))
+    Ok(told(&app, &lookup::render_type(&app, &id)?))
 }
 
 /// Adds a render type.
@@ -262,7 +262,7 @@ pub(crate) async fn remove(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<StatusCode, WebError> {
-    let known = find(&app, &id)?;
+    let known = lookup::render_type(&app, &id)?;
     Expected::of(&headers)?.check(&app.versions.of(&known))?;
     app.engine.render_type_delete(known.id).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -275,7 +275,7 @@ async fn edit(
     body: impl Fn(&RenderType) -> Result<RenderTypeBody, UserError>,
 ) -> Result<Response, WebError> {
     let expected = Expected::of(headers)?;
-    let id = find(app, id)?.id;
+    let id = lookup::render_type(app, id)?.id;
     let changed = app.engine.render_type_edit(id, |row| {
         expected.check(&app.versions.of(row))?;
         body(row)?.into_render_type(row.id)
@@ -286,16 +286,6 @@ async fn edit(
 fn told(app: &App, row: &RenderType) -> Response {
     let record = RenderTypeRecord::of(row, app);
     answers::versioned(&record.etag, &record)
-}
-
-/// By id or by name.
-fn find(app: &App, given: &str) -> Result<RenderType, WebError> {
-    let id: Option<RenderTypeId> = given.parse().ok();
-    let catalogue = app.engine.catalogue();
-    let found = catalogue.render_types.iter().find(|candidate| Some(candidate.id) == id || candidate.name == given);
-    found.cloned().ok_or_else(|| {
-        WebError::missing_among("render type", given, catalogue.render_types.iter().map(|row| row.name.as_str()))
-    })
 }
 
 #[cfg(test)]

@@ -17,9 +17,9 @@ use utoipa::ToSchema;
 use super::{
     answers::{Invalid, NotFound},
     body::JsonBody,
-    servers::{AuthBody, find, parse_auth_over, parse_base_url},
+    servers::{AuthBody, parse_auth_over, parse_base_url},
 };
-use crate::{error::WebError, router::App};
+use crate::{error::WebError, lookup, router::App};
 
 /// What to test: settings that are not stored, or, without `base_url`, every server that is.
 #[derive(Deserialize, ToSchema)]
@@ -54,7 +54,7 @@ pub(crate) struct ServerTestList {
     responses((status = 200, description = "How it went; a server that fails is an answer, no fault", body = ServerTest),
         NotFound))]
 pub(crate) async fn one(State(app): State<App>, Path(id): Path<String>) -> Result<Json<ServerTest>, WebError> {
-    let view = find(&app, &id)?;
+    let view = lookup::server(&app, &id)?;
     Ok(Json(app.engine.server_test(view.id()).await?))
 }
 
@@ -81,7 +81,7 @@ pub(crate) async fn several(
         return Ok(Json(ServerTestList { tests: app.engine.servers_test_all().await? }));
     };
     let base_url = parse_base_url(base_url)?;
-    let lender = body.server.as_deref().map(|given| find(&app, given)).transpose()?;
+    let lender = body.server.as_deref().map(|given| lookup::server(&app, given)).transpose()?;
     let lent = lender.map(|view| view.server).filter(|server| server.base_url == base_url);
     let stored = lent.map_or(ServerAuth::None, |server| server.auth);
     let reach = Reach {
@@ -102,7 +102,7 @@ pub(crate) async fn several(
     params(("id" = String, Path, description = "Id or name")),
     responses((status = 202, description = "It will be read soon"), NotFound))]
 pub(crate) async fn refresh(State(app): State<App>, Path(id): Path<String>) -> Result<StatusCode, WebError> {
-    let view = find(&app, &id)?;
+    let view = lookup::server(&app, &id)?;
     app.engine.server_refresh(view.id())?;
     Ok(StatusCode::ACCEPTED)
 }
@@ -127,7 +127,7 @@ pub(crate) async fn say(
     Path((id, workflow)): Path<(String, String)>,
     JsonBody(body): JsonBody<SayBody>,
 ) -> Result<StatusCode, WebError> {
-    let view = find(&app, &id)?;
+    let view = lookup::server(&app, &id)?;
     app.engine.server_say(view.id(), &workflow, body.compatible).await?;
     Ok(StatusCode::NO_CONTENT)
 }

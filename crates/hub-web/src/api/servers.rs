@@ -30,7 +30,7 @@ use super::{
     body::{JsonBody, parse_whole, patched},
     etag::Expected,
 };
-use crate::{error::WebError, router::App};
+use crate::{error::WebError, lookup, router::App};
 
 /// Fields of the record that are told but not taken: they may be sent back.
 const READ_ONLY: [&str; 11] = [
@@ -268,7 +268,7 @@ pub(crate) async fn list(State(app): State<App>) -> Json<ServerList> {
     params(("id" = String, Path, description = "Id or name")),
     responses((status = 200, body = ServerRecord, headers(("ETag" = String))), NotFound))]
 pub(crate) async fn show(State(app): State<App>, Path(id): Path<String>) -> Result<Response, WebError> {
-    let view = find(&app, &id)?;
+    let view = lookup::server(&app, &id)?;
     Ok(told(&app, view))
 }
 
@@ -323,7 +323,7 @@ pub(crate) async fn remove(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<StatusCode, WebError> {
-    let view = find(&app, &id)?;
+    let view = lookup::server(&app, &id)?;
     Expected::of(&headers)?.check(&app.versions.of(&view.server))?;
     app.engine.server_delete(view.id()).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -336,7 +336,7 @@ async fn edit(
     body: impl Fn(&Server) -> Result<ServerBody, UserError>,
 ) -> Result<Response, WebError> {
     let expected = Expected::of(headers)?;
-    let id = find(app, id)?.id();
+    let id = lookup::server(app, id)?.id();
     let changed = app.engine.server_edit(id, |server| {
         expected.check(&app.versions.of(server))?;
         Ok(body(server)?.parse(Some(server))?.into_server(server.id, server.created_at))
@@ -355,16 +355,6 @@ fn view_of(app: &App, server: Server) -> Result<ServerView, WebError> {
     let view = app.engine.servers().into_iter().find(|view| view.id() == server.id);
     let view = view.ok_or_else(|| WebError::missing("server", &server.name))?;
     Ok(ServerView { server, ..view })
-}
-
-/// By id or by name.
-pub(super) fn find(app: &App, given: &str) -> Result<ServerView, WebError> {
-    let id: Option<ServerId> = given.parse().ok();
-    let views = app.engine.servers();
-    if let Some(view) = views.iter().find(|view| Some(view.id()) == id || view.server.name == given) {
-        return Ok(view.clone());
-    }
-    Err(WebError::missing_among("server", given, views.iter().map(|view| view.server.name.as_str())))
 }
 
 #[cfg(test)]

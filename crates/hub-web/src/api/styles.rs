@@ -17,7 +17,7 @@ use super::{
     etag::Expected,
     servers::parse_name,
 };
-use crate::{error::WebError, router::App};
+use crate::{error::WebError, lookup, router::App};
 
 /// Category of a style that names none.
 pub(crate) const OTHER_CATEGORY: &str = "other";
@@ -128,7 +128,7 @@ pub(crate) async fn list(State(app): State<App>) -> Json<StyleList> {
     params(("id" = String, Path, description = "Id or name")),
     responses((status = 200, body = StyleRecord, headers(("ETag" = String))), NotFound))]
 pub(crate) async fn show(State(app): State<App>, Path(id): Path<String>) -> Result<Response, WebError> {
-    Ok(told(&app, &find(&app, &id)?))
+    Ok(told(&app, &lookup::style(&app, &id)?))
 }
 
 /// Adds a style.
@@ -182,7 +182,7 @@ pub(crate) async fn remove(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<StatusCode, WebError> {
-    let known = find(&app, &id)?;
+    let known = lookup::style(&app, &id)?;
     Expected::of(&headers)?.check(&app.versions.of(&known))?;
     app.engine.style_delete(known.id).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -195,7 +195,7 @@ async fn edit(
     body: impl Fn(&Style) -> Result<StyleBody, UserError>,
 ) -> Result<Response, WebError> {
     let expected = Expected::of(headers)?;
-    let id = find(app, id)?.id;
+    let id = lookup::style(app, id)?.id;
     let changed = app.engine.style_edit(id, |style| {
         expected.check(&app.versions.of(style))?;
         body(style)?.into_style(style.id)
@@ -206,14 +206,4 @@ async fn edit(
 fn told(app: &App, style: &Style) -> Response {
     let record = StyleRecord::of(style, app);
     answers::versioned(&record.etag, &record)
-}
-
-/// By id or by name.
-fn find(app: &App, given: &str) -> Result<Style, WebError> {
-    let id: Option<StyleId> = given.parse().ok();
-    let catalogue = app.engine.catalogue();
-    let found = catalogue.styles.iter().find(|candidate| Some(candidate.id) == id || candidate.name == given);
-    found.cloned().ok_or_else(|| {
-        WebError::missing_among("style", given, catalogue.styles.iter().map(|style| style.name.as_str()))
-    })
 }

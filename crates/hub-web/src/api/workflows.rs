@@ -21,7 +21,7 @@ use super::{
     body::JsonBody,
     servers::parse_name,
 };
-use crate::{error::WebError, router::App};
+use crate::{error::WebError, lookup, router::App};
 
 /// A workflow that is to be stored as the next version of its name.
 #[derive(Deserialize, ToSchema)]
@@ -131,7 +131,7 @@ pub(crate) async fn list(State(app): State<App>) -> Result<Json<WorkflowList>, W
     params(("id" = String, Path, description = "Id of a version, or name")),
     responses((status = 200, body = WorkflowRecord), NotFound))]
 pub(crate) async fn show(State(app): State<App>, Path(given): Path<String>) -> Result<Json<WorkflowRecord>, WebError> {
-    Ok(Json(with_graph(&app, find(&app, &given).await?)))
+    Ok(Json(with_graph(&app, lookup::workflow(&app, &given).await?)))
 }
 
 /// Deletes a workflow with all its versions, unless a render type or an unfinished job runs it.
@@ -139,7 +139,7 @@ pub(crate) async fn show(State(app): State<App>, Path(given): Path<String>) -> R
     params(("id" = String, Path, description = "Name, or id of any version")),
     responses((status = 204), NotFound, Conflict))]
 pub(crate) async fn remove(State(app): State<App>, Path(given): Path<String>) -> Result<StatusCode, WebError> {
-    let workflow = find(&app, &given).await?;
+    let workflow = lookup::workflow(&app, &given).await?;
     app.engine.workflow_delete(&workflow.name).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -153,7 +153,7 @@ pub(crate) async fn versions(
     State(app): State<App>,
     Path(given): Path<String>,
 ) -> Result<Json<WorkflowList>, WebError> {
-    let workflow = find(&app, &given).await?;
+    let workflow = lookup::workflow(&app, &given).await?;
     let versions = app.engine.store().workflow_versions(&workflow.name).await?;
     Ok(Json(told(&app, versions)))
 }
@@ -169,7 +169,7 @@ pub(crate) async fn show_version(
 ) -> Result<Json<WorkflowRecord>, WebError> {
     let missing = || WebError::missing(&format!("version of `{given}`"), &version);
     let number: u32 = version.parse().map_err(|_| missing())?;
-    let name = find(&app, &given).await?.name;
+    let name = lookup::workflow(&app, &given).await?.name;
     let workflow = app.engine.store().workflow_version(&name, number).await?.ok_or_else(missing)?;
     Ok(Json(with_graph(&app, workflow)))
 }
@@ -184,7 +184,7 @@ pub(crate) async fn restore(
     Path((given, version)): Path<(String, String)>,
 ) -> Result<Response, WebError> {
     let number: u32 = version.parse().map_err(|_| WebError::missing(&format!("version of `{given}`"), &version))?;
-    let name = find(&app, &given).await?.name;
+    let name = lookup::workflow(&app, &given).await?.name;
     Ok(stored(app.engine.workflow_restore(&name, number).await?))
 }
 
@@ -201,18 +201,4 @@ fn with_graph(app: &App, workflow: Workflow) -> WorkflowRecord {
 fn told(app: &App, workflows: Vec<Workflow>) -> WorkflowList {
     let record = |workflow| WorkflowRecord::of(app.engine.workflow_view(workflow));
     WorkflowList { workflows: workflows.into_iter().map(record).collect() }
-}
-
-/// One version by id, or the newest by name.
-async fn find(app: &App, given: &str) -> Result<Workflow, WebError> {
-    let store = app.engine.store();
-    let found = match given.parse::<WorkflowId>() {
-        Ok(id) => store.workflow_get(id).await?,
-        Err(_) => store.workflow_latest(given).await?,
-    };
-    if let Some(workflow) = found {
-        return Ok(workflow);
-    }
-    let known = store.workflow_list().await?;
-    Err(WebError::missing_among("workflow", given, known.iter().map(|workflow| workflow.name.as_str())))
 }

@@ -18,7 +18,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Flash, Frame,
+    Frame,
     form::{Done, Fault, FormFields, lines, number, refused},
     html, see_other,
 };
@@ -192,13 +192,9 @@ fn blank() -> Typed {
     Typed { scopes: vec!["generate".to_owned(), "describe".to_owned()], ..Typed::default() }
 }
 
-pub(crate) async fn show(
-    State(app): State<App>,
-    query: Result<Query<Done>, QueryRejection>,
-) -> Result<Html<String>, WebError> {
-    let Query(done) = query?;
+pub(crate) async fn show(State(app): State<App>, done: Done) -> Result<Html<String>, WebError> {
     let mut page = page(&app, blank(), None).await?;
-    page.frame.flash = Flash::of(done.done.as_deref());
+    page.frame.flash = done.flash();
     html(&app, &page)
 }
 

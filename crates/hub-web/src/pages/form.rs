@@ -2,14 +2,14 @@
 
 use axum::{
     body::Bytes,
-    extract::{FromRequest, Multipart, Request, multipart::MultipartError},
-    http::{StatusCode, header},
+    extract::{FromRequest, FromRequestParts, Multipart, Query, Request, multipart::MultipartError},
+    http::{StatusCode, header, request::Parts},
     response::{Html, IntoResponse as _, Response},
 };
 use hub_core::error::{ErrorCode, UserError};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::html;
+use super::{Flash, html};
 use crate::{error::WebError, problem, render::Page, router::App};
 
 /// Most fields read from one form.
@@ -89,11 +89,26 @@ impl FormFields {
     }
 }
 
-/// What was just done, for the message at the top of the page.
+/// What was just done, as the address says it, for the message at the top of the page.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Done {
-    pub(crate) done: Option<String>,
+    done: Option<String>,
+}
+
+impl Done {
+    pub(crate) fn flash(&self) -> Option<Flash> {
+        Flash::of(self.done.as_deref())
+    }
+}
+
+impl FromRequestParts<App> for Done {
+    type Rejection = WebError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, WebError> {
+        let Query(done) = Query::from_request_parts(parts, app).await?;
+        Ok(done)
+    }
 }
 
 /// How a form for something new may begin.

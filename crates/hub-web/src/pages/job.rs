@@ -3,7 +3,7 @@
 mod story;
 
 use axum::{
-    extract::{Path, Query, State, rejection::QueryRejection},
+    extract::{Path, State},
     http::HeaderMap,
     response::{Html, Response},
 };
@@ -15,11 +15,13 @@ use hub_core::{
     request::{DescribeRequest, JobRequest},
 };
 use hub_engine::JobView;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use self::story::{Milestone, ShownAttempt, ShownPart};
 use super::{
-    Flash, Frame, html,
+    Frame,
+    form::Done,
+    html,
     shown::{Moment, ShownImage, ShownProgress, ShownState, ShownWaiting, shorten, tool_title},
 };
 use crate::{api, error::WebError, links, live, render::Page, router::App};
@@ -139,24 +141,17 @@ struct Fact {
     wide: bool,
 }
 
-#[derive(Deserialize)]
-pub(crate) struct JobQuery {
-    #[serde(default)]
-    done: Option<String>,
-}
-
 pub(crate) async fn show(
     State(app): State<App>,
     Path(id): Path<String>,
-    query: Result<Query<JobQuery>, QueryRejection>,
+    done: Done,
     headers: HeaderMap,
 ) -> Result<Html<String>, WebError> {
-    let Query(query) = query?;
     let id = api::parse_id(&id)?;
     let job = load(&app, id).await?;
     let call = ShownCall::of(&app.engine.view(id).await?.job, &links::base_url(&app, &headers));
     let mut frame = Frame::new("jobs", job.title.clone());
-    frame.flash = Flash::of(query.done.as_deref());
+    frame.flash = done.flash();
     html(&app, &JobPage { frame, job, call })
 }
 
@@ -329,7 +324,7 @@ impl Page for JobPage {
     fn sample() -> Self {
         let job = sample_detail(JobState::Queued);
         let mut frame = Frame::new("jobs", job.title.clone());
-        frame.flash = Flash::of(Some("cancelled"));
+        frame.flash = super::Flash::of(Some("cancelled"));
         let call = ShownCall::of(&super::shown::sample::view(JobState::Queued).job, "http://hub.test");
         Self { frame, job, call }
     }

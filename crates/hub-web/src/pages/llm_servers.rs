@@ -5,7 +5,7 @@ mod edit;
 use std::time::Duration;
 
 use axum::{
-    extract::{Path, Query, State, rejection::QueryRejection},
+    extract::{Path, State},
     response::{Html, Response},
 };
 use hub_core::{
@@ -19,11 +19,11 @@ use serde::{Deserialize, Serialize};
 pub(crate) use self::edit::LlmServerPage;
 pub(crate) use self::edit::{add, create, remove, save, show as show_one};
 use super::{
-    Flash, Frame,
+    Frame,
     form::{Done, Fault, Sent, refused, shown},
     html, see_other,
 };
-use crate::{error::WebError, render::Page, router::App};
+use crate::{error::WebError, lookup, render::Page, router::App};
 
 /// Longest time that a test waits for an answer.
 const TEST_LIMIT: Duration = Duration::from_secs(10);
@@ -97,19 +97,15 @@ struct Choice {
     chosen: bool,
 }
 
-pub(crate) async fn show(
-    State(app): State<App>,
-    query: Result<Query<Done>, QueryRejection>,
-) -> Result<Html<String>, WebError> {
-    let Query(query) = query?;
+pub(crate) async fn show(State(app): State<App>, done: Done) -> Result<Html<String>, WebError> {
     let mut page = page(&app).await?;
-    page.frame.flash = Flash::of(query.done.as_deref());
+    page.frame.flash = done.flash();
     html(&app, &page)
 }
 
 /// Asks a server for its models, and shows the page with its answer.
 pub(crate) async fn test(State(app): State<App>, Path(id): Path<String>) -> Result<Response, WebError> {
-    let server = find(&app, &id).await?;
+    let server = lookup::llm_server(&app, &id).await?;
     let started = app.engine.store().clock().now();
     let asked = tokio::time::timeout(TEST_LIMIT, app.engine.llm_models(server.id)).await;
     let took = super::shown::duration(app.engine.store().clock().now() - started);
@@ -195,12 +191,6 @@ async fn page(app: &App) -> Result<LlmServersPage, WebError> {
         fault_role: "",
         models: Vec::new(),
     })
-}
-
-async fn find(app: &App, id: &str) -> Result<LlmServer, WebError> {
-    let known: Option<LlmServerId> = id.parse().ok();
-    let servers = app.engine.store().llm_server_list().await?;
-    servers.into_iter().find(|server| Some(server.id) == known).ok_or_else(|| WebError::missing("LLM server", id))
 }
 
 fn path_of(id: LlmServerId) -> String {

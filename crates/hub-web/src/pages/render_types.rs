@@ -6,14 +6,11 @@ mod edit;
 pub(crate) use self::edit::RenderTypePage;
 pub(crate) use self::edit::{add, create, remove, save, show as show_one};
 
-use axum::{
-    extract::{Query, State, rejection::QueryRejection},
-    response::Html,
-};
+use axum::{extract::State, response::Html};
 use hub_core::catalogue::{Mode, RenderType};
 use serde::Serialize;
 
-use super::{Flash, Frame, form::Done, html, shown::tool_title};
+use super::{Frame, form::Done, html, shown::tool_title};
 use crate::{error::WebError, render::Page, router::App};
 
 /// The page.
@@ -71,11 +68,7 @@ impl ShownRenderType {
     }
 }
 
-pub(crate) async fn show(
-    State(app): State<App>,
-    query: Result<Query<Done>, QueryRejection>,
-) -> Result<Html<String>, WebError> {
-    let Query(query) = query?;
+pub(crate) async fn show(State(app): State<App>, done: Done) -> Result<Html<String>, WebError> {
     let catalogue = app.engine.catalogue();
     let groups = Mode::ALL.into_iter().map(|mode| Group {
         title: tool_title(mode.tool()),
@@ -88,7 +81,7 @@ pub(crate) async fn show(
             .collect(),
     });
     let mut frame = Frame::new("render_types", "Render types");
-    frame.flash = Flash::of(query.done.as_deref());
+    frame.flash = done.flash();
     html(&app, &RenderTypesPage { frame, groups: groups.filter(|group| !group.render_types.is_empty()).collect() })
 }
 

@@ -8,7 +8,7 @@ mod typed;
 use std::collections::BTreeMap;
 
 use axum::{
-    extract::{Path, Query, State, rejection::QueryRejection},
+    extract::{Path, State},
     response::{Html, Response},
 };
 use hub_core::{
@@ -28,11 +28,11 @@ pub(crate) use self::{
     edit::{add, create, save, show as show_settings, test_typed},
 };
 use super::{
-    Flash, Frame,
+    Frame,
     form::{Done, Sent},
     html, see_other,
 };
-use crate::{error::WebError, render::Page, router::App};
+use crate::{error::WebError, lookup, render::Page, router::App};
 
 /// The page.
 #[derive(Debug, Serialize)]
@@ -185,13 +185,9 @@ fn device_name(told: &str) -> String {
     }
 }
 
-pub(crate) async fn show(
-    State(app): State<App>,
-    query: Result<Query<Done>, QueryRejection>,
-) -> Result<Html<String>, WebError> {
-    let Query(query) = query?;
+pub(crate) async fn show(State(app): State<App>, done: Done) -> Result<Html<String>, WebError> {
     let mut page = page(&app);
-    page.frame.flash = Flash::of(query.done.as_deref());
+    page.frame.flash = done.flash();
     html(&app, &page)
 }
 
@@ -211,16 +207,10 @@ pub(crate) async fn set_enabled(
     Path(id): Path<String>,
     Sent(form): Sent<EnabledForm>,
 ) -> Result<Response, WebError> {
-    let mut server = find(&app, &id)?.server;
+    let mut server = lookup::server(&app, &id)?.server;
     server.enabled = form.enabled;
     app.engine.server_update(server).await?;
     Ok(see_other(if form.enabled { "/servers?done=server-enabled" } else { "/servers?done=server-disabled" }))
-}
-
-fn find(app: &App, id: &str) -> Result<ServerView, WebError> {
-    let known: Option<ServerId> = id.parse().ok();
-    let view = app.engine.servers().into_iter().find(|view| Some(view.id()) == known);
-    view.ok_or_else(|| WebError::missing("server", id))
 }
 
 fn page(app: &App) -> ServersPage {

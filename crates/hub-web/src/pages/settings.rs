@@ -3,7 +3,7 @@
 mod instructions;
 
 use axum::{
-    extract::{Query, Request, State, rejection::QueryRejection},
+    extract::{Request, State},
     response::{Html, Response},
 };
 use hub_engine::{SettingEffect, SettingSource, SettingView};
@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 pub(crate) use self::instructions::{InstructionsPage, InstructionsPreview};
 pub(crate) use self::instructions::{act as act_on_instructions, show as show_instructions};
 use super::{
-    Flash, Frame,
+    Frame,
     form::{Done, Fault, FormFields, refused, ticked},
     html, see_other,
 };
@@ -94,13 +94,9 @@ struct Fixed {
     explanation: String,
 }
 
-pub(crate) async fn show(
-    State(app): State<App>,
-    query: Result<Query<Done>, QueryRejection>,
-) -> Result<Html<String>, WebError> {
-    let Query(query) = query?;
+pub(crate) async fn show(State(app): State<App>, done: Done) -> Result<Html<String>, WebError> {
     let mut page = page(&app, &app.engine.setting_list().await);
-    page.frame.flash = Flash::of(query.done.as_deref());
+    page.frame.flash = done.flash();
     html(&app, &page)
 }
 

@@ -8,14 +8,14 @@ pub(crate) use self::detail::WorkflowPage;
 pub(crate) use self::detail::{choose_slots, download, remove, restore, show as show_one};
 
 use axum::{
-    extract::{Query, Request, State, rejection::QueryRejection},
+    extract::{Request, State},
     response::{Html, Response},
 };
 use hub_core::{catalogue::Workflow, error::UserError};
 use serde::Serialize;
 
 use super::{
-    Flash, Frame,
+    Frame,
     form::{Done, Fault, FormFields, refused},
     html, see_other,
 };
@@ -61,13 +61,9 @@ struct Typed {
     graph: String,
 }
 
-pub(crate) async fn show(
-    State(app): State<App>,
-    query: Result<Query<Done>, QueryRejection>,
-) -> Result<Html<String>, WebError> {
-    let Query(query) = query?;
+pub(crate) async fn show(State(app): State<App>, done: Done) -> Result<Html<String>, WebError> {
     let mut page = page(&app).await?;
-    page.frame.flash = Flash::of(query.done.as_deref());
+    page.frame.flash = done.flash();
     html(&app, &page)
 }
 

@@ -17,11 +17,12 @@ use super::{
         form::{Fault, Sent, refused, ticked},
         html, see_other,
     },
-    find, key_of,
+    key_of,
 };
 use crate::{
     api::{self, Dialect, LlmServerBody},
     error::WebError,
+    lookup,
     render::Page,
     router::App,
 };
@@ -107,7 +108,7 @@ impl Typed {
 }
 
 pub(crate) async fn show(State(app): State<App>, Path(id): Path<String>) -> Result<Html<String>, WebError> {
-    let server = find(&app, &id).await?;
+    let server = lookup::llm_server(&app, &id).await?;
     let typed = Typed::of(&server, app.versions.of(&server));
     html(&app, &page(Some(&server), typed, None))
 }
@@ -132,7 +133,7 @@ pub(crate) async fn save(
     Path(id): Path<String>,
     Sent(mut typed): Sent<Typed>,
 ) -> Result<Response, WebError> {
-    let known = find(&app, &id).await?;
+    let known = lookup::llm_server(&app, &id).await?;
     let saved = app.engine.llm_server_edit(known.id, |stored| {
         api::same_version(&typed.version, &app.versions.of(stored))?;
         typed.server(stored.id, Some(stored))
@@ -140,7 +141,7 @@ pub(crate) async fn save(
     match saved.await {
         Ok(_) => Ok(see_other("/llm-servers?done=llm-server-saved")),
         Err(error) => {
-            let now = find(&app, &id).await?;
+            let now = lookup::llm_server(&app, &id).await?;
             // What is typed stays; sending it again then overwrites knowingly.
             typed.version = app.versions.of(&now);
             refused(&app, &error, &page(Some(&now), typed, Some(&error)))
@@ -149,7 +150,7 @@ pub(crate) async fn save(
 }
 
 pub(crate) async fn remove(State(app): State<App>, Path(id): Path<String>) -> Result<Response, WebError> {
-    let known = find(&app, &id).await?;
+    let known = lookup::llm_server(&app, &id).await?;
     app.engine.llm_server_delete(known.id).await?;
     Ok(see_other("/llm-servers?done=llm-server-deleted"))
 }

@@ -16,12 +16,12 @@ use hub_core::{
 use serde::{Deserialize, Serialize};
 
 use super::super::{
-    Flash, Frame,
+    Frame,
     form::{Begin, Done, Fault, Sent, lines, number, refused, ticked},
     html, see_other,
     shown::tool_title,
 };
-use crate::{api, error::WebError, render::Page, router::App};
+use crate::{api, error::WebError, lookup, render::Page, router::App};
 
 /// Fields that a fault can stand beside.
 const FIELDS: [&str; 13] = [
@@ -205,15 +205,10 @@ fn size_of(ratio: &str, text: &str) -> Result<ImageSize, UserError> {
         .with_hint("Write width × height in pixels, as in 1024×768."))
 }
 
-pub(crate) async fn show(
-    State(app): State<App>,
-    Path(id): Path<String>,
-    query: Result<Query<Done>, QueryRejection>,
-) -> Result<Html<String>, WebError> {
-    let Query(query) = query?;
-    let row = find(&app, &id)?;
+pub(crate) async fn show(State(app): State<App>, Path(id): Path<String>, done: Done) -> Result<Html<String>, WebError> {
+    let row = lookup::render_type(&app, &id)?;
     let mut page = page(&app, Some(row.id), Typed::of(&row, app.versions.of(&row)), None).await?;
-    page.frame.flash = Flash::of(query.done.as_deref());
+    page.frame.flash = done.flash();
     html(&app, &page)
 }
 
@@ -225,7 +220,7 @@ pub(crate) async fn create(
     let Query(query) = query?;
     let typed = match &query.from {
         Some(id) => {
-            let mut typed = Typed::of(&find(&app, id)?, String::new());
+            let mut typed = Typed::of(&lookup::render_type(&app, id)?, String::new());
             typed.name = format!("{} copy", typed.name);
             typed.is_default.clear();
             typed
@@ -251,7 +246,7 @@ pub(crate) async fn save(
     Path(id): Path<String>,
     Sent(mut typed): Sent<Typed>,
 ) -> Result<Response, WebError> {
-    let known = find(&app, &id)?;
+    let known = lookup::render_type(&app, &id)?;
     let saved = app.engine.render_type_edit(known.id, |row| {
         api::same_version(&typed.version, &app.versions.of(row))?;
         typed.render_type(row.id)
@@ -260,14 +255,14 @@ pub(crate) async fn save(
         Ok(row) => Ok(see_other(&format!("/render-types/{}?done=render-type-saved", row.id))),
         Err(error) => {
             // What is typed stays; sending it again then overwrites knowingly.
-            typed.version = app.versions.of(&find(&app, &id)?);
+            typed.version = app.versions.of(&lookup::render_type(&app, &id)?);
             refused(&app, &error, &page(&app, Some(known.id), typed, Some(&error)).await?)
         }
     }
 }
 
 pub(crate) async fn remove(State(app): State<App>, Path(id): Path<String>) -> Result<Response, WebError> {
-    let known = find(&app, &id)?;
+    let known = lookup::render_type(&app, &id)?;
     app.engine.render_type_delete(known.id).await?;
     Ok(see_other("/render-types?done=render-type-deleted"))
 }
@@ -303,13 +298,6 @@ async fn page(
 
 fn choice(mode: Mode, chosen: &str) -> Choice {
     Choice { name: mode.as_str(), title: tool_title(mode.tool()), chosen: mode.as_str() == chosen }
-}
-
-fn find(app: &App, id: &str) -> Result<RenderType, WebError> {
-    let known: Option<RenderTypeId> = id.parse().ok();
-    let catalogue = app.engine.catalogue();
-    let found = catalogue.render_types.iter().find(|row| Some(row.id) == known);
-    found.cloned().ok_or_else(|| WebError::missing("render type", id))
 }
 
 impl Page for RenderTypePage {

@@ -1,7 +1,7 @@
 //! One server: how it is, what it has, how a test goes, and what is said of it by hand.
 
 use axum::{
-    extract::{Path, Query, State, rejection::QueryRejection},
+    extract::{Path, State},
     response::{Html, Response},
 };
 use hub_core::{error::UserError, server::Server};
@@ -10,14 +10,14 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     super::{
-        Flash, Frame,
+        Frame,
         form::{Done, Sent, shown as show_page},
         html, see_other,
     },
-    ShownServer, find,
+    ShownServer,
     shown::{ShownLive, ShownTest},
 };
-use crate::{error::WebError, render::Page, router::App};
+use crate::{error::WebError, lookup, render::Page, router::App};
 
 /// The page of one server.
 #[derive(Debug, Serialize)]
@@ -32,29 +32,24 @@ pub(crate) struct ServerDetailPage {
     path: String,
 }
 
-pub(crate) async fn show(
-    State(app): State<App>,
-    Path(id): Path<String>,
-    query: Result<Query<Done>, QueryRejection>,
-) -> Result<Html<String>, WebError> {
-    let Query(query) = query?;
-    let mut page = load(&app, find(&app, &id)?).await?;
-    page.frame.flash = Flash::of(query.done.as_deref());
+pub(crate) async fn show(State(app): State<App>, Path(id): Path<String>, done: Done) -> Result<Html<String>, WebError> {
+    let mut page = load(&app, lookup::server(&app, &id)?).await?;
+    page.frame.flash = done.flash();
     html(&app, &page)
 }
 
 /// Tests the server as it is stored, and shows the page with the outcome.
 pub(crate) async fn test(State(app): State<App>, Path(id): Path<String>) -> Result<Response, WebError> {
-    let view = find(&app, &id)?;
+    let view = lookup::server(&app, &id)?;
     let test = app.engine.server_test(view.id()).await?;
-    let mut page = load(&app, find(&app, &id)?).await?;
+    let mut page = load(&app, lookup::server(&app, &id)?).await?;
     page.test = Some(ShownTest::of(&test));
     show_page(&app, &page)
 }
 
 /// Has its list of nodes and models read again.
 pub(crate) async fn refresh(State(app): State<App>, Path(id): Path<String>) -> Result<Response, WebError> {
-    let view = find(&app, &id)?;
+    let view = lookup::server(&app, &id)?;
     app.engine.server_refresh(view.id())?;
     Ok(see_other(&format!("/servers/{}?done=server-refresh", view.id())))
 }
@@ -70,7 +65,7 @@ pub(crate) async fn drain(
     Path(id): Path<String>,
     Sent(form): Sent<DrainForm>,
 ) -> Result<Response, WebError> {
-    let view = find(&app, &id)?;
+    let view = lookup::server(&app, &id)?;
     app.engine.server_edit(view.id(), |server| Ok(Server { draining: form.draining, ..server.clone() })).await?;
     let done = if form.draining { "server-draining" } else { "server-resumed" };
     Ok(see_other(&format!("/servers/{}?done={done}", view.id())))
@@ -88,7 +83,7 @@ pub(crate) async fn say(
     Path(id): Path<String>,
     Sent(form): Sent<SayForm>,
 ) -> Result<Response, WebError> {
-    let view = find(&app, &id)?;
+    let view = lookup::server(&app, &id)?;
     let said = match form.said.as_str() {
         "yes" => Some(true),
         "no" => Some(false),

@@ -17,13 +17,13 @@ use super::{
         form::{Fault, Sent, refused, shown},
         html, see_other,
     },
-    find,
     shown::ShownTest,
     typed::{Typed, on},
 };
 use crate::{
     api::{self, AuthRecord},
     error::WebError,
+    lookup,
     render::Page,
     router::App,
 };
@@ -95,7 +95,7 @@ pub(crate) async fn create(
 }
 
 pub(crate) async fn show(State(app): State<App>, Path(id): Path<String>) -> Result<Html<String>, WebError> {
-    let server = find(&app, &id)?.server;
+    let server = lookup::server(&app, &id)?.server;
     let typed = Typed::of(&server, app.versions.of(&server));
     html(&app, &page(&app, Some(&server), typed, None))
 }
@@ -117,7 +117,7 @@ pub(crate) async fn save(
     Path(id): Path<String>,
     Sent(mut typed): Sent<Typed>,
 ) -> Result<Response, WebError> {
-    let known = find(&app, &id)?.server;
+    let known = lookup::server(&app, &id)?.server;
     let saved = app.engine.server_edit(known.id, |stored| {
         api::same_version(&typed.version, &app.versions.of(stored))?;
         Ok(typed.server(Some(stored))?.into_server(stored.id, stored.created_at))
@@ -125,7 +125,7 @@ pub(crate) async fn save(
     match saved.await {
         Ok(server) => Ok(see_other(&format!("/servers/{}?done=server-saved", server.id))),
         Err(error) => {
-            let now = find(&app, &id)?.server;
+            let now = lookup::server(&app, &id)?.server;
             // What is typed stays; sending it again then overwrites knowingly.
             typed.version = app.versions.of(&now);
             refused(&app, &error, &page(&app, Some(&now), typed, Some(&error)))
@@ -139,7 +139,7 @@ pub(crate) async fn test_typed(
     headers: HeaderMap,
     Sent(typed): Sent<Typed>,
 ) -> Result<Response, WebError> {
-    let stored = if typed.stored.is_empty() { None } else { Some(find(&app, &typed.stored)?.server) };
+    let stored = if typed.stored.is_empty() { None } else { Some(lookup::server(&app, &typed.stored)?.server) };
     // The name says nothing about the way to the server: it may still be empty.
     let tested = Typed { name: "x".to_owned(), ..typed };
     let outcome = match tested.server(stored.as_ref()) {

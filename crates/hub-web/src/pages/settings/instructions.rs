@@ -1,7 +1,7 @@
 //! What LLMs are told in their roles: instructions that can be changed, previewed and reset.
 
 use axum::{
-    extract::{Path, Query, Request, State, rejection::QueryRejection},
+    extract::{Path, Request, State},
     http::HeaderMap,
     response::{Html, IntoResponse as _, Response},
 };
@@ -10,7 +10,7 @@ use hub_engine::{DescribeTemplates, EnhanceTemplates, PromptGeneratorSettings};
 use serde::Serialize;
 
 use super::super::{
-    Flash, Frame,
+    Frame,
     form::{Done, Fault, FormFields, lines, number, refused, shown},
     html, see_other,
 };
@@ -73,13 +73,9 @@ const DESCRIBE: (&str, &str, &str) = (
 const GENERATOR: (&str, &str, &str) =
     ("generator", "Generate prompts", "More proposals make prompts more varied and slower.");
 
-pub(crate) async fn show(
-    State(app): State<App>,
-    query: Result<Query<Done>, QueryRejection>,
-) -> Result<Html<String>, WebError> {
-    let Query(query) = query?;
+pub(crate) async fn show(State(app): State<App>, done: Done) -> Result<Html<String>, WebError> {
     let mut page = load(&app).await?;
-    page.frame.flash = Flash::of(query.done.as_deref());
+    page.frame.flash = done.flash();
     html(&app, &page)
 }
 

@@ -9,11 +9,11 @@ use hub_core::{catalogue::Style, error::UserError, ids::StyleId, limits};
 use serde::{Deserialize, Serialize};
 
 use super::super::{
-    Flash, Frame,
+    Frame,
     form::{Begin, Done, Fault, Sent, refused, shown, ticked},
     html, see_other,
 };
-use crate::{api, error::WebError, render::Page, router::App};
+use crate::{api, error::WebError, lookup, render::Page, router::App};
 
 /// What is tried when nothing was typed.
 const SAMPLE_PROMPT: &str = "a red fox in fresh snow";
@@ -138,15 +138,10 @@ impl Typed {
     }
 }
 
-pub(crate) async fn show(
-    State(app): State<App>,
-    Path(id): Path<String>,
-    query: Result<Query<Done>, QueryRejection>,
-) -> Result<Html<String>, WebError> {
-    let Query(query) = query?;
-    let style = find(&app, &id)?;
+pub(crate) async fn show(State(app): State<App>, Path(id): Path<String>, done: Done) -> Result<Html<String>, WebError> {
+    let style = lookup::style(&app, &id)?;
     let mut page = page(&app, Some(style.id), Typed::of(&style, app.versions.of(&style)), None);
-    page.frame.flash = Flash::of(query.done.as_deref());
+    page.frame.flash = done.flash();
     html(&app, &page)
 }
 
@@ -157,7 +152,7 @@ pub(crate) async fn create(
 ) -> Result<Html<String>, WebError> {
     let Query(query) = query?;
     let mut typed = match &query.from {
-        Some(id) => Typed::of(&find(&app, id)?, String::new()),
+        Some(id) => Typed::of(&lookup::style(&app, id)?, String::new()),
         None => Typed::of(&Style::new("", ""), String::new()),
     };
     if !typed.name.is_empty() {
@@ -183,7 +178,7 @@ pub(crate) async fn save(
     Path(id): Path<String>,
     Sent(mut typed): Sent<Typed>,
 ) -> Result<Response, WebError> {
-    let known = find(&app, &id)?;
+    let known = lookup::style(&app, &id)?;
     let saved = app.engine.style_edit(known.id, |style| {
         api::same_version(&typed.version, &app.versions.of(style))?;
         typed.style(style.id)
@@ -192,14 +187,14 @@ pub(crate) async fn save(
         Ok(style) => Ok(see_other(&format!("/styles/{}?done=style-saved", style.id))),
         Err(error) => {
             // What is typed stays; sending it again then overwrites knowingly.
-            typed.version = app.versions.of(&find(&app, &id)?);
+            typed.version = app.versions.of(&lookup::style(&app, &id)?);
             refused(&app, &error, &page(&app, Some(known.id), typed, Some(&error)))
         }
     }
 }
 
 pub(crate) async fn remove(State(app): State<App>, Path(id): Path<String>) -> Result<Response, WebError> {
-    let known = find(&app, &id)?;
+    let known = lookup::style(&app, &id)?;
     app.engine.style_delete(known.id).await?;
     Ok(see_other("/styles?done=style-deleted"))
 }
@@ -211,7 +206,7 @@ pub(crate) async fn preview(
     headers: HeaderMap,
     Sent(typed): Sent<Typed>,
 ) -> Result<Response, WebError> {
-    let known = find(&app, &id)?;
+    let known = lookup::style(&app, &id)?;
     previewed(&app, Some(known.id), &headers, typed)
 }
 
@@ -257,13 +252,6 @@ fn page(app: &App, id: Option<StyleId>, typed: Typed, error: Option<&UserError>)
         preview: typed.preview(),
         typed,
     }
-}
-
-fn find(app: &App, id: &str) -> Result<Style, WebError> {
-    let known: Option<StyleId> = id.parse().ok();
-    let catalogue = app.engine.catalogue();
-    let found = catalogue.styles.iter().find(|style| Some(style.id) == known);
-    found.cloned().ok_or_else(|| WebError::missing("style", id))
 }
 
 impl Page for StylePage {

@@ -1,7 +1,7 @@
 //! One version of a workflow: its drawing, its slots and how to correct them, its other versions.
 
 use axum::{
-    extract::{Path, Query, State, rejection::QueryRejection},
+    extract::{Path, State},
     http::{HeaderValue, header},
     response::{Html, IntoResponse as _, Response},
 };
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     super::{
-        Flash, Frame,
+        Frame,
         form::{Done, Fault, Sent, refused},
         html, see_other,
         shown::shorten,
@@ -20,7 +20,7 @@ use super::{
     drawing::{self, Drawing},
     lacking, slot_title,
 };
-use crate::{error::WebError, render::Page, router::App};
+use crate::{error::WebError, lookup, render::Page, router::App};
 
 /// Longest value in the list of inputs, in characters.
 const VALUE_SHOWN_CHARS: usize = 60;
@@ -101,14 +101,9 @@ impl Chosen {
     }
 }
 
-pub(crate) async fn show(
-    State(app): State<App>,
-    Path(id): Path<String>,
-    query: Result<Query<Done>, QueryRejection>,
-) -> Result<Html<String>, WebError> {
-    let Query(query) = query?;
-    let mut page = page(&app, find(&app, &id).await?).await?;
-    page.frame.flash = Flash::of(query.done.as_deref());
+pub(crate) async fn show(State(app): State<App>, Path(id): Path<String>, done: Done) -> Result<Html<String>, WebError> {
+    let mut page = page(&app, lookup::workflow(&app, &id).await?).await?;
+    page.frame.flash = done.flash();
     html(&app, &page)
 }
 
@@ -117,7 +112,7 @@ pub(crate) async fn choose_slots(
     Path(id): Path<String>,
     Sent(chosen): Sent<Chosen>,
 ) -> Result<Response, WebError> {
-    let workflow = find(&app, &id).await?;
+    let workflow = lookup::workflow(&app, &id).await?;
     let pairs = chosen.pairs();
     match app.engine.workflow_choose_slots(workflow.id, &pairs).await {
         Ok(stored) => Ok(see_other(&format!("/workflows/{}?done=workflow-slots", stored.workflow.id))),
@@ -131,13 +126,13 @@ pub(crate) async fn choose_slots(
 }
 
 pub(crate) async fn restore(State(app): State<App>, Path(id): Path<String>) -> Result<Response, WebError> {
-    let workflow = find(&app, &id).await?;
+    let workflow = lookup::workflow(&app, &id).await?;
     let stored = app.engine.workflow_restore(&workflow.name, workflow.version).await?;
     Ok(see_other(&format!("/workflows/{}?done=workflow-restored", stored.workflow.id)))
 }
 
 pub(crate) async fn remove(State(app): State<App>, Path(id): Path<String>) -> Result<Response, WebError> {
-    let workflow = find(&app, &id).await?;
+    let workflow = lookup::workflow(&app, &id).await?;
     match app.engine.workflow_delete(&workflow.name).await {
         Ok(()) => Ok(see_other("/workflows?done=workflow-deleted")),
         Err(error) => {
@@ -150,7 +145,7 @@ pub(crate) async fn remove(State(app): State<App>, Path(id): Path<String>) -> Re
 
 /// The graph in API format, as a file.
 pub(crate) async fn download(State(app): State<App>, Path(id): Path<String>) -> Result<Response, WebError> {
-    let workflow = find(&app, &id).await?;
+    let workflow = lookup::workflow(&app, &id).await?;
     let text = serde_json::to_string_pretty(&workflow.graph).map_err(|error| WebError::internal(&error))?;
     let mut response = text.into_response();
     let headers = response.headers_mut();
@@ -163,15 +158,6 @@ pub(crate) async fn download(State(app): State<App>, Path(id): Path<String>) -> 
         headers.insert(header::CONTENT_DISPOSITION, value);
     }
     Ok(response)
-}
-
-async fn find(app: &App, id: &str) -> Result<Workflow, WebError> {
-    let known: Option<WorkflowId> = id.parse().ok();
-    let found = match known {
-        Some(known) => app.engine.store().workflow_get(known).await?,
-        None => None,
-    };
-    found.ok_or_else(|| WebError::missing("workflow", id))
 }
 
 async fn page(app: &App, workflow: Workflow) -> Result<WorkflowPage, WebError> {
