@@ -52,7 +52,7 @@ pub(crate) async fn store_one(store: &Store, n: u32, servers: &[ServerId; 3]) ->
         _ => {
             store.job_assign(new.id, &at).await?;
             let picture = picture(n);
-            store.job_succeed(new.id, 1, new.id, std::slice::from_ref(&picture)).await?;
+            store.job_succeed(new.id, 1, new.id, None, std::slice::from_ref(&picture)).await?;
             if n % 500 == 9 {
                 store.artifact_set_favourite(picture.id, true).await?;
             }

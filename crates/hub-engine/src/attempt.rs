@@ -16,6 +16,7 @@ mod settle;
 
 use std::{sync::Arc, time::Duration};
 
+use chrono::{DateTime, Utc};
 use comfyui::{Client, Error, events::Follow, workflow::files::model_files};
 use hub_core::{
     error::{ErrorCode, UserError},
@@ -23,6 +24,7 @@ use hub_core::{
     job::{self, JobStateKind},
 };
 use hub_schedule::ModelSet;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use self::{
@@ -62,6 +64,9 @@ struct Attempt {
     /// The id that the server runs it under: ours, except on very old servers.
     prompt_id: String,
     server_name: Arc<str>,
+    taken_up: Instant,
+    /// When the server began the run that succeeded, as far as that is known.
+    began: Option<DateTime<Utc>>,
     /// The place on the server; given back once the server is done.
     slot: Option<Slot>,
     /// The claim on the server's GPU, when it shares one; given back with the place.
@@ -111,6 +116,8 @@ impl Attempt {
             session,
             waiting,
             at,
+            taken_up: Instant::now(),
+            began: None,
             slot: Some(slot),
             claim: None,
         }
@@ -211,8 +218,13 @@ impl Attempt {
         prepared: &prepare::Prepared,
     ) -> End {
         let verdict = follower.follow(&self.entry, client, inbox).await;
+        self.began = follower.began();
         drop(follower);
         let Verdict::Done(entry) = verdict else { return self.judge(verdict, Some(&prepared.graph)) };
+        // Who does not hear sees the start late; the server knows how long it took, whatever its clock says.
+        let ran = entry.run_time().filter(|ran| *ran <= self.taken_up.elapsed());
+        let by_server = ran.and_then(|ran| follow::ago(&self.inner.ctx, ran));
+        self.began = self.began.into_iter().chain(by_server).min();
         if let Some(failure) = follow::failure(&entry) {
             return self.judge(failure, Some(&prepared.graph));
         }

@@ -8,7 +8,7 @@ use hub_core::{
     ids::{JobId, PromptId},
     job::Attempt,
 };
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, prelude::Uuid};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, RelationDef, prelude::Uuid};
 
 use crate::{
     artifacts::CHUNK,
@@ -20,6 +20,18 @@ use crate::{
 
 /// Outcome of an attempt that failed by its server's fault while the job went on.
 pub(crate) const REQUEUED: &str = "requeued";
+
+/// From a job to its attempts.
+pub(crate) fn of_job() -> RelationDef {
+    job::Entity::belongs_to(attempt::Entity).from(job::Column::Id).to(attempt::Column::JobId).into()
+}
+
+/// GPU time of an attempt, in ms: from the start of the run to its end, and where that start was not kept, because
+/// another attempt followed it, from when its server got it. A clock that was set back makes it nothing.
+pub(crate) fn gpu_ms(started: Option<i64>, assigned: i64, ended: i64) -> u64 {
+    let begun = started.filter(|start| (assigned..=ended).contains(start)).unwrap_or(assigned);
+    u64::try_from(ended.saturating_sub(begun)).unwrap_or(0)
+}
 
 /// One attempt as stored.
 #[derive(Debug, Clone, PartialEq)]

@@ -25,6 +25,7 @@ mod llm_servers;
 mod owners;
 mod parts;
 mod pool;
+mod recent;
 mod render_types;
 mod reseal;
 mod retention;

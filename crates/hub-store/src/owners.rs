@@ -9,10 +9,12 @@ use hub_core::{
     job::Job,
 };
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QuerySelect, QueryTrait, sea_query::OnConflict,
+    ActiveValue::Set, ColumnTrait, EntityTrait, ExprTrait, JoinType, QueryFilter, QuerySelect, QueryTrait,
+    sea_query::OnConflict,
 };
 
 use crate::{
+    attempts,
     decode::ms,
     entity::{artifact, artifact_owner, attempt, job},
     error::Result,
@@ -88,21 +90,23 @@ impl Store {
     }
 
     async fn gpu_ms_of(&self, caller: &Caller, since: DateTime<Utc>) -> Result<u64> {
-        let own = job::Entity::find()
+        let rows: Vec<(Option<i64>, i64, Option<i64>)> = job::Entity::find()
             .select_only()
-            .column(job::Column::Id)
+            .column(job::Column::StartedAt)
+            .columns([attempt::Column::CreatedAt, attempt::Column::EndedAt])
+            .join(JoinType::InnerJoin, attempts::of_job())
             .filter(job::Column::Caller.eq(caller.as_str()))
             .filter(job::Column::CreatedAt.gte(ms(since)))
-            .into_query();
-        let rows: Vec<(i64, Option<i64>)> = attempt::Entity::find()
-            .select_only()
-            .columns([attempt::Column::CreatedAt, attempt::Column::EndedAt])
-            .filter(attempt::Column::JobId.in_subquery(own))
             .into_tuple()
             .all(self.reader())
             .await?;
         let now = self.now_ms();
-        Ok(rows.into_iter().map(|(begin, end)| u64::try_from(end.unwrap_or(now) - begin).unwrap_or(0)).sum())
+        let spent = rows.into_iter().map(|(started, assigned, ended)| match ended {
+            Some(ended) => attempts::gpu_ms(started, assigned, ended),
+            // Until it is known to run it may wait on its server.
+            None => started.map_or(0, |started| attempts::gpu_ms(Some(started), assigned, now)),
+        });
+        Ok(spent.sum())
     }
 }
 

@@ -26,6 +26,7 @@ use crate::{
     error::{Result, StoreError},
     jobs::LastCount,
     seal::SecretKeys,
+    statistics::{KeptDays, LastStatistics},
 };
 
 /// Longest wait for a lock that another process holds on a SQLite file.
@@ -56,6 +57,8 @@ pub struct Store {
     file: Option<Arc<Path>>,
     clock: SharedClock,
     last_count: Arc<LastCount>,
+    last_statistics: Arc<LastStatistics>,
+    kept_days: Arc<KeptDays>,
     secret_keys: SecretKeys,
 }
 
@@ -84,7 +87,16 @@ impl Store {
         };
         migrate(&write).await?;
         let file = sqlite_file(url)?.map(Arc::from);
-        Ok(Self { write, read, file, clock, last_count: Arc::default(), secret_keys: SecretKeys::default() })
+        Ok(Self {
+            write,
+            read,
+            file,
+            clock,
+            last_count: Arc::default(),
+            last_statistics: Arc::default(),
+            kept_days: Arc::default(),
+            secret_keys: SecretKeys::default(),
+        })
     }
 
     /// Whether the database answers.
@@ -117,6 +129,14 @@ impl Store {
     }
 
     /// What `jobs::counts` remembers.
+    pub(crate) fn last_statistics(&self) -> &LastStatistics {
+        &self.last_statistics
+    }
+
+    pub(crate) fn kept_days(&self) -> &KeptDays {
+        &self.kept_days
+    }
+
     pub(crate) fn last_count(&self) -> &LastCount {
         &self.last_count
     }

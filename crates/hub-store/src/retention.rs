@@ -51,6 +51,7 @@ impl Store {
         let deleted = delete(&tx, old).await?;
         let orphans = without_other_rows(&tx, deleted).await?;
         tx.commit().await?;
+        self.kept_days().forget();
         orphans.into_iter().map(Artifact::try_from).collect()
     }
 }

@@ -29,7 +29,7 @@ use self::statements::{closed, fence};
 use crate::{
     artifacts::{NewArtifact, insert_all},
     attempts::REQUEUED,
-    decode::{Row, json, plain},
+    decode::{Row, json, ms, plain},
     entity::{attempt, job},
     error::Result,
     jobs::keep_styles,
@@ -115,13 +115,14 @@ impl Store {
         Ok(self.together(update, &[attempt.into()]).await?.is_some())
     }
 
-    /// `assigned` → `running`. Answers whether it won.
+    /// `assigned` → `running`, which it has been since `began`: a start is stored some time after it, so that quick
+    /// jobs need no write for it. Answers whether it won.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn job_started(&self, id: JobId, attempt: u32) -> Result<bool> {
+    pub async fn job_started(&self, id: JobId, attempt: u32, began: DateTime<Utc>) -> Result<bool> {
         let mut update = change(id, &[JobStateKind::Assigned], JobStateKind::Running);
-        update.value(job::Column::StartedAt, self.now_ms());
+        update.value(job::Column::StartedAt, ms(began));
         fence(&mut update, attempt);
         won(self.writer(), &update).await
     }
@@ -139,7 +140,8 @@ impl Store {
     }
 
     /// `assigned`, `running` or `collecting` → `succeeded`, with the artifacts, which belong to `owner`: the job
-    /// itself, or the whole that it is a part of. Answers what was stored, or `None` when it lost.
+    /// itself, or the whole that it is a part of. `began` is when the run began, for jobs whose start was not
+    /// stored: now, where nobody knows. Answers what was stored, or `None` when it lost.
     ///
     /// # Errors
     /// When the database fails; then nothing has changed.
@@ -148,13 +150,14 @@ impl Store {
         id: JobId,
         attempt: u32,
         owner: JobId,
+        began: Option<DateTime<Utc>>,
         artifacts: &[NewArtifact],
     ) -> Result<Option<Succeeded>> {
         let now = self.now_ms();
         let mut update = change(id, &OWNED, JobStateKind::Succeeded);
         update
             .value(job::Column::FinishedAt, now)
-            .value(job::Column::StartedAt, started_or(now))
+            .value(job::Column::StartedAt, started_or(began.map_or(now, ms)))
             .value(job::Column::HasImages, artifacts.iter().any(|new| new.kind == MediaKind::Image))
             .returning(Query::returning().columns([job::Column::StartedAt, job::Column::FinishedAt]));
         fence(&mut update, attempt);

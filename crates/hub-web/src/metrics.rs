@@ -24,7 +24,7 @@ use hub_core::{
     server::ServerState,
 };
 use hub_engine::{Engine, FeedEvent, FeedNews, JobView};
-use hub_store::{AttemptRow, StoreError};
+use hub_store::StoreError;
 
 use self::text::{Histogram, Text};
 use crate::router::App;
@@ -67,27 +67,15 @@ fn seconds(from: Option<DateTime<Utc>>, to: Option<DateTime<Utc>>) -> Option<f64
     Some((to? - from?).num_milliseconds().max(0) as f64 / 1000.0)
 }
 
-/// Work of a job that ended: itself, or one of its parts, with its attempts.
-struct Work {
-    view: JobView,
-    attempts: Vec<AttemptRow>,
-}
-
-/// A job that ended, and the work that was done for it.
-async fn ended(engine: &Engine, job: JobId) -> Result<(JobView, Vec<Work>), UserError> {
-    let storage = |error: StoreError| UserError::new(ErrorCode::Storage, error.to_string());
+/// A job that ended, and its parts. A success is told from memory: counting it costs no read of the store.
+async fn ended(engine: &Engine, job: JobId) -> Result<(JobView, Vec<JobView>), UserError> {
     let view = engine.view(job).await?;
-    let units = if view.job.is_whole() {
-        engine.views(engine.store().job_parts(job).await.map_err(storage)?).await?
-    } else {
-        vec![view.clone()]
-    };
-    let mut all = Vec::with_capacity(units.len());
-    for unit in units {
-        let attempts = engine.store().job_attempts(unit.job.id).await.map_err(storage)?;
-        all.push(Work { view: unit, attempts });
+    if !view.job.is_whole() {
+        return Ok((view, Vec::new()));
     }
-    Ok((view, all))
+    let storage = |error: StoreError| UserError::new(ErrorCode::Storage, error.to_string());
+    let parts = engine.views(engine.store().job_parts(job).await.map_err(storage)?).await?;
+    Ok((view, parts))
 }
 
 impl Counters {
@@ -109,7 +97,7 @@ impl Counters {
                             continue;
                         }
                         match ended(&engine, progress.job).await {
-                            Ok((view, work)) => counters.counts().add(&view, &work),
+                            Ok((view, parts)) => counters.counts().add(&view, &parts),
                             Err(error) => {
                                 tracing::warn!(%error, job = %progress.job, "an end was not counted");
                                 counters.counts().missed += 1;
@@ -128,10 +116,10 @@ impl Counters {
 
 impl Counts {
     /// Counts a job that ended: work where it was done, the rest once.
-    fn add(&mut self, view: &JobView, work: &[Work]) {
+    fn add(&mut self, view: &JobView, parts: &[JobView]) {
         let job = &view.job;
         let render_type = job.recipe.as_ref().map_or("", |recipe| recipe.render_type.as_str());
-        for work in work {
+        for work in if job.is_whole() { parts } else { std::slice::from_ref(view) } {
             self.add_work(work, render_type);
         }
         let state = job.state.kind().as_str();
@@ -148,17 +136,13 @@ impl Counts {
         self.bytes += view.artifacts.iter().map(|artifact| artifact.size_bytes).sum::<u64>();
     }
 
-    /// Times are those of attempts: when a server began is stored late, and for long runs only.
-    fn add_work(&mut self, work: &Work, render_type: &str) {
-        let job = &work.view.job;
+    fn add_work(&mut self, work: &JobView, render_type: &str) {
+        let (job, times) = (&work.job, &work.job.times);
         self.failovers += u64::from(job.attempts.saturating_sub(1));
-        let first = work.attempts.first().map(|attempt| attempt.created_at);
-        if let Some(wait) = seconds(job.times.queued_at, first) {
+        if let Some(wait) = seconds(times.queued_at, times.started_at) {
             series(&mut self.wait, [job.caller.as_str(), render_type]).add(&SECONDS, wait);
         }
-        let Some(last) = work.attempts.last() else { return };
-        let ended = last.ended_at.or(job.times.finished_at);
-        if let (Some(ran), Some(server)) = (seconds(Some(last.created_at), ended), work.view.server.as_deref()) {
+        if let (Some(ran), Some(server)) = (seconds(times.started_at, times.finished_at), work.server.as_deref()) {
             series(&mut self.run, [render_type, server]).add(&SECONDS, ran);
         }
     }
@@ -172,14 +156,14 @@ impl Counts {
         for ([code], count) in &self.failed {
             text.line(&[("code", code)], *count);
         }
-        text.family("genimage_job_wait_seconds", "histogram", "From queued to first given to a server.");
+        text.family("genimage_job_wait_seconds", "histogram", "From queued to begun on the server that ended it.");
         for ([caller, render_type], histogram) in &self.wait {
             text.histogram(&[("caller", caller), ("render_type", render_type)], &SECONDS, histogram);
         }
         text.family(
             "genimage_job_run_seconds",
             "histogram",
-            "From given to a server to ended, its queue there included.",
+            "From begun on a server to ended, the fetching of results included.",
         );
         for ([render_type, server], histogram) in &self.run {
             text.histogram(&[("render_type", render_type), ("server", server)], &SECONDS, histogram);

@@ -1,5 +1,7 @@
 //! `/history/{id}`: the one trustworthy account of how a prompt ended.
 
+use std::time::Duration;
+
 use indexmap::IndexMap;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -41,6 +43,11 @@ impl HistoryEntry {
     /// What failed, when `status` is [`HistoryStatus::Error`] and the server said so.
     pub fn error(&self) -> Option<&ExecutionError> {
         self.error.as_deref()
+    }
+
+    /// How long it ran, by the server's clock.
+    pub fn run_time(&self) -> Option<Duration> {
+        Some(Duration::from_millis(self.ended_ms?.checked_sub(self.started_ms?)?))
     }
 
     /// The files, of all roots, in order.

@@ -14,6 +14,7 @@ mod verdict;
 
 use std::{sync::Arc, time::Duration};
 
+use chrono::{DateTime, TimeDelta, Utc};
 use comfyui::{
     Client, Event, Graph,
     events::{Follow, Outcome, Phase},
@@ -34,6 +35,7 @@ use super::{Attempt, registry::Entry};
 use crate::{
     CrashPoint, LivePreview,
     background::Inner,
+    context::Context,
     crash,
     dispatch::Slot,
     persist,
@@ -74,6 +76,11 @@ pub(super) struct Follower<'g> {
     absent: u32,
     settling_since: Option<Instant>,
     settle_pause: Duration,
+}
+
+/// The moment so long ago.
+pub(super) fn ago(ctx: &Context, past: Duration) -> Option<DateTime<Utc>> {
+    ctx.clock.now().checked_sub_signed(TimeDelta::from_std(past).ok()?)
 }
 
 /// What is done at the server.
@@ -142,6 +149,11 @@ impl<'g> Follower<'g> {
         // A clock that was set back meanwhile gives the prompt its whole time again.
         self.ran_before = ran.and_then(|ran| ran.to_std().ok()).unwrap_or_default();
         self.unproven();
+    }
+
+    /// When the server began it, by our clock; `None` when that was never heard nor seen.
+    pub(super) fn began(&self) -> Option<DateTime<Utc>> {
+        ago(&self.inner.ctx, self.patience.begun()?.elapsed())
     }
 
     /// Follows to the end.
@@ -287,7 +299,8 @@ impl<'g> Follower<'g> {
         if !self.start_stored && self.patience.begun().is_some_and(|begun| now >= begun + STORE_START_AFTER) {
             self.start_stored = true;
             let (ctx, job, attempt) = (&self.inner.ctx, self.job, self.attempt);
-            let started = persist::settle(ctx, || ctx.store.job_started(job, attempt));
+            let began = self.began().unwrap_or_else(|| ctx.clock.now());
+            let started = persist::settle(ctx, || ctx.store.job_started(job, attempt, began));
             crash::around(CrashPoint::Started, started).await;
         }
         if now >= self.next_look { self.look(client).await } else { None }

@@ -52,8 +52,8 @@ pub(super) async fn settle(mut attempt: Attempt, end: End) {
     let (ctx, job, number) = (&inner.ctx, attempt.waiting.job.id, attempt.at.number);
     match end {
         End::Succeeded(artifacts) => {
-            let owner = attempt.waiting.job.result_job();
-            let succeeded = persist::settle(ctx, || ctx.store.job_succeed(job, number, owner, &artifacts));
+            let (owner, began) = (attempt.waiting.job.result_job(), attempt.began);
+            let succeeded = persist::settle(ctx, || ctx.store.job_succeed(job, number, owner, began, &artifacts));
             match crash::around(CrashPoint::Succeed, succeeded).await {
                 Some(Some(succeeded)) => {
                     tracing::info!(job = %job, server = %attempt.server_name, attempt = number, files = artifacts.len(), "job succeeded");

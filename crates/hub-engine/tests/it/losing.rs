@@ -68,6 +68,8 @@ async fn a_deaf_socket_does_not_stop_the_job() {
     test.sims[0].inject(Fault::Deaf);
     let view = test.success(test.generate_sampled("a").await).await;
     assert_eq!((view.job.attempts, total(&test)), (1, 1));
+    let ran = view.job.times.finished_at.unwrap() - view.job.times.started_at.unwrap();
+    assert!(ran.num_milliseconds() >= 150, "it ran for {ran}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

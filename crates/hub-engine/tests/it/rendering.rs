@@ -188,3 +188,21 @@ async fn a_draining_server_finishes_what_it_has_and_gets_nothing_new() {
     }
     assert_eq!(test.successes(), [1, 3]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_short_run_is_told_with_its_true_start() {
+    const RUN: u64 = 600;
+    let test = servers(1).run_ms(RUN).start().await;
+    let (one, two) = (test.generate("a").await, test.generate("b").await);
+    let (one, two) = (test.success(one).await, test.success(two).await);
+    for view in [&one, &two] {
+        let stored = test.engine.store().job_get(view.job.id).await.unwrap().unwrap();
+        assert_eq!(stored.times, view.job.times);
+        let ran = stored.times.finished_at.unwrap() - stored.times.started_at.unwrap();
+        assert!(ran.num_milliseconds() >= RUN.cast_signed() - 50, "it ran for {ran}");
+    }
+    // Of two that are on the server at once, the second begins when the first is done.
+    let (first, second) = if one.job.times.finished_at < two.job.times.finished_at { (one, two) } else { (two, one) };
+    let between = second.job.times.started_at.unwrap() - first.job.times.started_at.unwrap();
+    assert!(between.num_milliseconds() >= RUN.cast_signed() - 50, "{between} lie between the starts");
+}

@@ -44,9 +44,9 @@ pub(super) fn fence(update: &mut UpdateStatement, attempt: u32) {
     update.and_where(Expr::col(job::Column::Attempt).eq(i64::from(attempt)));
 }
 
-/// The start that was told, or now, for ends that are heard of before their beginning.
-pub(crate) fn started_or(now: i64) -> Expr {
-    Func::coalesce([Expr::col(job::Column::StartedAt), Expr::value(now)]).into()
+/// The start that is stored already, or this one.
+pub(crate) fn started_or(began: i64) -> Expr {
+    Func::coalesce([Expr::col(job::Column::StartedAt), Expr::value(began)]).into()
 }
 
 pub(crate) async fn won(db: &impl ConnectionTrait, update: &UpdateStatement) -> Result<bool> {

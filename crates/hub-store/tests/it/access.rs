@@ -142,10 +142,12 @@ async fn what_is_spent_counts_pictures_and_time_of_the_day(bed: &Bed) {
     assert_eq!(store.usage_of(&caller, today).await.unwrap(), Usage { images: 2, gpu_ms: 0 });
     insert(store, &queued("waits")).await;
     insert(store, &planning("is planned")).await;
-    let (_running, _) = assigned(store).await;
+    let (running, _) = assigned(store).await;
     bed.clock.advance(TimeDelta::seconds(7));
-    // An attempt that goes on counts up to now.
-    assert_eq!(store.usage_of(&caller, today).await.unwrap(), Usage { images: 5, gpu_ms: 7000 });
+    // Waiting on its server costs nothing; a run that goes on counts up to now.
+    assert_eq!(store.usage_of(&caller, today).await.unwrap(), Usage { images: 5, gpu_ms: 0 });
+    assert!(store.job_started(running, 1, store.clock().now() - TimeDelta::seconds(3)).await.unwrap());
+    assert_eq!(store.usage_of(&caller, today).await.unwrap(), Usage { images: 5, gpu_ms: 3000 });
     assert_eq!(store.usage_of(&Caller::named("other"), today).await.unwrap(), Usage::default());
     let tomorrow = today + TimeDelta::days(1);
     assert_eq!(store.usage_of(&caller, tomorrow).await.unwrap(), Usage::default());

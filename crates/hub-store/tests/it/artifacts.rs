@@ -94,11 +94,11 @@ async fn a_result_that_cannot_be_stored_leaves_the_job_as_it_was(bed: &Bed) {
     let (id, _) = assigned(&bed.store).await;
     let before = bed.store.job_get(id).await.unwrap();
     let file = artifact(1, 0);
-    let error = bed.store.job_succeed(id, 1, id, &[file.clone(), file.clone()]).await.unwrap_err();
+    let error = bed.store.job_succeed(id, 1, id, None, &[file.clone(), file.clone()]).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Conflict, "{error}");
     assert_eq!(bed.store.job_get(id).await.unwrap(), before);
     assert!(bed.store.artifacts_of(id).await.unwrap().is_empty());
-    assert!(bed.store.job_succeed(id, 1, id, &[file]).await.unwrap().is_some());
+    assert!(bed.store.job_succeed(id, 1, id, None, &[file]).await.unwrap().is_some());
 }
 
 async fn a_broken_row_is_named(bed: &Bed) {

@@ -96,9 +96,11 @@ async fn perform(store: &Store, id: JobId, call: Call, next: Attempt) -> bool {
     match call {
         Call::Planned => store.job_planned(id, &recipe(), &[]).await,
         Call::Assign => store.job_assign(id, &next).await,
-        Call::Started(attempt) => store.job_started(id, attempt).await,
+        Call::Started(attempt) => store.job_started(id, attempt, store.clock().now()).await,
         Call::Collecting(attempt) => store.job_collecting(id, attempt).await,
-        Call::Succeed(attempt) => store.job_succeed(id, attempt, id, &[artifact(1, 0)]).await.map(|won| won.is_some()),
+        Call::Succeed(attempt) => {
+            store.job_succeed(id, attempt, id, None, &[artifact(1, 0)]).await.map(|won| won.is_some())
+        }
         Call::SucceedWithText => store.job_succeed_with_text(id, "done", &[]).await,
         Call::Requeue(attempt) => store.job_requeue(id, attempt, &why, &[next.server]).await,
         Call::Fail(attempt) => store.job_fail(id, attempt, &why).await,

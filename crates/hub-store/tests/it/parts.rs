@@ -50,7 +50,9 @@ async fn whole(store: &Store, count: u32) -> (Job, Vec<Job>) {
 async fn succeed(store: &Store, part: &Job, content: u8) {
     assert!(store.job_assign(part.id, &attempt(1)).await.unwrap());
     let index = part.part.unwrap().index;
-    assert!(store.job_succeed(part.id, 1, part.result_job(), &[artifact(content, index)]).await.unwrap().is_some());
+    assert!(
+        store.job_succeed(part.id, 1, part.result_job(), None, &[artifact(content, index)]).await.unwrap().is_some()
+    );
 }
 
 async fn end(store: &Store, whole: JobId) -> Outcome {

@@ -81,7 +81,7 @@ pub(crate) async fn assigned(store: &Store) -> (JobId, Attempt) {
 /// A job that succeeded with these artifacts.
 pub(crate) async fn succeeded(store: &Store, artifacts: &[NewArtifact]) -> JobId {
     let (id, _) = assigned(store).await;
-    assert!(store.job_succeed(id, 1, id, artifacts).await.unwrap().is_some());
+    assert!(store.job_succeed(id, 1, id, None, artifacts).await.unwrap().is_some());
     id
 }
 

@@ -6,10 +6,14 @@ use hub_store::{GroupStatistics, NewJob, Percentiles, Tally};
 
 use crate::{
     bed::{Bed, on_both, start},
-    samples::{artifact, attempt, failure, insert, planning, queued},
+    samples::{artifact, assigned, attempt, failure, insert, planning, queued, succeeded},
 };
 
-on_both!(jobs_are_counted_by_day_and_by_what_they_share, nothing_is_a_row_of_empty_days);
+on_both!(
+    jobs_are_counted_by_day_and_by_what_they_share,
+    a_day_that_is_over_is_counted_again_only_when_jobs_were_deleted,
+    nothing_is_a_row_of_empty_days,
+);
 
 async fn jobs_are_counted_by_day_and_by_what_they_share(bed: &Bed) {
     let store = &bed.store;
@@ -22,9 +26,9 @@ async fn jobs_are_counted_by_day_and_by_what_they_share(bed: &Bed) {
     assert!(store.job_requeue(id, 1, &failure(), &[first.server]).await.unwrap());
     assert!(store.job_assign(id, &second).await.unwrap());
     bed.clock.advance(TimeDelta::seconds(3));
-    assert!(store.job_started(id, 2).await.unwrap());
+    assert!(store.job_started(id, 2, store.clock().now()).await.unwrap());
     bed.clock.advance(TimeDelta::seconds(20));
-    assert!(store.job_succeed(id, 2, id, &[artifact(1, 0), artifact(2, 1)]).await.unwrap().is_some());
+    assert!(store.job_succeed(id, 2, id, None, &[artifact(1, 0), artifact(2, 1)]).await.unwrap().is_some());
     // Today: one fails, one is cancelled, one waits without a plan.
     bed.clock.advance(TimeDelta::days(1));
     let failed = insert(store, &queued("a dog")).await.id;
@@ -56,6 +60,23 @@ async fn jobs_are_counted_by_day_and_by_what_they_share(bed: &Bed) {
     let today = store.statistics(1).await.unwrap();
     assert_eq!((today.days.len(), today.jobs, today.run), (1, rest, None));
     assert!(today.servers.is_empty() && !today.callers.contains_key("robot"));
+}
+
+async fn a_day_that_is_over_is_counted_again_only_when_jobs_were_deleted(bed: &Bed) {
+    let store = &bed.store;
+    let (waits, _) = assigned(store).await;
+    succeeded(store, &[artifact(1, 0)]).await;
+    let jobs = || async { store.statistics(3).await.unwrap().days[0].jobs };
+    bed.clock.advance(TimeDelta::days(2));
+    assert_eq!(jobs().await, Tally { succeeded: 1, active: 1, ..Tally::default() });
+    // It was not over: one of its jobs ended two days later.
+    store.job_cancel(waits).await.unwrap();
+    let over = Tally { succeeded: 1, cancelled: 1, ..Tally::default() };
+    assert_eq!(jobs().await, over);
+    assert_eq!(jobs().await, over);
+    let deleted = store.jobs_delete_older(store.clock().now() - TimeDelta::days(1), 100).await.unwrap();
+    assert_eq!(deleted.len(), 1);
+    assert_eq!(jobs().await, Tally { cancelled: 1, ..Tally::default() });
 }
 
 async fn nothing_is_a_row_of_empty_days(bed: &Bed) {

@@ -52,17 +52,18 @@ async fn a_job_walks_from_planning_to_success(bed: &Bed) {
     let taken = job(bed, id).await;
     assert_eq!((&taken.state, taken.attempts, taken.server), (&JobState::Assigned(at), 1, Some(at.server)));
 
-    bed.clock.advance(TimeDelta::seconds(1));
-    assert!(store.job_started(id, 1).await.unwrap());
-    assert!(!store.job_started(id, 1).await.unwrap());
-    assert_eq!(job(bed, id).await.state, JobState::Running(at));
+    let began = store.clock().now();
     let started = now(bed);
+    bed.clock.advance(TimeDelta::seconds(1));
+    assert!(store.job_started(id, 1, began).await.unwrap());
+    assert!(!store.job_started(id, 1, began).await.unwrap());
+    assert_eq!(job(bed, id).await.state, JobState::Running(at));
     bed.clock.advance(TimeDelta::seconds(1));
     assert!(store.job_collecting(id, 1).await.unwrap());
     assert_eq!(job(bed, id).await.state, JobState::Collecting(at));
 
     let files = [artifact(1, 0), artifact(2, 1)];
-    let succeeded = store.job_succeed(id, 1, id, &files).await.unwrap().unwrap();
+    let succeeded = store.job_succeed(id, 1, id, None, &files).await.unwrap().unwrap();
     let stored = succeeded.artifacts;
     assert_eq!(stored.iter().map(|file| file.id).collect::<Vec<_>>(), files.map(|file| file.id));
     assert_eq!(store.artifacts_of(id).await.unwrap(), stored);
@@ -70,7 +71,7 @@ async fn a_job_walks_from_planning_to_success(bed: &Bed) {
     assert_eq!((&done.state, done.server), (&JobState::Succeeded, Some(at.server)));
     assert_eq!((done.times.started_at, done.times.finished_at), (started, now(bed)));
     assert_eq!((succeeded.started_at, succeeded.finished_at), (started, now(bed)));
-    assert_eq!(store.job_succeed(id, 1, id, &[artifact(3, 0)]).await.unwrap(), None);
+    assert_eq!(store.job_succeed(id, 1, id, None, &[artifact(3, 0)]).await.unwrap(), None);
     assert_eq!(store.artifacts_of(id).await.unwrap().len(), 2, "a late result leaves no files");
     let attempts = store.job_attempts(id).await.unwrap();
     assert_eq!(attempts.len(), 1);
@@ -80,14 +81,22 @@ async fn a_job_walks_from_planning_to_success(bed: &Bed) {
 
 async fn a_quick_job_skips_the_steps_between(bed: &Bed) {
     let (id, _) = assigned(&bed.store).await;
-    let succeeded = bed.store.job_succeed(id, 1, id, &[]).await.unwrap().unwrap();
+    let succeeded = bed.store.job_succeed(id, 1, id, None, &[]).await.unwrap().unwrap();
     assert_eq!((succeeded.artifacts.len(), succeeded.started_at), (0, now(bed)));
     let done = job(bed, id).await;
     assert_eq!(done.state, JobState::Succeeded);
     assert_eq!(done.times.started_at, now(bed));
+
+    let (id, _) = assigned(&bed.store).await;
+    let began = now(bed);
+    bed.clock.advance(TimeDelta::milliseconds(700));
+    let told = bed.store.job_succeed(id, 1, id, began, &[]).await.unwrap().unwrap();
+    assert_eq!((told.started_at, told.finished_at), (began, now(bed)), "its start is told with its end");
+    assert_eq!(job(bed, id).await.times.started_at, began);
+
     let (id, at) = assigned(&bed.store).await;
     assert!(bed.store.job_collecting(id, 1).await.unwrap());
-    assert!(!bed.store.job_started(id, 1).await.unwrap(), "a late start does not go back");
+    assert!(!bed.store.job_started(id, 1, bed.store.clock().now()).await.unwrap(), "a late start does not go back");
     assert_eq!(job(bed, id).await.state, JobState::Collecting(at));
 }
 
@@ -106,7 +115,7 @@ async fn a_text_ends_a_job_without_a_server(bed: &Bed) {
 async fn a_requeued_job_goes_elsewhere_and_its_late_attempt_is_fenced(bed: &Bed) {
     let store = &bed.store;
     let (id, first) = assigned(store).await;
-    assert!(store.job_started(id, 1).await.unwrap());
+    assert!(store.job_started(id, 1, store.clock().now()).await.unwrap());
     assert!(store.job_requeue(id, 1, &failure(), &[first.server]).await.unwrap());
     let waiting = job(bed, id).await;
     assert_eq!((&waiting.state, waiting.attempts), (&JobState::Queued, 1));
@@ -119,9 +128,9 @@ async fn a_requeued_job_goes_elsewhere_and_its_late_attempt_is_fenced(bed: &Bed)
 
     let second = attempt(2);
     assert!(store.job_assign(id, &second).await.unwrap());
-    assert!(!store.job_started(id, 1).await.unwrap());
+    assert!(!store.job_started(id, 1, store.clock().now()).await.unwrap());
     assert!(!store.job_collecting(id, 1).await.unwrap());
-    assert_eq!(store.job_succeed(id, 1, id, &[artifact(1, 0)]).await.unwrap(), None);
+    assert_eq!(store.job_succeed(id, 1, id, None, &[artifact(1, 0)]).await.unwrap(), None);
     assert!(!store.job_requeue(id, 1, &failure(), &[]).await.unwrap());
     assert!(!store.job_fail(id, Some(1), &failure()).await.unwrap());
     assert_eq!(job(bed, id).await.state, JobState::Assigned(second));
@@ -210,8 +219,8 @@ async fn jobs_that_do_not_exist_lose_every_race(bed: &Bed) {
     let (store, id) = (&bed.store, JobId::new());
     assert!(!store.job_planned(id, &recipe(), &[]).await.unwrap());
     assert!(!store.job_assign(id, &attempt(1)).await.unwrap());
-    assert!(!store.job_started(id, 1).await.unwrap());
-    assert_eq!(store.job_succeed(id, 1, id, &[artifact(1, 0)]).await.unwrap(), None);
+    assert!(!store.job_started(id, 1, store.clock().now()).await.unwrap());
+    assert_eq!(store.job_succeed(id, 1, id, None, &[artifact(1, 0)]).await.unwrap(), None);
     assert!(!store.job_fail(id, None, &failure()).await.unwrap());
     assert_eq!(store.job_cancel(id).await.unwrap(), []);
     assert!(!store.job_expire(id).await.unwrap());
