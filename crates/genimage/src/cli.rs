@@ -37,6 +37,8 @@ pub enum Command {
     Backup(BackupArgs),
     /// Check such an archive and make it the data folder; no hub may run on it
     Restore(RestoreArgs),
+    /// Take over styles, render types, servers, settings and history of an MCP_GenImage database; no hub may run on the data folder
+    ImportLegacy(ImportLegacyArgs),
     /// Replace the key that stored secrets are encrypted with; no hub may run on the data folder
     Secrets(SecretsArgs),
     /// Ask the hub at the configured address whether it is alive; for container health checks
@@ -180,6 +182,19 @@ pub struct RestoreArgs {
     #[arg(long)]
     pub replace: bool,
     /// Only check the archive and tell what is in it
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// See [`Command::ImportLegacy`].
+#[derive(Debug, clap::Args)]
+pub struct ImportLegacyArgs {
+    /// The SQLite database of MCP_GenImage; it is only read
+    pub file: PathBuf,
+    /// Folder with the workflow files that its render types name
+    #[arg(long, value_name = "DIR")]
+    pub workflows: Option<PathBuf>,
+    /// Only tell what would change
     #[arg(long)]
     pub dry_run: bool,
 }

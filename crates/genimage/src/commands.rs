@@ -6,6 +6,7 @@ mod configuration;
 mod doctor;
 mod generate;
 mod health;
+mod import_legacy;
 mod mcp;
 mod restore;
 mod secrets;
@@ -47,6 +48,7 @@ fn try_run(cli: Cli) -> anyhow::Result<ExitCode> {
             | Command::Config(_)
             | Command::Backup(_)
             | Command::Restore(_)
+            | Command::ImportLegacy(_)
             | Command::Secrets(_)
             | Command::Doctor
             | Command::Health
@@ -69,6 +71,7 @@ fn try_run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Config(args) => Box::pin(configuration::run(&config, args.action)).await,
             Command::Backup(args) => Box::pin(backup::run(&config, args)).await,
             Command::Restore(args) => Box::pin(restore::run(&config, args)).await,
+            Command::ImportLegacy(args) => Box::pin(import_legacy::run(&config, &args)).await,
             Command::Secrets(args) => secrets::run(&config, &args.action).await,
             Command::Doctor => doctor::run(&config).await,
             Command::Health => health::run(&config).await,

@@ -6,6 +6,7 @@
 
 mod document;
 mod entries;
+pub mod legacy;
 mod older;
 mod plan;
 mod sealed;
@@ -16,7 +17,7 @@ use hub_core::{
     error::{ErrorCode, UserError},
     server::LlmRole,
 };
-use hub_store::{Store, StoreError, Swapped};
+use hub_store::{ConfigChange, Store, StoreError, Swapped};
 use secrecy::SecretString;
 use serde::Serialize;
 use serde_json::Value;
@@ -200,20 +201,33 @@ pub async fn import(store: &Store, bytes: &[u8], options: &ImportOptions) -> Res
         Kind::OlderServer => older::single(bytes)?,
     };
     let secrets = secrets_of(&document, options.passphrase.clone(), &mut notes).await?;
+    apply(store, &document, &secrets, notes, options, |_| Ok(())).await
+}
+
+/// Plans and writes `document`; `more` adds what is written with it.
+async fn apply(
+    store: &Store,
+    document: &Document,
+    secrets: &Secrets,
+    notes: Vec<String>,
+    options: &ImportOptions,
+    mut more: impl FnMut(&mut ConfigChange) -> Result<(), UserError>,
+) -> Result<ImportReport, UserError> {
     for _ in 0..IMPORT_TRIES {
-        let planned = plan::plan(store, &document, &secrets, options.mode).await?;
-        let report = |notes: Vec<String>| ImportReport {
+        let mut planned = plan::plan(store, document, secrets, options.mode).await?;
+        more(&mut planned.change)?;
+        let report = || ImportReport {
             mode: options.mode,
             dry_run: options.dry_run,
             changes: planned.changes.clone(),
             unchanged: planned.unchanged,
-            notes: notes.into_iter().chain(planned.notes.clone()).collect(),
+            notes: notes.iter().cloned().chain(planned.notes.clone()).collect(),
         };
         if options.dry_run {
-            return Ok(report(notes));
+            return Ok(report());
         }
         match store.config_apply(&planned.change).await {
-            Ok(Swapped::Done) => return Ok(report(notes)),
+            Ok(Swapped::Done) => return Ok(report()),
             // Somebody changed something between the reading and the writing.
             Ok(Swapped::Changed | Swapped::Gone)
             | Err(StoreError::NameTaken { .. } | StoreError::UrlTaken { .. } | StoreError::Gone { .. }) => {}

@@ -17,6 +17,7 @@ use crate::{
     entity::{llm_server, render_type, server, setting, style, workflow},
     error::Result,
     llm_servers,
+    past::{self, PastJob},
     pool::Store,
     render_types,
     seal::SecretKeys,
@@ -73,6 +74,8 @@ pub struct ConfigChange {
     pub styles: Edits<Style>,
     /// Settings by key; `None` unsets one.
     pub settings: Vec<(String, Option<Value>)>,
+    /// What another system did before; those whose key is there already are left out.
+    pub past_jobs: Vec<PastJob>,
 }
 
 impl Store {
@@ -118,6 +121,9 @@ impl Store {
                     setting::Entity::delete_by_id(key).exec(&tx).await?;
                 }
             }
+        }
+        for job in &change.past_jobs {
+            past::insert(&tx, job).await?;
         }
         tx.commit().await?;
         Ok(Swapped::Done)

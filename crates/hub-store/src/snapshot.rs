@@ -150,7 +150,7 @@ async fn check(path: &Path) -> Result<String> {
 }
 
 /// A single connection that cannot change the file.
-async fn connect_reading(path: &Path) -> Result<DatabaseConnection> {
+pub(crate) async fn connect_reading(path: &Path) -> Result<DatabaseConnection> {
     let mut options = ConnectOptions::new("sqlite::memory:");
     let path = path.to_owned();
     options.max_connections(1).sqlx_logging(false).map_sqlx_sqlite_opts(move |_| {
@@ -165,7 +165,8 @@ async fn connect_reading(path: &Path) -> Result<DatabaseConnection> {
     Ok(Database::connect(options).await?)
 }
 
-async fn one<T: sea_orm::TryGetable>(db: &DatabaseConnection, sql: &str) -> Result<T> {
+/// The only value of a row.
+pub(crate) async fn one<T: sea_orm::TryGetable>(db: &DatabaseConnection, sql: &str) -> Result<T> {
     let row = db.query_one_raw(Statement::from_string(DbBackend::Sqlite, sql)).await?;
     match row {
         Some(row) => Ok(row.try_get_by_index(0)?),

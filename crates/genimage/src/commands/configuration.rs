@@ -117,7 +117,7 @@ async fn import(config: &Config, args: ImportArgs) -> anyhow::Result<ExitCode> {
 
 /// What an import did, as the hub tells it.
 #[derive(Debug, Deserialize)]
-struct Report {
+pub(super) struct Report {
     dry_run: bool,
     changes: Vec<Change>,
     unchanged: u32,
@@ -133,8 +133,9 @@ struct Change {
     fields: Vec<String>,
 }
 
+/// Prints it.
 #[expect(clippy::print_stdout, reason = "the report is what the command is for")]
-fn tell(report: &Report) {
+pub(super) fn tell(report: &Report) {
     for change in &report.changes {
         let sign = match change.action.as_str() {
             "added" => '+',

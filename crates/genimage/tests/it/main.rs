@@ -14,6 +14,7 @@ mod data;
 mod doors;
 mod full_disk;
 mod hub;
+mod import_legacy;
 mod probe_scenarios;
 mod refusals;
 mod results;
