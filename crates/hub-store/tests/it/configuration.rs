@@ -1,19 +1,21 @@
 //! Many changes at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::DateTime;
 use hub_core::{
     catalogue::{RenderType, Style, Workflow},
+    error::UserError,
     ids::{LlmServerId, ServerId, WorkflowId},
+    job::JobStateKind,
     server::{LlmAssignment, LlmDialect, LlmRole, LlmServer, NewServer, Server},
 };
-use hub_store::{ConfigChange, Edits, StoreError, Swapped};
+use hub_store::{ConfigChange, Edits, JobFilter, NewJob, PastJob, StoreError, Swapped};
 use serde_json::json;
 
 use crate::{
     bed::{Bed, on_both},
-    samples::{render_type, style},
+    samples::{failure, queued, render_type, style},
 };
 
 on_both!(
@@ -39,6 +41,14 @@ fn workflow(name: &str, version: u32) -> Workflow {
     }
 }
 
+/// A job that another system ran.
+fn past(key: &str, error: Option<UserError>) -> PastJob {
+    let at = |text: &str| text.parse().unwrap();
+    let new = NewJob { idempotency_key: Some(key.to_owned()), ..queued("a Lighthouse") };
+    let (created_at, finished_at) = (at("2025-10-01T12:00:00Z"), at("2025-10-01T12:00:05Z"));
+    PastJob { new, error, server: None, created_at, finished_at }
+}
+
 fn everything() -> ConfigChange {
     let server = server("gpu");
     let llm = LlmServer {
@@ -59,6 +69,7 @@ fn everything() -> ConfigChange {
         render_types: Edits { added: vec![render_type("one", true)], ..Edits::default() },
         styles: Edits { added: vec![style("ink")], ..Edits::default() },
         settings: vec![("words".to_owned(), Some(json!({"a": 1}))), ("unset".to_owned(), None)],
+        past_jobs: vec![past("older-1", None), past("older-2", Some(failure()))],
     }
 }
 
@@ -78,6 +89,18 @@ async fn a_change_is_stored_whole(bed: &Bed) {
     let defaults: Vec<RenderType> =
         bed.store.render_type_list().await.unwrap().into_iter().filter(|row| row.is_default).collect();
     assert_eq!(defaults, change.render_types.added, "the new default took it from the old one");
+
+    let of_lighthouses = JobFilter { text: Some("lighthouse".to_owned()), ..JobFilter::default() };
+    let jobs = async || bed.store.job_list(&of_lighthouses, None, 10).await.unwrap().jobs;
+    let states: BTreeSet<JobStateKind> = jobs().await.iter().map(|job| job.state.kind()).collect();
+    assert_eq!(states, BTreeSet::from([JobStateKind::Succeeded, JobStateKind::Failed]));
+    assert_eq!(jobs().await[0].times.finished_at, Some(change.past_jobs[0].finished_at));
+    let keys = bed.store.job_keys_of(&change.past_jobs[0].new.caller).await.unwrap();
+    assert_eq!(keys.len(), 2);
+    // Other ids, the same keys.
+    let again = ConfigChange { past_jobs: everything().past_jobs, ..ConfigChange::default() };
+    assert_eq!(bed.store.config_apply(&again).await.unwrap(), Swapped::Done);
+    assert_eq!(jobs().await.len(), 2, "each is taken once");
 
     let gone = ConfigChange {
         servers: Edits { removed: change.servers.added, ..Edits::default() },
