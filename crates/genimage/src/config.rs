@@ -214,6 +214,8 @@ impl Config {
             },
             lease: self.gpu_lease.policy(),
             retention_days: Some(self.retention.days).filter(|days| *days > 0),
+            retention_pictures: Some(self.retention.pictures).filter(|pictures| *pictures > 0),
+            retention_gb: Some(self.retention.gb).filter(|gb| *gb > 0),
             live_previews: self.servers.live_previews,
             ..EngineConfig::default()
         })

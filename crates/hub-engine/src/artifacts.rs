@@ -16,5 +16,5 @@ mod vault;
 
 pub(crate) use fetch::Fetcher;
 pub(crate) use input::from_data_uri;
-pub(crate) use inventory::{FOLDERS, is_key};
+pub(crate) use inventory::{FOLDERS, Listed, is_key};
 pub(crate) use vault::{OutputMeta, Vault, VaultError};

@@ -142,6 +142,10 @@ pub struct EngineConfig {
     pub lease: LeasePolicy,
     /// Days that finished jobs are kept; `None` keeps them for ever. Default `None`.
     pub retention_days: Option<u32>,
+    /// Results that are kept, favourites included; beyond it the oldest jobs go. `None`: any number. Default `None`.
+    pub retention_pictures: Option<u32>,
+    /// Size of all results that is kept, in units of 10⁹ bytes; beyond it the oldest jobs go. Default `None`.
+    pub retention_gb: Option<u32>,
     /// Age from which a stored file that no record names is deleted. Default 1 h: far more than lies between
     /// writing a file and writing its record.
     pub orphan_grace: Duration,
@@ -175,6 +179,8 @@ impl Default for EngineConfig {
             input: InputPolicy::default(),
             lease: LeasePolicy::default(),
             retention_days: None,
+            retention_pictures: None,
+            retention_gb: None,
             orphan_grace: Duration::from_hours(1),
             live_previews: true,
             usual_places: UsualPlaces::default(),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use hub_core::clock::SharedClock;
 use hub_store::Store;
 use object_store::ObjectStore;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -39,6 +39,8 @@ pub(crate) struct Context {
     pub(crate) recent_calls: RecentCalls,
     pub(crate) callers: Callers,
     pub(crate) feed: Feed,
+    /// Counts up when pictures were deleted.
+    pub(crate) pictures_gone: watch::Sender<u64>,
     /// Turns at fetching a server's list of nodes.
     pub(crate) inventory_turns: Semaphore,
     /// The turn at making a backup.
@@ -65,6 +67,7 @@ impl Context {
             fetcher: Fetcher::new(config.input.clone()),
             recent_calls: RecentCalls::default(),
             callers: Callers::default(),
+            pictures_gone: watch::Sender::new(0),
             inventory_turns: Semaphore::new(pool::INVENTORIES_AT_ONCE),
             backups: Arc::new(Semaphore::new(1)),
             tasks: TaskTracker::new(),

@@ -37,6 +37,11 @@ impl Ended {
         kept.push_back((now, view));
     }
 
+    /// Forgets a result that is not as it was.
+    pub(crate) fn forget(&self, job: JobId) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|(_, view)| view.job.id != job);
+    }
+
     /// The result, when the job ended a moment ago.
     pub(crate) fn get(&self, job: JobId) -> Option<JobView> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);

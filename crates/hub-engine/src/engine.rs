@@ -10,6 +10,7 @@ mod edits;
 mod files;
 mod jobs;
 mod servers;
+mod upkeep;
 pub(crate) mod weights;
 mod workflows;
 
@@ -92,6 +93,11 @@ impl Engine {
     /// Tells the catalogue's version whenever it changes.
     pub fn catalogue_changes(&self) -> watch::Receiver<u64> {
         self.ctx().catalogue.changes()
+    }
+
+    /// Counts up whenever pictures were deleted.
+    pub fn pictures_gone(&self) -> watch::Receiver<u64> {
+        self.ctx().pictures_gone.subscribe()
     }
 
     /// Plans and stores a job. The job is committed when this returns.

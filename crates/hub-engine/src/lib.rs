@@ -54,7 +54,7 @@ pub use model_sources::ModelSource;
 pub use nearby::{Nearby, NearbyComfyUi, NearbyOllama, UsualPlaces};
 pub use plan::{enhance::EnhanceTemplates, styles::combined};
 pub use prompt_generator::PromptGeneratorSettings;
-pub use reconcile::Status as ReconcilerStatus;
+pub use reconcile::{FileCheck, RetentionPlan, RetentionPolicy, Status as ReconcilerStatus};
 pub use settings::{FixedSetting, GivenSettings, SettingEffect, SettingSource, SettingView};
 pub use views::{
     Alert, AlertKind, AttemptView, BreakerView, Conversion, DeviceView, ForeignQueue, ImportedWorkflow, InputHolds,

@@ -4,9 +4,9 @@
 //! what it did. What each did last can be read at any time; how it is kept is in [`Reconcilers`].
 
 mod expire;
-mod orphans;
+pub(crate) mod orphans;
 pub(crate) mod restart;
-mod retention;
+pub(crate) mod retention;
 
 use std::{
     sync::{Mutex, MutexGuard},
@@ -16,6 +16,8 @@ use std::{
 use hub_core::error::UserError;
 use tokio::time::{Instant, MissedTickBehavior};
 
+pub use self::orphans::FileCheck;
+pub use self::retention::{RetentionPlan, RetentionPolicy};
 use crate::{ReconcilerRun, ReconcilerView, background::Background};
 
 /// What one run of a task did.
@@ -54,7 +56,7 @@ impl Task {
         match self {
             Self::Restart => "Takes up unfinished jobs that nobody follows.",
             Self::Expire => "Ends jobs that waited for a server longer than they may.",
-            Self::Retention => "Deletes finished jobs that are older than they may be, with their files.",
+            Self::Retention => "Deletes finished jobs that are older, or more, than may be, with their files.",
             Self::Orphans => "Deletes files that no picture's record names, and finds pictures whose file is gone.",
         }
     }

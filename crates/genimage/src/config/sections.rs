@@ -136,6 +136,8 @@ pub struct McpSection {
 #[serde(deny_unknown_fields)]
 pub struct RetentionSection {
     pub(super) days: u32,
+    pub(super) pictures: u32,
+    pub(super) gb: u32,
 }
 
 /// How log lines look.

@@ -23,6 +23,7 @@ const HASH_DIGITS: usize = 64;
 pub(crate) struct Listed {
     pub(crate) key: String,
     pub(crate) modified: DateTime<Utc>,
+    pub(crate) size_bytes: u64,
 }
 
 impl Listed {
@@ -41,7 +42,7 @@ impl Vault {
             while let Some(file) = files.try_next().await? {
                 let key = file.location.to_string();
                 if hash_of(&key).is_some() {
-                    listed.push(Listed { key, modified: file.last_modified });
+                    listed.push(Listed { key, modified: file.last_modified, size_bytes: file.size });
                 }
             }
         }

@@ -64,6 +64,18 @@ impl PreviewCache {
         }
     }
 
+    /// Forgets a file whose bytes are gone, in all its sizes.
+    pub(super) fn forget(&self, sha256: &str) {
+        let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut freed = 0;
+        cache.entries.retain(|key, entry| {
+            let goes = key.sha256 == sha256;
+            freed += if goes { entry.preview.bytes.len() } else { 0 };
+            !goes
+        });
+        cache.bytes -= freed;
+    }
+
     fn get(&self, key: &Key) -> Option<Preview> {
         let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         cache.uses += 1;

@@ -7,57 +7,105 @@
 use std::{collections::HashSet, sync::Arc};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use hub_core::error::{ErrorCode, UserError};
+use hub_core::{
+    artifact::Artifact,
+    error::{ErrorCode, UserError},
+};
 
 use super::Status;
 use crate::{
-    artifacts::{FOLDERS, Vault},
+    artifacts::{FOLDERS, Listed, Vault},
     background::Inner,
+    context::Context,
     persist,
 };
 
 /// Lost files named in the log, of each run.
 const NAMED_MAX: usize = 10;
 
+/// Lost files told to who asks.
+const TOLD_MAX: usize = 50;
+
+/// What does not agree. Nothing young is counted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FileCheck {
+    /// Files that no row names; they are deleted in time.
+    pub unnamed: usize,
+    /// Size of those in bytes.
+    pub unnamed_bytes: u64,
+    /// Rows whose file is gone.
+    pub lost: usize,
+    /// The first of those, at most 50.
+    pub lost_first: Vec<Artifact>,
+}
+
+/// What does not agree in one folder.
+struct Compared {
+    unnamed: Vec<Listed>,
+    lost: Vec<Artifact>,
+}
+
+/// Files and rows written after this are young.
+fn young_from(ctx: &Context) -> Option<DateTime<Utc>> {
+    let grace = TimeDelta::from_std(ctx.config.orphan_grace).unwrap_or(TimeDelta::MAX);
+    ctx.clock.now().checked_sub_signed(grace)
+}
+
+async fn compare(ctx: &Context, digits: &str, before: DateTime<Utc>) -> Result<Compared, UserError> {
+    // Listed first: a file that is written later has a row later.
+    let listed = ctx.vault.listed(digits).await?;
+    let rows = persist::user(ctx, || ctx.store.artifacts_under(digits)).await?;
+    let named: HashSet<String> = rows.iter().flat_map(Vault::keys_of).collect();
+    let there: HashSet<String> = listed.iter().map(|file| file.key.clone()).collect();
+    let mut lost = Vec::new();
+    for row in rows.into_iter().filter(|row| row.created_at < before && !there.contains(&row.object_key())) {
+        if !ctx.vault.holds(&row).await? {
+            lost.push(row);
+        }
+    }
+    let unnamed = listed.into_iter().filter(|file| file.modified < before && !named.contains(&file.key)).collect();
+    Ok(Compared { unnamed, lost })
+}
+
+/// Compares all files with all rows; changes nothing.
+pub(crate) async fn check(ctx: &Context) -> Result<FileCheck, UserError> {
+    let mut check = FileCheck::default();
+    let Some(before) = young_from(ctx) else { return Ok(check) };
+    for folder in 0..FOLDERS {
+        let Compared { unnamed, lost } = compare(ctx, &format!("{folder:02x}"), before).await?;
+        check.unnamed += unnamed.len();
+        check.unnamed_bytes += unnamed.iter().map(|file| file.size_bytes).sum::<u64>();
+        check.lost += lost.len();
+        let room = TOLD_MAX - check.lost_first.len();
+        check.lost_first.extend(lost.into_iter().take(room));
+    }
+    Ok(check)
+}
+
 /// Deletes files without rows and looks for rows without files, folder by folder.
 pub(super) async fn activate(inner: &Arc<Inner>) -> Status {
     let ctx = &inner.ctx;
-    let grace = TimeDelta::from_std(ctx.config.orphan_grace).unwrap_or(TimeDelta::MAX);
-    let Some(before) = ctx.clock.now().checked_sub_signed(grace) else { return Status::Idle };
+    let Some(before) = young_from(ctx) else { return Status::Idle };
     let (mut deleted, mut lost) = (0, 0);
     for folder in 0..FOLDERS {
         if ctx.stop.is_cancelled() {
             break;
         }
-        let digits = format!("{folder:02x}");
-        // Listed first: a file that is written later has a row later.
-        let listed = match ctx.vault.listed(&digits).await {
-            Ok(listed) => listed,
-            Err(error) => return Status::Failed(error.into()),
-        };
-        let rows = match persist::user(ctx, || ctx.store.artifacts_under(&digits)).await {
-            Ok(rows) => rows,
+        let compared = match compare(ctx, &format!("{folder:02x}"), before).await {
+            Ok(compared) => compared,
             Err(error) => return Status::Failed(error),
         };
-        let named: HashSet<String> = rows.iter().flat_map(Vault::keys_of).collect();
-        for file in listed.iter().filter(|file| file.modified < before && !named.contains(&file.key)) {
+        for file in compared.unnamed {
             match delete(inner, file.sha256(), &file.key, before).await {
                 Ok(true) => deleted += 1,
                 Ok(false) => {}
                 Err(error) => return Status::Failed(error),
             }
         }
-        let there: HashSet<&str> = listed.iter().map(|file| file.key.as_str()).collect();
-        for row in rows.iter().filter(|row| row.created_at < before && !there.contains(row.object_key().as_str())) {
-            match ctx.vault.holds(row).await {
-                Ok(true) => {}
-                Ok(false) => {
-                    lost += 1;
-                    if lost <= NAMED_MAX {
-                        tracing::error!(artifact = %row.id, job = ?row.job, key = row.object_key(), "a picture's file is gone");
-                    }
-                }
-                Err(error) => return Status::Failed(error.into()),
+        for row in compared.lost {
+            lost += 1;
+            if lost <= NAMED_MAX {
+                tracing::error!(artifact = %row.id, job = ?row.job, key = row.object_key(), "a picture's file is gone");
             }
         }
     }

@@ -225,6 +225,24 @@ pub(super) const SPECS: &[Spec] = &[
         read: |config| json!(config.retention_days.unwrap_or_default()),
         write: |config, value| config.retention_days = Some(small(value)).filter(|days| *days > 0),
     },
+    Spec {
+        key: "retention.pictures",
+        explanation: "Results that are kept, favourites included; beyond it the oldest jobs go. 0: any number.",
+        unit: Some("pictures"),
+        takes: number(0, 1_000_000_000),
+        effect: AtOnce,
+        read: |config| json!(config.retention_pictures.unwrap_or_default()),
+        write: |config, value| config.retention_pictures = Some(small(value)).filter(|pictures| *pictures > 0),
+    },
+    Spec {
+        key: "retention.gb",
+        explanation: "Size of all results that is kept, favourites included; beyond it the oldest jobs go. 0: any size.",
+        unit: Some("GB"),
+        takes: number(0, 1_000_000),
+        effect: AtOnce,
+        read: |config| json!(config.retention_gb.unwrap_or_default()),
+        write: |config, value| config.retention_gb = Some(small(value)).filter(|gb| *gb > 0),
+    },
 ];
 
 fn count(value: &Value) -> usize {

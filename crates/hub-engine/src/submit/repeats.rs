@@ -11,7 +11,7 @@ use hub_core::{
     caller::Caller,
     error::{ErrorCode, UserError},
     ids::JobId,
-    job::Job,
+    job::{Job, JobStateKind},
     placement::Wish,
     request::{Area, ImageRef, ImageRequest, JobRequest},
 };
@@ -79,7 +79,13 @@ pub(super) async fn find_repeat(
         return Ok(None);
     }
     let found = ctx.store.job_find_repeat(caller, digest, now - window).await.map_err(storage)?;
-    Ok(found.filter(|job| is_repeat(request, job, now)))
+    let Some(job) = found.filter(|job| is_repeat(request, job, now)) else { return Ok(None) };
+    let made_pictures = job.state.kind() == JobStateKind::Succeeded && matches!(request, JobRequest::Image(_));
+    if made_pictures && ctx.store.artifacts_of(job.id).await.map_err(storage)?.is_empty() {
+        // They were deleted since: who asks again wants them made.
+        return Ok(None);
+    }
+    Ok(Some(job))
 }
 
 fn is_repeat(request: &JobRequest, earlier: &Job, now: DateTime<Utc>) -> bool {

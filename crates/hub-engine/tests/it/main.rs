@@ -23,6 +23,7 @@ mod scheduling;
 mod several;
 mod submit;
 mod testing;
+mod upkeep;
 mod variations;
 mod watchdogs;
 mod watching;

@@ -26,13 +26,13 @@ const JOB_PACE: Duration = Duration::from_millis(250);
 pub(crate) enum Update {
     /// Tools, styles or render types.
     Catalogue,
-    /// Pictures were added.
+    /// Pictures were added or deleted.
     Images,
     /// This job moved or ended.
     Job(JobId),
 }
 
-/// Counts up when pictures were made. Looks only once somebody asked.
+/// Counts up when pictures were made or deleted. Looks only once somebody asked.
 #[derive(Debug, Default)]
 pub(crate) struct NewPictures(OnceLock<watch::Receiver<u64>>);
 
@@ -49,6 +49,7 @@ impl NewPictures {
 
 async fn count_pictures(engine: Engine, counter: watch::Sender<u64>, closing: CancellationToken) {
     let mut changes = engine.changes();
+    let mut gone = engine.pictures_gone();
     loop {
         let more = tokio::select! {
             () = closing.cancelled() => return,
@@ -57,6 +58,10 @@ async fn count_pictures(engine: Engine, counter: watch::Sender<u64>, closing: Ca
                 // Too many to look at each: some of them may well have been ends.
                 Err(RecvError::Lagged(_)) => true,
                 Err(RecvError::Closed) => return,
+            },
+            deleted = gone.changed() => match deleted {
+                Ok(()) => true,
+                Err(_) => return,
             },
         };
         if more {

@@ -12,6 +12,7 @@ mod access;
 mod artifacts;
 mod catalogue;
 mod configuration;
+mod deletion;
 mod jobs;
 mod learned_times;
 mod lists;

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use hub_core::{artifact::Artifact, ids::ArtifactId};
+use hub_store::{FileCount, StoredFiles};
 
 use crate::{
     bed::{Bed, on_both},
@@ -13,6 +14,8 @@ on_both!(
     favourites_keep_their_whole_job,
     shared_objects_are_kept_and_told_once,
     the_limit_holds_and_the_oldest_go_first,
+    expendable_jobs_come_oldest_first_with_what_they_free,
+    stored_files_are_counted_by_what_they_are,
 );
 
 /// Lets a day pass; answers a time between then and now.
@@ -77,4 +80,46 @@ async fn the_limit_holds_and_the_oldest_go_first(bed: &Bed) {
     assert_eq!(bed.store.job_get(jobs[0]).await.unwrap(), None);
     assert_eq!(bed.store.job_get(jobs[1]).await.unwrap(), None);
     assert!(bed.store.job_get(jobs[2]).await.unwrap().is_some());
+}
+
+async fn expendable_jobs_come_oldest_first_with_what_they_free(bed: &Bed) {
+    assert!(bed.store.jobs_expendable(None, 10).await.unwrap().is_empty());
+    let one = succeeded(&bed.store, &[artifact(1, 0), artifact(2, 1)]).await;
+    let loved = artifact(3, 0);
+    succeeded(&bed.store, std::slice::from_ref(&loved)).await;
+    bed.store.artifact_set_favourite(loved.id, true).await.unwrap();
+    assigned(&bed.store).await;
+    // Two that end at the same moment are told apart by their ids.
+    let bare = [succeeded(&bed.store, &[]).await, succeeded(&bed.store, &[]).await];
+    bed.clock.advance(TimeDelta::seconds(1));
+    let last = succeeded(&bed.store, &[artifact(4, 0)]).await;
+    let mut seen = Vec::new();
+    let mut after = None;
+    loop {
+        let page = bed.store.jobs_expendable(after.as_ref(), 1).await.unwrap();
+        let Some(row) = page.first().copied() else { break };
+        assert_eq!(page.len(), 1);
+        seen.push((row.job, row.files, row.bytes));
+        after = Some(row);
+    }
+    let mut first = [(one, 2, 2 * 1_234_567), (bare[0], 0, 0), (bare[1], 0, 0)];
+    first.sort_by_key(|(job, ..)| *job);
+    assert_eq!(seen[..3], first);
+    assert_eq!(seen[3..], [(last, 1, 1_234_567)]);
+
+    let unnamed = bed.store.jobs_delete(&[one, bare[0]]).await.unwrap();
+    assert_eq!(unnamed.len(), 2);
+    assert_eq!(bed.store.job_get(one).await.unwrap(), None);
+    assert_eq!(bed.store.jobs_expendable(None, 10).await.unwrap().len(), 2);
+}
+
+async fn stored_files_are_counted_by_what_they_are(bed: &Bed) {
+    assert_eq!(bed.store.stored_files().await.unwrap(), StoredFiles::default());
+    let files = [artifact(1, 0), artifact(2, 1)];
+    succeeded(&bed.store, &files).await;
+    bed.store.artifact_insert_input(&artifact(3, 0)).await.unwrap();
+    bed.store.artifact_set_favourite(files[0].id, true).await.unwrap();
+    let found = bed.store.stored_files().await.unwrap();
+    let of = |files: u64| FileCount { files, bytes: files * 1_234_567 };
+    assert_eq!((found.results, found.favourites, found.inputs), (of(2), of(1), of(1)));
 }

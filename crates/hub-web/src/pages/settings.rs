@@ -31,7 +31,7 @@ const SECTIONS: [(&str, &str); 6] = [
 ];
 
 /// Short names of settings; one without goes by its key.
-const LABELS: [(&str, &str); 17] = [
+const LABELS: [(&str, &str); 19] = [
     ("queue.max", "Waiting jobs, in all"),
     ("queue.max_per_caller", "Waiting jobs, per caller"),
     ("queue.wait_limit_s", "Longest wait"),
@@ -49,6 +49,8 @@ const LABELS: [(&str, &str); 17] = [
     ("mcp.preview_max_bytes", "Size of previews"),
     ("mcp.preview_max_side_px", "Longest side of a preview"),
     ("retention.days", "Keep finished jobs"),
+    ("retention.pictures", "Keep so many pictures"),
+    ("retention.gb", "Keep so much"),
 ];
 
 /// The page.

@@ -1,0 +1,83 @@
+//! What people do about what has piled up: delete pictures, see what would be forgotten, compare files and rows.
+
+use std::collections::HashSet;
+
+use hub_core::{
+    error::UserError,
+    ids::{ArtifactId, JobId},
+    job::Job,
+    request::{Area, ImageRef, JobRequest},
+};
+use hub_store::FileDeletion;
+
+use super::Engine;
+use crate::{
+    RetentionPlan, RetentionPolicy,
+    reconcile::{FileCheck, orphans, retention},
+    refusal::storage,
+};
+
+impl Engine {
+    /// Deletes stored pictures with their files; their jobs stay. Favourites go only `with_favourites`. What a job
+    /// that has not ended makes or works on stays. Ids of nothing are passed over.
+    ///
+    /// # Errors
+    /// `storage`; then some may be deleted and some not.
+    pub async fn artifacts_delete(&self, ids: &[ArtifactId], with_favourites: bool) -> Result<FileDeletion, UserError> {
+        let unfinished = self.store().jobs_unfinished().await.map_err(storage)?;
+        let worked_on: HashSet<ArtifactId> = unfinished.iter().flat_map(works_on).collect();
+        let (in_use, free): (Vec<ArtifactId>, Vec<ArtifactId>) =
+            ids.iter().copied().partition(|id| worked_on.contains(id));
+        let mut outcome = self.store().artifacts_delete(&free, with_favourites).await.map_err(storage)?;
+        outcome.in_use.extend(in_use);
+        let jobs: HashSet<JobId> = outcome.deleted.iter().filter_map(|artifact| artifact.job).collect();
+        for job in jobs {
+            self.background().inner().ended.forget(job);
+        }
+        retention::discard(self.ctx(), &outcome.unnamed).await;
+        if !outcome.deleted.is_empty() {
+            self.ctx().pictures_gone.send_modify(|count| *count += 1);
+        }
+        Ok(outcome)
+    }
+
+    /// What a policy would delete now; deletes nothing.
+    ///
+    /// # Errors
+    /// `storage`.
+    pub async fn retention_plan(&self, policy: RetentionPolicy) -> Result<RetentionPlan, UserError> {
+        retention::plan(self.ctx(), policy).await
+    }
+
+    /// Compares the stored files with the rows that name them; changes nothing. Reads every folder.
+    ///
+    /// # Errors
+    /// `storage`.
+    pub async fn files_check(&self) -> Result<FileCheck, UserError> {
+        orphans::check(self.ctx()).await
+    }
+}
+
+/// The stored pictures that a job works on.
+fn works_on(job: &Job) -> Vec<ArtifactId> {
+    let named = |image: &ImageRef| match image {
+        ImageRef::Artifact(id) => Some(*id),
+        _ => None,
+    };
+    let mut found = Vec::new();
+    match &job.request {
+        JobRequest::Image(request) => {
+            found.extend(request.input.as_ref().and_then(named));
+            if let Some(Area::Mask(mask)) = &request.area {
+                found.extend(named(mask));
+            }
+        }
+        JobRequest::Describe(request) => found.extend(named(&request.image)),
+        JobRequest::Prompt(_) => {}
+    }
+    if let Some(recipe) = &job.recipe {
+        found.extend(recipe.input);
+        found.extend(recipe.mask);
+    }
+    found
+}

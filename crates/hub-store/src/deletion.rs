@@ -1,0 +1,128 @@
+//! Deleting single stored files, and what their jobs' rows then say.
+
+use std::collections::HashSet;
+
+use hub_core::{
+    artifact::{Artifact, MediaKind},
+    ids::ArtifactId,
+    job::JobStateKind,
+};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, ExprTrait, QueryFilter, QuerySelect,
+    prelude::Uuid,
+    sea_query::{Expr, Query, SelectStatement},
+};
+
+use crate::{
+    artifacts::CHUNK,
+    decode::name,
+    entity::{artifact, job},
+    error::Result,
+    pool::Store,
+    retention::without_other_rows,
+};
+
+/// What came of a wish to delete files.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FileDeletion {
+    /// Their rows are gone.
+    pub deleted: Vec<Artifact>,
+    /// Of those, one for each object that no row refers to any more: the bytes can go.
+    pub unnamed: Vec<Artifact>,
+    /// Favourites, which stay unless they are meant as well.
+    pub favourites: Vec<ArtifactId>,
+    /// Results of jobs that have not ended, which stay.
+    pub in_use: Vec<ArtifactId>,
+}
+
+impl Store {
+    /// Deletes files; their jobs stay, and no longer count as having pictures or favourites when none is left.
+    /// Ids of nothing are passed over. Favourites go only `with_favourites`.
+    ///
+    /// # Errors
+    /// When the database fails or a row does not decode; then what earlier thousands did stays done.
+    pub async fn artifacts_delete(&self, ids: &[ArtifactId], with_favourites: bool) -> Result<FileDeletion> {
+        let mut outcome = FileDeletion::default();
+        for chunk in ids.chunks(CHUNK) {
+            let tx = self.begin().await?;
+            delete_chunk(&tx, chunk, with_favourites, &mut outcome).await?;
+            tx.commit().await?;
+        }
+        Ok(outcome)
+    }
+}
+
+async fn delete_chunk(
+    tx: &DatabaseTransaction,
+    ids: &[ArtifactId],
+    with_favourites: bool,
+    outcome: &mut FileDeletion,
+) -> Result<()> {
+    let mut rows = artifact::Entity::find()
+        .filter(artifact::Column::Id.is_in(ids.iter().map(|id| id.as_uuid())))
+        .lock_exclusive()
+        .all(tx)
+        .await?;
+    let unfinished = unfinished_among(tx, &rows).await?;
+    rows.retain(|row| {
+        let id = ArtifactId::from_uuid(row.id);
+        if row.job_id.is_some_and(|job| unfinished.contains(&job)) {
+            outcome.in_use.push(id);
+            return false;
+        }
+        if row.favourite && !with_favourites {
+            outcome.favourites.push(id);
+            return false;
+        }
+        true
+    });
+    artifact::Entity::delete_many().filter(artifact::Column::Id.is_in(rows.iter().map(|row| row.id))).exec(tx).await?;
+    let jobs: HashSet<Uuid> = rows.iter().filter_map(|row| row.job_id).collect();
+    recount(tx, jobs).await?;
+    let deleted: Vec<Artifact> = rows.iter().cloned().map(Artifact::try_from).collect::<Result<_>>()?;
+    outcome.deleted.extend(deleted);
+    for row in without_other_rows(tx, rows).await? {
+        outcome.unnamed.push(Artifact::try_from(row)?);
+    }
+    Ok(())
+}
+
+/// Of the jobs of these files those that have not ended; all are locked, so that none ends meanwhile.
+async fn unfinished_among(tx: &DatabaseTransaction, rows: &[artifact::Model]) -> Result<HashSet<Uuid>> {
+    let jobs: HashSet<Uuid> = rows.iter().filter_map(|row| row.job_id).collect();
+    let ended = JobStateKind::ALL.into_iter().filter(|kind| kind.is_terminal()).map(JobStateKind::as_str);
+    let found = job::Entity::find()
+        .filter(job::Column::Id.is_in(jobs))
+        .filter(job::Column::State.is_not_in(ended))
+        .lock_exclusive()
+        .all(tx)
+        .await?;
+    Ok(found.into_iter().map(|row| row.id).collect())
+}
+
+/// Has the rows of these jobs say whether they have pictures and favourites.
+async fn recount(tx: &DatabaseTransaction, jobs: HashSet<Uuid>) -> Result<()> {
+    if jobs.is_empty() {
+        return Ok(());
+    }
+    let pictures =
+        files_of_job().and_where(Expr::col(artifact::Column::Kind).eq(name("kind", &MediaKind::Image)?)).take();
+    let favourites = files_of_job().and_where(Expr::col(artifact::Column::Favourite).eq(true)).take();
+    let update = Query::update()
+        .table(job::Entity)
+        .value(job::Column::HasImages, Expr::exists(pictures))
+        .value(job::Column::Favourite, Expr::exists(favourites))
+        .and_where(Expr::col(job::Column::Id).is_in(jobs))
+        .take();
+    tx.execute(&update).await?;
+    Ok(())
+}
+
+/// One row for each file of the job whose row is updated.
+fn files_of_job() -> SelectStatement {
+    Query::select()
+        .expr(Expr::val(1))
+        .from(artifact::Entity)
+        .and_where(Expr::col((artifact::Entity, artifact::Column::JobId)).equals((job::Entity, job::Column::Id)))
+        .take()
+}

@@ -1,0 +1,81 @@
+//! Deleting single files.
+
+use hub_core::ids::{ArtifactId, JobId};
+use hub_store::JobFilter;
+
+use crate::{
+    bed::{Bed, on_both},
+    samples::{artifact, assigned, succeeded},
+};
+
+on_both!(
+    a_jobs_row_says_what_is_left_of_its_pictures,
+    favourites_go_only_when_they_are_meant,
+    bytes_that_others_have_stay,
+    results_of_unfinished_jobs_stay,
+);
+
+/// Whether lists find the job by having pictures, and by having favourites.
+async fn listed(bed: &Bed, job: JobId) -> (bool, bool) {
+    let find = async |filter: JobFilter| {
+        bed.store.job_list(&filter, None, 100).await.unwrap().jobs.iter().any(|found| found.id == job)
+    };
+    let pictures = find(JobFilter { has_images: Some(true), ..JobFilter::default() }).await;
+    (pictures, find(JobFilter { favourite: Some(true), ..JobFilter::default() }).await)
+}
+
+async fn a_jobs_row_says_what_is_left_of_its_pictures(bed: &Bed) {
+    let files = [artifact(1, 0), artifact(2, 1)];
+    let job = succeeded(&bed.store, &files).await;
+    let other = succeeded(&bed.store, &[artifact(3, 0)]).await;
+    bed.store.artifact_set_favourite(files[1].id, true).await.unwrap();
+    assert_eq!(listed(bed, job).await, (true, true));
+
+    let first = bed.store.artifacts_delete(&[files[0].id, ArtifactId::new()], false).await.unwrap();
+    assert_eq!(first.deleted.iter().map(|file| file.id).collect::<Vec<_>>(), [files[0].id]);
+    assert_eq!((first.unnamed.len(), first.favourites.len(), first.in_use.len()), (1, 0, 0));
+    assert_eq!(bed.store.artifact_get(files[0].id).await.unwrap(), None);
+    assert_eq!(listed(bed, job).await, (true, true));
+
+    bed.store.artifacts_delete(&[files[1].id], true).await.unwrap();
+    assert_eq!(listed(bed, job).await, (false, false));
+    assert!(bed.store.job_get(job).await.unwrap().is_some(), "the job stays");
+    assert_eq!(listed(bed, other).await, (true, false));
+    assert_eq!(bed.store.artifacts_delete(&[files[1].id], true).await.unwrap(), hub_store::FileDeletion::default());
+    assert_eq!(bed.store.artifacts_delete(&[], true).await.unwrap(), hub_store::FileDeletion::default());
+}
+
+async fn favourites_go_only_when_they_are_meant(bed: &Bed) {
+    let files = [artifact(1, 0), artifact(2, 1)];
+    succeeded(&bed.store, &files).await;
+    bed.store.artifact_set_favourite(files[0].id, true).await.unwrap();
+    let ids = files.clone().map(|file| file.id);
+    let outcome = bed.store.artifacts_delete(&ids, false).await.unwrap();
+    assert_eq!(outcome.favourites, [files[0].id]);
+    assert_eq!(outcome.deleted.len(), 1);
+    assert!(bed.store.artifact_get(files[0].id).await.unwrap().is_some());
+    assert_eq!(bed.store.artifacts_delete(&ids, true).await.unwrap().deleted.len(), 1);
+}
+
+async fn bytes_that_others_have_stay(bed: &Bed) {
+    let input = bed.store.artifact_insert_input(&artifact(1, 0)).await.unwrap();
+    let files = [artifact(1, 0), artifact(2, 1), artifact(2, 2)];
+    succeeded(&bed.store, &files).await;
+    let outcome = bed.store.artifacts_delete(&files.clone().map(|file| file.id), false).await.unwrap();
+    let unnamed: Vec<&str> = outcome.unnamed.iter().map(|file| file.sha256.as_str()).collect();
+    assert_eq!(unnamed, [files[1].sha256.as_str()], "1 is an input, 2 is told once");
+    let last = bed.store.artifacts_delete(&[input.id], false).await.unwrap();
+    assert_eq!(last.unnamed.len(), 1, "now nobody names it");
+}
+
+async fn results_of_unfinished_jobs_stay(bed: &Bed) {
+    let file = artifact(1, 0);
+    let job = succeeded(&bed.store, std::slice::from_ref(&file)).await;
+    let (running, _) = assigned(&bed.store).await;
+    // As of a whole of which one part is done.
+    bed.sabotage("UPDATE artifacts SET job_id = (SELECT id FROM jobs WHERE state = 'assigned')").await;
+    let outcome = bed.store.artifacts_delete(&[file.id], true).await.unwrap();
+    assert_eq!((outcome.in_use.as_slice(), outcome.deleted.len()), ([file.id].as_slice(), 0));
+    assert!(bed.store.artifact_get(file.id).await.unwrap().is_some_and(|file| file.job == Some(running)));
+    assert!(bed.store.job_get(job).await.unwrap().is_some());
+}
