@@ -52,7 +52,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(events::follow))
         .routes(routes!(events::stats))
         .routes(routes!(images::upload))
-        .routes(routes!(images::show))
+        .routes(routes!(images::show, images::remove))
         .routes(routes!(caller_weights::show, caller_weights::replace))
         .routes(routes!(catalogue::show))
         .routes(routes!(servers::list, servers::add))

@@ -2,6 +2,7 @@
 //! redirect; script only adds live updates.
 
 mod access;
+mod configuration;
 mod connect;
 mod dashboard;
 mod door;
@@ -10,6 +11,7 @@ mod gallery;
 mod job;
 mod jobs;
 mod llm_servers;
+mod maintenance;
 mod playground;
 mod render_types;
 mod servers;
@@ -84,6 +86,7 @@ pub(crate) fn routes() -> Routes {
         ("/workflows/{id}/slots", post(workflows::choose_slots)),
         ("/gallery", get(gallery::show)),
         ("/gallery/favourites", post(gallery::favour)),
+        ("/gallery/delete", post(gallery::delete)),
         ("/render-types", get(render_types::show)),
         ("/render-types/new", get(render_types::create).post(render_types::add)),
         ("/render-types/{id}", get(render_types::show_one).post(render_types::save)),
@@ -100,12 +103,21 @@ pub(crate) fn routes() -> Routes {
         ("/settings/instructions", get(settings::show_instructions)),
         ("/settings/instructions/{kind}", post(settings::act_on_instructions)),
         ("/statistics", get(statistics::show)),
+        ("/maintenance", get(maintenance::show)),
+        ("/maintenance/check", post(maintenance::check)),
+        ("/maintenance/preview", post(maintenance::preview)),
+        ("/maintenance/retention", post(maintenance::save)),
+        ("/maintenance/tasks/{name}", post(maintenance::run)),
+        ("/configuration", get(configuration::show)),
+        ("/configuration/export", post(configuration::export)),
+        ("/configuration/import", post(configuration::import)),
         ("/connect", get(connect::show)),
         ("/login", get(door::show_login).post(door::login)),
         ("/logout", post(door::logout)),
         ("/setup", get(door::show_setup).post(door::set_up)),
         ("/access", get(access::show)),
         ("/access/keys", post(access::add)),
+        ("/access/keys/{id}", get(access::show_key).post(access::save)),
         ("/access/keys/{id}/revoke", post(access::revoke)),
         ("/access/log", get(access::log)),
         ("/access/password", post(access::set_password)),
@@ -170,6 +182,24 @@ impl Flash {
             "setting-reset" => ("good", "The setting is back at what it was without the change."),
             "instructions-saved" => ("good", "Instructions saved. They are in force at once."),
             "instructions-reset" => ("good", "Instructions are back at what was shipped."),
+            "favoured" => ("good", "Kept as favourites: retention leaves them and their jobs alone."),
+            "unfavoured" => ("good", "No longer favourites."),
+            "none-chosen" => ("info", "No picture was chosen."),
+            "pictures-deleted" => ("good", "Deleted. Their jobs stay and can be tried again."),
+            "pictures-deleted-some" => {
+                ("info", "Deleted, except favourites and pictures that unfinished jobs work on.")
+            }
+            "pictures-stay" => {
+                ("info", "Nothing was deleted: they are favourites, in use by unfinished jobs, or gone already.")
+            }
+            "retention-saved" => {
+                ("good", "Saved. What is beyond the bounds goes within the hour, or at once by its task.")
+            }
+            "task-done" => ("good", "The task ran and put things right."),
+            "task-idle" => ("good", "The task ran and found nothing to do."),
+            "task-failed" => ("info", "The task ran, but not well: its row says why."),
+            "config-imported" => ("good", "Imported. It is in force at once."),
+            "key-saved" => ("good", "Key changed. It counts from the next request on."),
             "key-revoked" => ("good", "Key revoked. Whoever uses it is refused from now on."),
             "cancelled" => ("info", "Job cancelled."),
             "already-ended" => ("info", "The job had ended before it could be cancelled."),
@@ -281,11 +311,14 @@ pub(crate) fn samples() -> Vec<(&'static str, minijinja::Value)> {
         sample::<ErrorPage>(),
         sample::<access::AccessPage>(),
         sample::<access::AuditLogPage>(),
+        sample::<access::KeyPage>(),
+        sample::<configuration::ConfigurationPage>(),
         sample::<connect::ConnectPage>(),
         sample::<door::DoorPage>(),
         sample::<dashboard::DashboardPage>(),
         sample::<dashboard::DashboardLive>(),
         sample::<gallery::GalleryPage>(),
+        sample::<gallery::DeletePage>(),
         sample::<job::JobPage>(),
         sample::<job::JobLive>(),
         sample::<job::JobProgressLive>(),
@@ -293,6 +326,7 @@ pub(crate) fn samples() -> Vec<(&'static str, minijinja::Value)> {
         sample::<jobs::JobsLive>(),
         sample::<llm_servers::LlmServersPage>(),
         sample::<llm_servers::LlmServerPage>(),
+        sample::<maintenance::MaintenancePage>(),
         sample::<playground::PlaygroundPage>(),
         sample::<servers::ServersPage>(),
         sample::<servers::ServerDetailPage>(),

@@ -14,10 +14,13 @@ use hub_core::{
     error::{ErrorCode, UserError},
     ids::{ArtifactId, JobId},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::answers::{self, Invalid, NotFound};
+use super::{
+    answers::{self, Conflict, Invalid, NotFound},
+    body::Params,
+};
 use crate::{asker::Asker, error::WebError, links, router::App};
 
 /// One stored file.
@@ -82,6 +85,42 @@ pub(crate) async fn show(
     let id: ArtifactId = id.parse().map_err(|_| WebError::missing("picture", &id))?;
     let artifact = app.engine.artifact_for(&caller, id).await?;
     Ok(Json(ImageRecord::of(&artifact, &links::base_url(&app, &headers))))
+}
+
+/// How to delete.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct DeleteQuery {
+    /// A favourite as well. Default false: it is refused.
+    #[serde(default)]
+    favourite: bool,
+}
+
+/// Deletes a stored file; its job stays.
+#[utoipa::path(delete, path = "/api/v1/images/{id}", tag = "images", operation_id = "delete_image",
+    params(("id" = ArtifactId, Path), DeleteQuery),
+    responses((status = 204), NotFound, Conflict))]
+pub(crate) async fn remove(
+    State(app): State<App>,
+    Asker(caller): Asker,
+    Path(id): Path<String>,
+    Params(query): Params<DeleteQuery>,
+) -> Result<StatusCode, WebError> {
+    let id: ArtifactId = id.parse().map_err(|_| WebError::missing("picture", &id))?;
+    app.engine.artifact_for(&caller, id).await?;
+    let outcome = app.engine.artifacts_delete(&[id], query.favourite).await?;
+    let refuse = |why: &str, hint: &str| {
+        let message = format!("The picture {id} is {why}; it was not deleted.");
+        Err(UserError::new(ErrorCode::Conflict, message).with_hint(hint).into())
+    };
+    if !outcome.favourites.is_empty() {
+        return refuse("a favourite", "Say `?favourite=true` to delete it nevertheless.");
+    }
+    if !outcome.in_use.is_empty() {
+        return refuse("in use by a job that has not ended", "Wait for its end, or cancel it.");
+    }
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Stores a picture to work on: its bytes, or a form with the file `image`.

@@ -1,5 +1,7 @@
 //! Keys of programs, the admin's password, and the log of what was done.
 
+mod key;
+
 use std::collections::BTreeSet;
 
 use axum::{
@@ -24,6 +26,23 @@ use super::{
 };
 use crate::{audit::Subject, error::WebError, render::Page, router::App};
 
+#[cfg(test)]
+pub(crate) use self::key::KeyPage;
+pub(crate) use self::key::{save, show as show_key};
+
+/// Fields of a key's form that a fault can stand beside.
+const FIELDS: [&str; 10] = [
+    "name",
+    "scopes",
+    "tools",
+    "render_types",
+    "rate_per_minute",
+    "images_per_day",
+    "gpu_seconds_per_day",
+    "weight",
+    "expires_on",
+    "expires_at",
+];
 /// Entries of one page of the log.
 const LOG_ROWS: u32 = 100;
 
@@ -52,6 +71,7 @@ struct ShownKey {
     created: String,
     last_used: Option<String>,
     expires: Option<String>,
+    path: String,
     revoke_path: Option<String>,
 }
 
@@ -115,6 +135,7 @@ impl ShownKey {
             created: date(key.created_at),
             last_used: key.last_used_at.map(date),
             expires: key.expires_at.map(date),
+            path: key::path_of(key),
             revoke_path: key.revoked_at.is_none().then(|| format!("/access/keys/{}/revoke", key.id)),
         }
     }
@@ -167,6 +188,19 @@ async fn page(app: &App, typed: Typed, fault: Option<Fault>) -> Result<AccessPag
     // The newest first, and those that nobody uses any more last.
     let mut keys = app.access.keys().await?;
     keys.sort_by_key(|key| (key.revoked_at.is_some(), std::cmp::Reverse(key.created_at)));
+    Ok(AccessPage {
+        frame: Frame::new("access", "Access"),
+        keys: keys.iter().map(|key| ShownKey::of(key, now)).collect(),
+        new: None,
+        scopes: scopes(&typed),
+        typed,
+        fault,
+        has_account: app.access.has_account(),
+        password_min: PASSWORD_MIN_CHARS,
+    })
+}
+
+fn scopes(typed: &Typed) -> Vec<ShownScope> {
     let chosen = |scope: Scope| typed.scopes.iter().any(|name| name == scope.as_str());
     let about = |scope| match scope {
         Scope::Generate => "make pictures and prompts",
@@ -174,18 +208,10 @@ async fn page(app: &App, typed: Typed, fault: Option<Fault>) -> Result<AccessPag
         Scope::Read => "see servers, catalogue, statistics",
         Scope::Admin => "everything, everybody's jobs included",
     };
-    let scopes =
-        Scope::ALL.map(|scope| ShownScope { name: scope.as_str(), about: about(scope), chosen: chosen(scope) });
-    Ok(AccessPage {
-        frame: Frame::new("access", "Access"),
-        keys: keys.iter().map(|key| ShownKey::of(key, now)).collect(),
-        new: None,
-        scopes: scopes.into(),
-        typed,
-        fault,
-        has_account: app.access.has_account(),
-        password_min: PASSWORD_MIN_CHARS,
-    })
+    Scope::ALL
+        .into_iter()
+        .map(|scope| ShownScope { name: scope.as_str(), about: about(scope), chosen: chosen(scope) })
+        .collect()
 }
 
 fn blank() -> Typed {
@@ -295,24 +321,30 @@ pub(crate) async fn log(
     html(&app, &shown)
 }
 
+#[cfg(test)]
+fn sample_key() -> ApiKey {
+    use super::shown::sample::{HOSTILE, now};
+    let mut rights = KeyRights { rate_per_minute: Some(5), images_per_day: Some(7), ..KeyRights::default() };
+    rights.render_types.insert(HOSTILE.to_owned());
+    ApiKey {
+        id: KeyId::from_uuid(uuid::Uuid::from_u128(7)),
+        name: HOSTILE.to_owned(),
+        prefix: "gih_abcdef".to_owned(),
+        rights,
+        created_at: now(),
+        expires_at: Some(now()),
+        last_used_at: Some(now()),
+        revoked_at: None,
+    }
+}
+
 impl Page for AccessPage {
     const TEMPLATE: &'static str = "pages/access.html";
 
     #[cfg(test)]
     fn sample() -> Self {
         use super::shown::sample::{HOSTILE, now};
-        let mut rights = KeyRights { rate_per_minute: Some(5), images_per_day: Some(7), ..KeyRights::default() };
-        rights.render_types.insert(HOSTILE.to_owned());
-        let key = ApiKey {
-            id: KeyId::from_uuid(uuid::Uuid::from_u128(7)),
-            name: HOSTILE.to_owned(),
-            prefix: "gih_abcdef".to_owned(),
-            rights,
-            created_at: now(),
-            expires_at: Some(now()),
-            last_used_at: Some(now()),
-            revoked_at: None,
-        };
+        let key = sample_key();
         Self {
             frame: Frame::new("access", "Access"),
             keys: vec![ShownKey::of(&key, now())],

@@ -2,6 +2,8 @@
 //!
 //! A page is a page of jobs that have pictures, so that the pictures of one request stay together.
 
+mod delete;
+
 use axum::{
     extract::{Query, State, rejection::QueryRejection},
     response::{Html, Response},
@@ -16,11 +18,15 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Flash, Frame,
-    form::{Sent, ticked},
+    form::{Sent, own_page, ticked},
     html, see_other,
     shown::{Moment, PROMPT_SHOWN_CHARS, ShownImage, shorten},
 };
 use crate::{api, error::WebError, render::Page, router::App};
+
+#[cfg(test)]
+pub(crate) use self::delete::DeletePage;
+pub(crate) use self::delete::delete;
 
 /// Jobs per page.
 const PAGE_JOBS: u32 = 40;
@@ -166,10 +172,13 @@ pub(crate) async fn favour(State(app): State<App>, Sent(form): Sent<Bulk>) -> Re
     for image in form.image.iter().take(BULK_MAX) {
         ids.push(image.parse().map_err(|_| WebError::missing("picture", image))?);
     }
-    app.engine.artifacts_favour(&ids, ticked(&form.favourite)).await?;
-    // Only addresses of the gallery itself: a form is no way to send people elsewhere.
-    let back = Some(form.back.as_str()).filter(|back| *back == "/gallery" || back.starts_with("/gallery?"));
-    Ok(see_other(back.unwrap_or("/gallery")))
+    let keep = ticked(&form.favourite);
+    let done = match app.engine.artifacts_favour(&ids, keep).await? {
+        0 => "none-chosen",
+        _ if keep => "favoured",
+        _ => "unfavoured",
+    };
+    Ok(see_other(&own_page(&form.back, "/gallery", "/gallery", done)))
 }
 
 impl Choice {

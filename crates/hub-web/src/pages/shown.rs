@@ -1,5 +1,6 @@
 //! Jobs, pictures, progress and times in the form in which several pages show them.
 
+mod report;
 #[cfg(test)]
 pub(crate) mod sample;
 mod waiting;
@@ -13,7 +14,7 @@ use hub_core::{
 use hub_engine::{JobProgress, JobView};
 use serde::Serialize;
 
-pub(crate) use self::waiting::ShownWaiting;
+pub(crate) use self::{report::ShownReport, waiting::ShownWaiting};
 use crate::links;
 
 /// Largest picture of unfinished work that is sent inside a fragment, in bytes.

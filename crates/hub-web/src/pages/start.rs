@@ -54,8 +54,6 @@ pub(crate) struct StartPage {
     /// Where was looked, when nothing was found.
     looked: Vec<String>,
     types: Vec<ShownType>,
-    /// At least one can be made.
-    can_make: bool,
     checkpoints: Vec<String>,
     /// Render types that a checkpoint can be put into.
     likes: Vec<Choice>,
@@ -271,18 +269,18 @@ async fn page(
     let shown = |urls: &[BaseUrl]| urls.iter().map(ToString::to_string).collect::<Vec<_>>();
     let known = |url: &BaseUrl| views.iter().any(|view| view.server.base_url == *url);
     let catalogue = app.engine.catalogue();
-    let types = types::shown(&catalogue, &views, &Sources::new(app.engine.model_sources()?));
+    let rows = types::shown(&catalogue, &views, &Sources::new(app.engine.model_sources()?));
     let picture = match job {
         Some(id) => Some(FirstPicture::load(app, id).await?),
         None => None,
     };
-    let makeable: Vec<&ShownType> = types.iter().filter(|row| row.ready).collect();
+    let makeable: Vec<&ShownType> = rows.iter().filter(|row| row.ready).collect();
     if typed.render_type.is_empty() {
         let first = makeable.iter().find(|row| row.is_default).or(makeable.first());
         typed.render_type = first.map(|row| row.name.clone()).unwrap_or_default();
     }
     if typed.prompt.is_empty() && error.is_none() {
-        typed.prompt = FIRST_PROMPT.to_owned();
+        FIRST_PROMPT.clone_into(&mut typed.prompt);
     }
     let made = app.engine.store().job_counts().await?.get(&JobStateKind::Succeeded).is_some_and(|count| *count > 0);
     let found = nearby.comfyui.into_iter().filter(|found| !known(&found.base_url)).map(|found| Found {
@@ -296,14 +294,13 @@ async fn page(
         works,
         found: found.collect(),
         looked: shown(&places.comfyui),
-        can_make: !makeable.is_empty(),
         makeable: makeable
             .iter()
             .map(|row| Choice { id: row.name.clone(), title: row.title.clone(), chosen: row.name == typed.render_type })
             .collect(),
-        likes: types::likes(&types, &typed.like),
+        likes: types::likes(&rows, &typed.like),
         checkpoints: if works { app.engine.checkpoints() } else { Vec::new() },
-        types,
+        types: rows,
         picture,
         made,
         has_llm: !llm_servers.is_empty(),
@@ -342,7 +339,6 @@ impl Page for StartPage {
             found: vec![Found { base_url: text(), about: text() }],
             looked: vec![text()],
             types: vec![ShownType::sample(true), ShownType::sample(false)],
-            can_make: true,
             checkpoints: vec![text()],
             likes: vec![Choice { id: text(), title: text(), chosen: true }],
             makeable: vec![Choice { id: text(), title: text(), chosen: true }],

@@ -17,7 +17,12 @@ use axum::{
 use hub_core::catalogue::Style;
 use serde::{Deserialize, Serialize};
 
-use super::{Flash, Frame, form::Fault, html, shown::shorten};
+use super::{
+    Flash, Frame,
+    form::Fault,
+    html,
+    shown::{ShownReport, shorten},
+};
 use crate::{error::WebError, render::Page, router::App};
 
 /// Longest template in the list, in characters.
@@ -82,17 +87,8 @@ impl ShownStyle {
 struct ShownImport {
     /// The file's text, to be sent again when it is to be done.
     table: String,
-    unchanged: u32,
-    changes: Vec<ShownChange>,
-    notes: Vec<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct ShownChange {
-    action: &'static str,
-    tone: &'static str,
-    name: String,
-    fields: Vec<String>,
+    #[serde(flatten)]
+    report: ShownReport,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -170,7 +166,6 @@ impl Page for StylesPage {
             is_default: true,
             enabled: false,
         };
-        let change = ShownChange { action: "changed", tone: "info", name: text(), fields: vec!["category".to_owned()] };
         Self {
             frame: Frame::new("styles", "Styles"),
             total: 1,
@@ -179,7 +174,7 @@ impl Page for StylesPage {
             query: text(),
             filtered: true,
             fault: Some(Fault { field: "file".to_owned(), text: text(), changed: false }),
-            report: Some(ShownImport { table: text(), unchanged: 2, changes: vec![change], notes: vec![text()] }),
+            report: Some(ShownImport { table: text(), report: ShownReport::sample() }),
         }
     }
 }

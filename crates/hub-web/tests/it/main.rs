@@ -15,3 +15,4 @@ mod pages;
 mod pool_pages;
 mod settings;
 mod statistics;
+mod upkeep_pages;

@@ -9,15 +9,16 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use hub_core::{catalogue::Style, error::UserError};
-use hub_engine::{ImportAction, ImportMode, ImportOptions, ImportReport};
+use hub_engine::{ImportMode, ImportOptions, ImportReport};
 use serde_json::{Map, Value, json};
 
 use super::{
     super::{
         form::{Fault, FormFields, refused, shown},
         see_other,
+        shown::ShownReport,
     },
-    ListQuery, ShownChange, ShownImport, page,
+    ListQuery, ShownImport, page,
 };
 use crate::{error::WebError, router::App};
 
@@ -55,7 +56,7 @@ pub(crate) async fn upload(State(app): State<App>, request: Request) -> Result<R
     match import(&app, &form, dry_run).await {
         Ok(report) if dry_run => {
             let mut page = page(&app, &ListQuery::default());
-            page.report = Some(ShownImport::of(report, table_of(&form)));
+            page.report = Some(ShownImport { table: table_of(&form), report: ShownReport::of(report) });
             shown(&app, &page)
         }
         Ok(_) => Ok(see_other("/styles?done=styles-imported")),
@@ -80,20 +81,6 @@ async fn import(app: &App, form: &FormFields, dry_run: bool) -> Result<ImportRep
 /// The file, or the text of one that was shown already.
 fn table_of(form: &FormFields) -> String {
     form.file.as_ref().map_or_else(|| form.first("table"), |file| String::from_utf8_lossy(file).into_owned())
-}
-
-impl ShownImport {
-    fn of(report: ImportReport, table: String) -> Self {
-        let changes = report.changes.into_iter().map(|change| {
-            let (action, tone) = match change.action {
-                ImportAction::Added => ("new", "good"),
-                ImportAction::Changed => ("changed", "info"),
-                ImportAction::Removed => ("removed", "bad"),
-            };
-            ShownChange { action, tone, name: change.name, fields: change.fields }
-        });
-        Self { table, unchanged: report.unchanged, changes: changes.collect(), notes: report.notes }
-    }
 }
 
 fn write(styles: &[Style]) -> Result<String, Box<dyn std::error::Error>> {

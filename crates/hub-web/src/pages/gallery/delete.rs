@@ -1,0 +1,129 @@
+//! Deleting pictures: first shown once more, then done.
+
+use axum::{
+    extract::State,
+    response::{IntoResponse as _, Response},
+};
+use hub_core::ids::{ArtifactId, JobId};
+use serde::{Deserialize, Serialize};
+
+use super::super::{
+    Frame,
+    form::{Sent, own_page, ticked},
+    html, see_other,
+    shown::ShownImage,
+};
+use crate::{error::WebError, render::Page, router::App};
+
+/// Pictures shown before they go; of more only the number is told.
+const SHOWN_MAX: usize = 24;
+
+/// What is asked before anything goes.
+#[derive(Debug, Serialize)]
+pub(crate) struct DeletePage {
+    frame: Frame,
+    shown: Vec<ShownImage>,
+    more: usize,
+    ids: Vec<String>,
+    favourites: usize,
+    back: String,
+    /// Where it leads back to without deleting anything.
+    leave_path: String,
+}
+
+/// The ticked pictures, once, then with `sure`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Doomed {
+    image: Vec<String>,
+    back: String,
+    sure: String,
+    /// Favourites as well.
+    favourites: String,
+}
+
+pub(crate) async fn delete(State(app): State<App>, Sent(form): Sent<Doomed>) -> Result<Response, WebError> {
+    let mut ids: Vec<ArtifactId> = Vec::new();
+    for image in form.image.iter().take(super::BULK_MAX) {
+        ids.push(image.parse().map_err(|_| WebError::missing("picture", image))?);
+    }
+    if ids.is_empty() {
+        return Ok(see_other(&back_to(&form.back, "none-chosen")));
+    }
+    if !ticked(&form.sure) {
+        return Ok(html(&app, &ask(&app, &ids, form.back).await?)?.into_response());
+    }
+    let outcome = app.engine.artifacts_delete(&ids, ticked(&form.favourites)).await?;
+    let stayed = !outcome.favourites.is_empty() || !outcome.in_use.is_empty();
+    let done = match (outcome.deleted.is_empty(), stayed) {
+        (true, _) => "pictures-stay",
+        (false, true) => "pictures-deleted-some",
+        (false, false) => "pictures-deleted",
+    };
+    Ok(see_other(&back_to(&form.back, done)))
+}
+
+/// To the gallery or the job's page that the form came from.
+fn back_to(back: &str, done: &str) -> String {
+    let job: Option<JobId> = back.strip_prefix("/jobs/").and_then(|id| id.parse().ok());
+    match job {
+        Some(id) => format!("/jobs/{id}?done={done}"),
+        None => own_page(back, "/gallery", "/gallery", done),
+    }
+}
+
+async fn ask(app: &App, ids: &[ArtifactId], back: String) -> Result<DeletePage, WebError> {
+    let (mut shown, mut favourites, mut found) = (Vec::new(), 0, Vec::new());
+    for id in ids {
+        // What is gone already needs no asking.
+        let Some(artifact) = app.engine.store().artifact_get(*id).await? else { continue };
+        favourites += usize::from(artifact.favourite);
+        if shown.len() < SHOWN_MAX {
+            shown.push(ShownImage::of(&artifact, None));
+        }
+        found.push(id.to_string());
+    }
+    let left = back_to(&back, "");
+    Ok(DeletePage {
+        frame: Frame::new("gallery", "Delete pictures"),
+        more: found.len() - shown.len(),
+        shown,
+        ids: found,
+        favourites,
+        leave_path: left.trim_end_matches("done=").trim_end_matches(['?', '&']).to_owned(),
+        back,
+    })
+}
+
+impl Page for DeletePage {
+    const TEMPLATE: &'static str = "pages/delete_pictures.html";
+
+    #[cfg(test)]
+    fn sample() -> Self {
+        use super::super::shown::sample;
+        Self {
+            frame: Frame::new("gallery", "Delete pictures"),
+            shown: vec![ShownImage::of(&sample::artifact(), Some(sample::HOSTILE))],
+            more: 2,
+            ids: vec!["img_1".to_owned()],
+            favourites: 1,
+            back: sample::HOSTILE.to_owned(),
+            leave_path: "/gallery".to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_leads_back_to_the_gallery_or_the_job_only() {
+        let job = JobId::new();
+        assert_eq!(back_to(&format!("/jobs/{job}"), "x"), format!("/jobs/{job}?done=x"));
+        assert_eq!(back_to("/gallery?q=a", "x"), "/gallery?q=a&done=x");
+        for elsewhere in ["", "/jobs/../x", "https://evil.test/gallery", "//evil.test", "/jobs/x"] {
+            assert_eq!(back_to(elsewhere, "x"), "/gallery?done=x", "{elsewhere}");
+        }
+    }
+}
