@@ -242,7 +242,7 @@ impl Amount {
 impl Bound {
     fn of((key, label, unit): (&'static str, &'static str, &'static str), now: &[SettingView]) -> Self {
         let view = now.iter().find(|view| view.key == key);
-        let set = view.map(|view| view.pending.as_ref().unwrap_or(&view.value).to_string());
+        let set = view.map(|view| view.value.to_string());
         Self {
             key,
             label,
