@@ -94,7 +94,7 @@ fn code_of(status: StatusCode) -> &'static str {
     }
 }
 
-/// The HTTP status of an error. 4xx = the caller can mend it, 5xx = only the hub's side can.
+/// The HTTP status of an error. 5xx = the hub's side failed, and may not the next time.
 pub(crate) fn status_of(code: ErrorCode) -> StatusCode {
     match code {
         ErrorCode::BadArgument
@@ -105,7 +105,10 @@ pub(crate) fn status_of(code: ErrorCode) -> StatusCode {
         | ErrorCode::InputImage
         | ErrorCode::WorkflowInvalid => StatusCode::UNPROCESSABLE_ENTITY,
         ErrorCode::UnknownJob | ErrorCode::UnknownImage | ErrorCode::NotFound => StatusCode::NOT_FOUND,
-        ErrorCode::IdempotencyMismatch | ErrorCode::Cancelled | ErrorCode::Conflict => StatusCode::CONFLICT,
+        // Not 503, which clients try again by themselves: what is not set up stays so until somebody acts.
+        ErrorCode::IdempotencyMismatch | ErrorCode::Cancelled | ErrorCode::Conflict | ErrorCode::NotConfigured => {
+            StatusCode::CONFLICT
+        }
         ErrorCode::Changed => StatusCode::PRECONDITION_FAILED,
         ErrorCode::QueueFull | ErrorCode::QuotaExceeded => StatusCode::TOO_MANY_REQUESTS,
         ErrorCode::Forbidden => StatusCode::FORBIDDEN,
@@ -113,8 +116,7 @@ pub(crate) fn status_of(code: ErrorCode) -> StatusCode {
         ErrorCode::OutOfMemory | ErrorCode::NodeFailed | ErrorCode::ServerLost | ErrorCode::NoOutput => {
             StatusCode::BAD_GATEWAY
         }
-        ErrorCode::NotConfigured
-        | ErrorCode::NoServer
+        ErrorCode::NoServer
         | ErrorCode::NoCompatibleServer
         | ErrorCode::LlmUnavailable
         | ErrorCode::ShuttingDown

@@ -39,7 +39,7 @@ pub(crate) struct ImportQuery {
     /// `merge` (leave what the file does not name, the default) or `replace` (remove it, within the
     /// sections that the file has).
     #[serde(default)]
-    mode: Option<ModeBody>,
+    mode: Option<ImportModeBody>,
     /// Only tell what would happen. Default false.
     #[serde(default)]
     dry_run: Option<bool>,
@@ -47,7 +47,7 @@ pub(crate) struct ImportQuery {
 
 #[derive(Clone, Copy, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum ModeBody {
+pub(super) enum ImportModeBody {
     Merge,
     Replace,
 }
@@ -90,8 +90,8 @@ pub(crate) async fn import(
     body::refuse_other_types(&headers)?;
     let options = ImportOptions {
         mode: match query.mode {
-            None | Some(ModeBody::Merge) => ImportMode::Merge,
-            Some(ModeBody::Replace) => ImportMode::Replace,
+            None | Some(ImportModeBody::Merge) => ImportMode::Merge,
+            Some(ImportModeBody::Replace) => ImportMode::Replace,
         },
         dry_run: query.dry_run.unwrap_or(false),
         passphrase: passphrase(&headers)?,

@@ -1,6 +1,8 @@
 //! The OpenAPI document: its frame, and what every operation has in common. The rest comes from the
 //! handlers.
 
+use std::collections::BTreeMap;
+
 use axum::{
     extract::State,
     http::header,
@@ -9,12 +11,13 @@ use axum::{
 use utoipa::{
     Modify as _, OpenApi, PartialSchema as _, ToSchema as _,
     openapi::{
-        Content, ContentBuilder, OpenApi as Document, Ref, RefOr, ResponseBuilder,
+        Content, ContentBuilder, OpenApi as Document, Ref, RefOr, ResponseBuilder, Schema,
         path::Operation,
         security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
     },
 };
 
+use super::config::ImportModeBody;
 use crate::{problem::Problem, router::App};
 
 /// The document before any route.
@@ -56,6 +59,8 @@ impl utoipa::Modify for Common {
     fn modify(&self, document: &mut Document) {
         let components = document.components.get_or_insert_default();
         components.schemas.insert(Problem::name().into_owned(), Problem::schema());
+        components.schemas.insert(ImportModeBody::name().into_owned(), ImportModeBody::schema());
+        open_parts(&mut components.schemas);
         components.add_security_scheme("bearer", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
         let header = ApiKeyValue::with_description("X-API-Key", "The same key in a header of its own");
         components.add_security_scheme("api_key", SecurityScheme::ApiKey(ApiKey::Header(header)));
@@ -74,6 +79,24 @@ impl utoipa::Modify for Common {
             for operation in operations.into_iter().flatten() {
                 operation.responses.responses.insert("default".to_owned(), RefOr::T(problem.clone()));
             }
+        }
+    }
+}
+
+/// What is part of a larger schema must not refuse the other part's fields: `additionalProperties` of a part sees only
+/// its own.
+fn open_parts(schemas: &mut BTreeMap<String, RefOr<Schema>>) {
+    let of_all = |schema: &RefOr<Schema>| match schema {
+        RefOr::T(Schema::AllOf(all)) => all.items.clone(),
+        _ => Vec::new(),
+    };
+    let parts: Vec<RefOr<Schema>> = schemas.values().flat_map(of_all).collect();
+    for part in parts {
+        if let RefOr::Ref(part) = part
+            && let Some((_, name)) = part.ref_location.rsplit_once('/')
+            && let Some(RefOr::T(Schema::Object(object))) = schemas.get_mut(name)
+        {
+            object.additional_properties = None;
         }
     }
 }

@@ -155,8 +155,7 @@ impl Checker {
         for schema in document["components"]["schemas"].as_object_mut().expect("schemas").values_mut() {
             let open = schema.get("allOf").is_some() || schema.get("properties").is_some();
             if open && let Some(schema) = schema.as_object_mut() {
-                // Unlike `additionalProperties` it sees the parts of `allOf`. Parts of one are strict
-                // themselves, so they are let off.
+                // Unlike `additionalProperties` it sees the parts of `allOf`; those must be open themselves.
                 schema.entry("unevaluatedProperties").or_insert(json!(false));
             }
         }
@@ -173,7 +172,6 @@ impl Checker {
         for part in parts {
             let schema = document["components"]["schemas"][&part].as_object_mut().expect("a schema");
             schema.shift_remove("unevaluatedProperties");
-            schema.shift_remove("additionalProperties");
         }
         Self { document }
     }
