@@ -27,13 +27,13 @@ use reqwest::multipart::{Form, Part};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::json;
+use serde_json::{Value, json};
 use url::Url;
 
 use crate::error::Error;
 use crate::wire::{
-    self, CancelAnswer, Features, HistoryEntry, NodeInfo, ObjectInfo, PromptInfo, Queue, RawQueue, SystemStats,
-    UploadedImage,
+    self, CancelAnswer, Features, HistoryEntry, NodeInfo, ObjectInfo, PromptInfo, Queue, RawQueue, Replacement,
+    SystemStats, UploadedImage,
 };
 
 /// Largest JSON answer read, in bytes; `/object_info` of a server full of custom nodes stays well below.
@@ -132,12 +132,17 @@ impl Client {
         wire::parse_history(&bytes, prompt_id).map_err(|source| Error::Decode { what: "history", source })
     }
 
-    /// `GET /object_info`: every node class and its inputs. Megabytes; ask rarely.
+    /// `GET /object_info`: every node class and its inputs, and what newer servers say about classes that they run
+    /// as others. Megabytes; ask rarely.
     ///
     /// # Errors
     /// Any [`Error`].
     pub async fn object_info(&self) -> Result<ObjectInfo, Error> {
-        self.get_json(&["object_info"], "object info").await
+        let mut info: ObjectInfo = self.get_json(&["object_info"], "object info").await?;
+        // One that cannot tell has none.
+        let replaced = self.get_json_if_there(&["node_replacements"], "node replacements").await.ok().flatten();
+        info.replaced = Replacement::all(&replaced.unwrap_or(Value::Null));
+        Ok(info)
     }
 
     /// `GET /object_info/{class}`; `None` when the server lacks the class.

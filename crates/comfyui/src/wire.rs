@@ -10,6 +10,7 @@ mod lenient;
 mod object_info;
 mod output;
 mod rejection;
+mod replaced;
 
 pub(crate) use history::parse_history;
 pub use history::{HistoryEntry, HistoryStatus};
@@ -18,6 +19,7 @@ pub(crate) use lenient::{from_slice, sanitise};
 pub use object_info::{InputKind, InputSpec, NodeInfo, NodeInputs, ObjectInfo, Variant, WidgetHints};
 pub use output::{FileKind, Media, NodeOutput, Output, OutputFile, OutputItem};
 pub(crate) use rejection::{RejectionBody, RejectionError};
+pub use replaced::{NewInput, Replacement};
 
 use std::fmt;
 

@@ -1,6 +1,7 @@
 //! Questions that are asked when a server is met, not when it works: can it be reached, what does it have, and
 //! does it do what it is told?
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use reqwest::Method;
@@ -80,6 +81,18 @@ impl Client {
             self.get_json_if_there(&["node_replacements"], "node replacements").await.ok().flatten();
         inventory.add_classes(replaced.unwrap_or_default().into_iter().map(|(class, _)| class));
         Ok(Some(inventory))
+    }
+
+    /// `GET /experiment/models/{folder}`: the files of a model folder with their sizes in bytes; a subfolder is part
+    /// of the name, after a slash. `None` when the server has no such folder, or does not tell.
+    ///
+    /// # Errors
+    /// Any [`Error`] but [`Error::Gone`].
+    pub async fn model_sizes(&self, folder: &str) -> Result<Option<BTreeMap<String, u64>>, Error> {
+        let listed: Option<Vec<Value>> =
+            self.get_json_if_there(&["experiment", "models", folder], "model sizes").await?;
+        let size = |file: &Value| Some((file.get("name")?.as_str()?.replace('\\', "/"), file.get("size")?.as_u64()?));
+        Ok(listed.map(|files| files.iter().filter_map(size).collect()))
     }
 
     /// Whether the server keeps us as a guest (ComfyUI-Login's guest mode): every `POST` but a prompt and an

@@ -14,6 +14,8 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
+use super::replaced::Replacement;
+
 pub use input::{InputKind, InputSpec, NodeInputs, Variant, WidgetHints};
 
 /// Node classes by name.
@@ -25,6 +27,9 @@ pub struct ObjectInfo {
     /// Names of classes whose description is no object, and which are therefore left out of `nodes`.
     #[serde(skip)]
     pub odd: Vec<String>,
+    /// Classes that the server does not have and runs as others, by old class.
+    #[serde(skip)]
+    pub replaced: IndexMap<String, Replacement>,
 }
 
 impl ObjectInfo {

@@ -1,13 +1,15 @@
 //! From the editor's saved format to a graph that can be posted.
 //!
-//! [`to_api`] does what the web client does before it sends a workflow: it opens subgraphs, follows links
+//! [`to_api`] does what the web client does before it sends a workflow: it opens subgraphs and groups, follows links
 //! through everything that is only there for people, and gives every input its saved value by what the server
 //! says about its classes (`/object_info`). The same file and the same classes always give the same graph.
 //! What it cannot convert it names, node by node; it never guesses and never talks to a server.
 
 mod expand;
+mod groups;
 mod problem;
 mod promote;
+mod replaced;
 mod resolve;
 mod text;
 mod ui;
@@ -38,7 +40,10 @@ pub struct Converted {
 /// # Errors
 /// [`ConvertError`]: the nodes that cannot be converted, each with the reason.
 pub fn to_api(ui: &Value, info: &ObjectInfo) -> Result<Converted, ConvertError> {
-    let document = Document::read(ui).ok_or(ConvertError::NotUi)?;
+    let replaced = replaced::as_replaced(ui, info);
+    let ui = replaced.as_ref().unwrap_or(ui);
+    let opened = groups::as_subgraphs(ui, info);
+    let document = Document::read(opened.as_ref().unwrap_or(ui)).ok_or(ConvertError::NotUi)?;
     let instances = expand::unfold(&document, info)?;
     let mut writing = Writing {
         resolver: Resolver { instances: &instances },
@@ -164,7 +169,7 @@ impl<'r> Writing<'r, '_> {
     }
 
     fn unknown(&mut self, instance: &Instance<'_>) {
-        if instance.node.class.starts_with("workflow>") || instance.node.class.starts_with("workflow/") {
+        if groups::name_of(instance.node.class).is_some() {
             self.problems.push(instance.problem(Why::GroupNode));
         } else if is_uuid(instance.node.class) {
             self.problems.push(instance.problem(Why::NoDefinition));

@@ -5,6 +5,7 @@
 //! that these graphs need.
 
 mod broken;
+mod groups;
 mod odd;
 
 use std::sync::LazyLock;

@@ -36,7 +36,8 @@ pub struct NodeProblem {
 pub enum Why {
     /// The server does not have the class.
     NotInstalled,
-    /// A node that stands for several, in the way before subgraphs.
+    /// A group node (the way before subgraphs) that cannot be opened: the file does not define it, or there is
+    /// another one inside.
     GroupNode,
     /// An instance of a subgraph that the file does not define.
     NoDefinition,

@@ -102,12 +102,13 @@ pub(super) fn link_type(spec: &InputSpec) -> &str {
     }
 }
 
-fn is_widget(spec: &InputSpec) -> bool {
+/// Whether the editor shows an input as a widget.
+pub(super) fn is_widget(spec: &InputSpec) -> bool {
     !spec.widget.force_input && WIDGET_TYPES.contains(&widget_type(spec))
 }
 
 /// Whether a control like "randomize" follows.
-fn has_control(name: &str, spec: &InputSpec) -> bool {
+pub(super) fn has_control(name: &str, spec: &InputSpec) -> bool {
     match widget_type(spec) {
         "INT" => spec.widget.control.unwrap_or_else(|| ["seed", "noise_seed"].contains(&name)),
         "FLOAT" | "COMBO" => spec.widget.control == Some(true),
