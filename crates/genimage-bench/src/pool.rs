@@ -35,7 +35,9 @@ pub(crate) fn run(args: &PoolArgs) {
         }
     }
     report::foot();
-    for (servers, jobs) in [(10, 1_000), (100, 10_000), (1_000, 10_000)] {
-        report::pace(&pace::measure(servers, jobs));
+    for (servers, jobs, free) in
+        [(10, 1_000, 1), (100, 10_000, 1), (1_000, 10_000, 1), (1_000, 10_000, 30), (1_000, 10_000, 300)]
+    {
+        report::pace(&pace::measure(servers, jobs, free));
     }
 }

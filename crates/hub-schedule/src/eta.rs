@@ -97,7 +97,9 @@ impl<'a> View<'a> {
     /// before `end`. Answers how many those places take; what they will do is noted as their work.
     pub(crate) fn wait(&mut self, queue: &Queue, id: KindId, end: Option<Seconds>, count: usize) -> usize {
         let (fit, state) = self.both(queue, id);
-        let mut full: BinaryHeap<Reverse<(Ordered, usize)>> = (0..state.work.len())
+        let mut full: BinaryHeap<Reverse<(Ordered, usize)>> = fit
+            .may_end_before(state, end)
+            .into_iter()
             .filter(|at| state.room[*at] == 0 && fit.may_go(state, *at))
             .map(|at| Reverse((Ordered(fit.end(state, at)), at)))
             .filter(|Reverse((ends, _))| end.is_none_or(|end| ends.0 < end))

@@ -5,7 +5,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BinaryHeap, HashMap, HashSet, btree_map, btree_set},
+    collections::{BinaryHeap, btree_map, btree_set},
     iter::Peekable,
 };
 
@@ -34,8 +34,13 @@ pub(crate) struct FairOrder<'q> {
     fresh: Peekable<btree_set::Iter<'q, (Ordered, LaneId)>>,
     /// Lanes visited, by what they would have consumed by now.
     visited: BinaryHeap<Reverse<(Ordered, LaneId)>>,
-    lanes: HashMap<LaneId, btree_map::Iter<'q, Rank, KindId>>,
-    closed: HashSet<KindId>,
+    /// Where each lane that was visited is.
+    lanes: Vec<Option<btree_map::Iter<'q, Rank, KindId>>>,
+    /// By kind. A long queue is mostly of kinds that are closed: a look must cost next to nothing.
+    closed: Vec<bool>,
+    any_closed: bool,
+    /// What a job of each kind costs its caller, once asked for.
+    costs: Vec<Option<Seconds>>,
 }
 
 impl<'q> FairOrder<'q> {
@@ -44,29 +49,35 @@ impl<'q> FairOrder<'q> {
             queue,
             fresh: queue.busy.iter().peekable(),
             visited: BinaryHeap::new(),
-            lanes: HashMap::new(),
-            closed: HashSet::new(),
+            lanes: vec![None; queue.lanes_max()],
+            closed: vec![false; queue.kinds_max()],
+            any_closed: false,
+            costs: vec![None; queue.kinds_max()],
         }
     }
 
     /// Visits no more jobs of this kind.
     pub(crate) fn close(&mut self, kind: KindId) {
-        self.closed.insert(kind);
+        self.closed[kind as usize] = true;
+        self.any_closed = true;
     }
 
     pub(crate) fn is_closed(&self, kind: KindId) -> bool {
-        self.closed.contains(&kind)
+        self.closed[kind as usize]
     }
 
-    /// The next job; `cost` says what one of its kind costs its caller.
+    /// The next job; `cost` says what one of its kind costs its caller, and is asked once for each.
     pub(crate) fn next(&mut self, cost: impl Fn(&Kind) -> Seconds) -> Option<Turn> {
         loop {
             let (spent, lane) = self.next_lane()?;
-            let jobs = self.lanes.entry(lane).or_insert_with(|| self.queue.lane(lane).jobs.iter());
-            let next = if self.closed.is_empty() { jobs.next() } else { jobs.find(|job| !self.closed.contains(job.1)) };
+            let queue = self.queue;
+            let jobs = self.lanes[lane as usize].get_or_insert_with(|| queue.lane(lane).jobs.iter());
+            let closed = &self.closed;
+            let next = if self.any_closed { jobs.find(|job| !closed[*job.1 as usize]) } else { jobs.next() };
             // A lane with nothing left to visit is not put back.
             let Some((&(Reverse(priority), job), &kind)) = next else { continue };
-            let after = spent + cost(self.queue.kind_at(kind)) / self.queue.lane(lane).weight;
+            let cost = *self.costs[kind as usize].get_or_insert_with(|| cost(queue.kind_at(kind)));
+            let after = spent + cost / queue.lane(lane).weight;
             self.visited.push(Reverse((Ordered(after), lane)));
             return Some(Turn { job, kind, lane, priority, spent });
         }

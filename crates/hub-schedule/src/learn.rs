@@ -4,60 +4,23 @@
 //! and the server's speed against its peers predict it, and where the class never ran at all, other sizes
 //! of its workflow do. A run whose models were not resident teaches the load: its time beyond a warm run.
 
+mod times;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use hub_core::ids::ServerId;
 
+use self::times::{BySlot, ClassTimes, Ewma, LoadTimes};
 use crate::{ModelSet, Seconds, WorkClass};
 
 /// Run time where nothing is known at all.
 const RUN_GUESS_S: Seconds = 5.0;
 /// Load time where nothing is known at all.
 const LOAD_GUESS_S: Seconds = 5.0;
-/// Weight of the newest observation once there are some.
-const NEWEST: f64 = 0.25;
-/// Observations after which one that is off by more than [`OUTLIER`] counts as if off by just that.
-const STEADY: u32 = 3;
-const OUTLIER: f64 = 4.0;
 /// Part of a first cold run that counts as the load until a warm one tells.
 const COLD_SHARE: f64 = 0.75;
 /// Classes and model sets that are kept; beyond it new ones are not learned.
 const KEPT_MAX: usize = 4096;
-
-/// A moving average.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-struct Ewma {
-    value: f64,
-    samples: u32,
-}
-
-impl Ewma {
-    fn push(&mut self, seen: f64) {
-        let seen = if self.samples >= STEADY {
-            seen.clamp(self.value / OUTLIER, self.value * OUTLIER + f64::EPSILON)
-        } else {
-            seen
-        };
-        self.samples = self.samples.saturating_add(1);
-        self.value += (seen - self.value) * NEWEST.max(1.0 / f64::from(self.samples));
-    }
-
-    fn get(&self) -> Option<f64> {
-        (self.samples > 0).then_some(self.value)
-    }
-}
-
-/// Per server, by slot.
-type BySlot = Vec<Ewma>;
-
-#[derive(Debug, Clone, Default)]
-struct ClassTimes {
-    /// What a server of speed 1 takes.
-    base: Ewma,
-    runs: BySlot,
-    /// Whole times of cold runs, of which the share of the load is not known yet.
-    cold: Vec<(usize, ModelSet, Seconds)>,
-}
 
 /// Everything learned.
 #[derive(Debug, Clone, Default)]
@@ -65,7 +28,7 @@ pub struct Learned {
     slots: HashMap<ServerId, usize>,
     servers: Vec<ServerId>,
     classes: BTreeMap<WorkClass, ClassTimes>,
-    loads: BTreeMap<ModelSet, BySlot>,
+    loads: BTreeMap<ModelSet, LoadTimes>,
     /// Loads of any models, anywhere.
     any_load: Ewma,
     /// Shares of the load in cold runs, for models of which no warm run was seen yet.
@@ -155,7 +118,7 @@ impl Learned {
         let times = self.classes.entry(class).or_default();
         times.base.push(base);
         self.any_base.push(base);
-        grown(&mut times.runs, slot).push(seconds);
+        times.run(slot, seconds);
         self.any_run[slot].push(seconds);
         let server = self.servers[slot];
         self.dirty.extend([FactKey::Run(class, server), FactKey::Slowness(server)]);
@@ -172,7 +135,7 @@ impl Learned {
     }
 
     fn loaded(&mut self, models: ModelSet, slot: usize, seconds: Seconds) {
-        grown(self.loads.entry(models).or_default(), slot).push(seconds.max(0.0));
+        self.loads.entry(models).or_default().push(slot, seconds.max(0.0));
         self.any_load.push(seconds.max(0.0));
         self.cold_shares.remove(&models);
         self.dirty.insert(FactKey::Load(models, self.servers[slot]));
@@ -218,8 +181,10 @@ impl Learned {
     /// Run times of a class by slot, for looking at many servers.
     pub(crate) fn runs_of(&self, class: WorkClass) -> Runs<'_> {
         let usual = self.usual(class);
+        let times = self.classes.get(&class);
         Runs {
-            by_slot: self.classes.get(&class).map(|times| times.runs.as_slice()).unwrap_or_default(),
+            by_slot: times.map(|times| times.runs.as_slice()).unwrap_or_default(),
+            known_least: times.and_then(|times| times.least_run),
             slowness: &self.slowness,
             usual: usual.unwrap_or_else(|| self.any_run()),
             guessed: usual.is_none(),
@@ -229,12 +194,16 @@ impl Learned {
     /// Load times of a model set by slot.
     pub(crate) fn loads_of(&self, models: ModelSet) -> Loads<'_> {
         if models.is_none() {
-            return Loads { by_slot: &[], usual: 0.0 };
+            return Loads { by_slot: &[], usual: 0.0, known_least: None };
         }
-        let known = self.loads.get(&models).map(Vec::as_slice).unwrap_or_default();
-        let usual = mean(known).or_else(|| self.cold_shares.get(&models).copied());
+        let known = self.loads.get(&models);
+        let usual = known.and_then(|known| known.usual).or_else(|| self.cold_shares.get(&models).copied());
         let usual = usual.or_else(|| self.any_load.get()).unwrap_or(LOAD_GUESS_S);
-        Loads { by_slot: known, usual }
+        Loads {
+            by_slot: known.map(|known| known.by_slot.as_slice()).unwrap_or_default(),
+            usual,
+            known_least: known.and_then(|known| known.least),
+        }
     }
 
     fn usual(&self, class: WorkClass) -> Option<Seconds> {
@@ -271,7 +240,7 @@ impl Learned {
         let at = |times: &BySlot, server: &ServerId| times.get(*self.slots.get(server)?).copied();
         let ewma = match &key {
             FactKey::Run(class, server) => at(&self.classes.get(class)?.runs, server),
-            FactKey::Load(models, server) => at(self.loads.get(models)?, server),
+            FactKey::Load(models, server) => at(&self.loads.get(models)?.by_slot, server),
             FactKey::Slowness(server) => at(&self.slowness, server),
         }?;
         Some(Fact { key, value: ewma.value, samples: ewma.samples })
@@ -293,13 +262,13 @@ impl Learned {
                 FactKey::Slowness(_) => {}
                 FactKey::Load(models, server) => {
                     let slot = self.slot_of(server);
-                    *grown(self.loads.entry(models).or_default(), slot) = ewma;
+                    self.loads.entry(models).or_default().put(slot, ewma);
                     self.any_load.push(value);
                 }
                 FactKey::Run(class, server) => {
                     let slot = self.slot_of(server);
                     let times = self.classes.entry(class).or_default();
-                    *grown(&mut times.runs, slot) = ewma;
+                    times.put_run(slot, ewma);
                     let base = value / self.slowness[slot].get().unwrap_or(1.0);
                     times.base.push(base);
                     self.any_base.push(base);
@@ -307,6 +276,8 @@ impl Learned {
                 }
             }
         }
+        self.classes.values_mut().for_each(ClassTimes::sum_up);
+        self.loads.values_mut().for_each(LoadTimes::sum_up);
     }
 }
 
@@ -317,6 +288,7 @@ pub(crate) struct Runs<'l> {
     slowness: &'l [Ewma],
     usual: Seconds,
     guessed: bool,
+    known_least: Option<Seconds>,
 }
 
 impl Runs<'_> {
@@ -330,7 +302,7 @@ impl Runs<'_> {
 
     /// No server takes less.
     pub(crate) fn least(&self, least_slowness: f64) -> Seconds {
-        self.by_slot.iter().filter_map(Ewma::get).fold(self.usual * least_slowness, f64::min)
+        self.known_least.map_or(self.usual * least_slowness, |known| known.min(self.usual * least_slowness))
     }
 }
 
@@ -339,6 +311,7 @@ impl Runs<'_> {
 pub(crate) struct Loads<'l> {
     by_slot: &'l [Ewma],
     usual: Seconds,
+    known_least: Option<Seconds>,
 }
 
 impl Loads<'_> {
@@ -348,24 +321,8 @@ impl Loads<'_> {
 
     /// No server takes less.
     pub(crate) fn least(&self) -> Seconds {
-        self.by_slot.iter().filter_map(Ewma::get).fold(self.usual, f64::min)
+        self.known_least.map_or(self.usual, |known| known.min(self.usual))
     }
-}
-
-fn grown(times: &mut BySlot, slot: usize) -> &mut Ewma {
-    if times.len() <= slot {
-        times.resize(slot + 1, Ewma::default());
-    }
-    &mut times[slot]
-}
-
-fn mean<'e>(times: impl IntoIterator<Item = &'e Ewma>) -> Option<f64> {
-    let (mut sum, mut count) = (0.0, 0_u32);
-    for value in times.into_iter().filter_map(Ewma::get) {
-        sum += value;
-        count += 1;
-    }
-    (count > 0).then(|| sum / f64::from(count))
 }
 
 #[cfg(test)]

@@ -282,6 +282,10 @@ impl Queue {
         self.kinds.len()
     }
 
+    pub(crate) fn lanes_max(&self) -> usize {
+        self.lanes.len()
+    }
+
     pub(crate) fn lane(&self, id: LaneId) -> &Lane {
         &self.lanes[id as usize]
     }

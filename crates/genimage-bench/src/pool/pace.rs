@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use hub_core::caller::Caller;
+use hub_core::{caller::Caller, ids::JobId};
 use hub_schedule::{Kind, Learned, Observation, Place, Prompt, Queue, Ticket, decide};
 
 use super::scene::{self, Dice, Job};
@@ -18,14 +18,16 @@ const CALLERS: usize = 100;
 pub(crate) struct Pace {
     pub(crate) servers: usize,
     pub(crate) jobs: usize,
+    /// Places that come free at once.
+    pub(crate) free: usize,
     pub(crate) p50: Duration,
     pub(crate) p99: Duration,
     /// One job into the queue.
     pub(crate) push: Duration,
 }
 
-/// All places are full but one, which comes free: who gets it?
-pub(crate) fn measure(servers: usize, jobs: usize) -> Pace {
+/// All places are full but some, which come free at once: who gets them? Whoever gets one, another comes.
+pub(crate) fn measure(servers: usize, jobs: usize, free: usize) -> Pace {
     let pool = scene::servers(&vec![1.0; servers]);
     let kinds: Vec<Kind> = (1..=MODELS).map(scene::kind).collect();
     let mut learned = Learned::default();
@@ -46,12 +48,14 @@ pub(crate) fn measure(servers: usize, jobs: usize) -> Pace {
         queue.push(Ticket { job: *id, caller: caller.clone(), priority: 0, kind: kind.clone() }, 0.0);
     }
     let push = begun.elapsed() / u32::try_from(jobs).unwrap_or(u32::MAX);
+    let mut next = list.len() / 2;
     let running = Prompt { expected: 3.0, began: Some(98.5), guessed: false };
     let mut times = Vec::with_capacity(ROUNDS);
     for round in 0..ROUNDS.min(jobs / 2) {
+        let first = round * 37;
         let place = |(at, server): (usize, &scene::Server)| {
             let staged = Prompt { began: None, ..running };
-            let free = at == round * 37 % servers;
+            let free = (at * 7 + servers * 37 - first % servers) % servers < free;
             Place {
                 prompts: if free { vec![running] } else { vec![running, staged] },
                 resident: Some(kinds[at % MODELS].models),
@@ -62,8 +66,13 @@ pub(crate) fn measure(servers: usize, jobs: usize) -> Pace {
         let begun = Instant::now();
         let decision = decide(&mut queue, &places, &learned, 100.0);
         times.push(begun.elapsed());
-        assert!(!decision.assigned.is_empty(), "the free place is taken");
+        assert!(!decision.assigned.is_empty(), "what is free is taken");
+        for _ in &decision.assigned {
+            let Job { caller, kind, .. } = &list[next % list.len()];
+            queue.push(Ticket { job: JobId::new(), caller: caller.clone(), priority: 0, kind: kind.clone() }, 0.0);
+            next += 1;
+        }
     }
     times.sort_unstable();
-    Pace { servers, jobs, p50: times[times.len() / 2], p99: times[times.len() * 99 / 100], push }
+    Pace { servers, jobs, free, p50: times[times.len() / 2], p99: times[times.len() * 99 / 100], push }
 }

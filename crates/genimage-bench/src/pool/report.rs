@@ -43,7 +43,8 @@ pub(crate) fn foot() {
 pub(crate) fn pace(pace: &Pace) {
     println!();
     println!(
-        "one place comes free, {} servers, {} jobs queued: decided in {} µs p50, {} µs p99; a job queued in {:.1} µs",
+        "{} come free at once of {} servers, {} jobs queued: decided in {} µs p50, {} µs p99; a job queued in {:.1} µs",
+        pace.free,
         pace.servers,
         pace.jobs,
         pace.p50.as_micros(),

@@ -173,7 +173,8 @@ impl<'q, 'a> Pass<'q, 'a> {
     /// Few places have room: those that go on with what they have loaded are found without asking where else
     /// every job before that might go. It comes to the same as [`Self::consider`] for all of them.
     fn go_on(&mut self, window: &mut [Seen]) {
-        let open: Vec<usize> = (0..self.view.places.len()).filter(|at| self.view.state.room[*at] > 0).collect();
+        let state = &self.view.state;
+        let open: Vec<usize> = state.open.iter().copied().filter(|at| state.room[*at] > 0).collect();
         if open.len() > OPEN_FEW {
             return;
         }

@@ -53,7 +53,7 @@ pub(super) struct Fit<'a> {
     /// Times that all places were looked at.
     scans: u32,
     /// No place without the models ends sooner, ever in this decision; worked out when first needed.
-    cold_floor: Option<u64>,
+    cold_floor: Option<Seconds>,
     /// Instead of looking at all again and again: lower bounds for all places, and for those with room.
     heaps: Option<[BinaryHeap<Reverse<Key>>; 2]>,
 }
@@ -61,8 +61,8 @@ pub(super) struct Fit<'a> {
 impl<'a> Fit<'a> {
     pub(super) fn new(queue: &Queue, kind: &Kind, places: &[Place], learned: &'a Learned, state: &mut State) -> Self {
         let workflow = kind.class.workflow;
-        let lacking = places.iter().any(|place| place.lacks.contains(&workflow)) && heeds_lacks(kind, places);
-        let barring = places.iter().any(|place| place.barred.contains(&workflow));
+        let lacking = state.lacking.iter().any(|at| places[*at].lacks.contains(&workflow)) && heeds_lacks(kind, places);
+        let barring = state.barring.iter().any(|at| places[*at].barred.contains(&workflow));
         let choosy = lacking || barring || !kind.excluded.is_empty() || kind.placement != Placement::Anywhere;
         let may = |place: &Place| allows(kind, place) && !(lacking && place.lacks.contains(&workflow));
         let avoid = kind.avoid.and_then(|server| places.iter().position(|place| place.server == server));
@@ -129,7 +129,8 @@ impl<'a> Fit<'a> {
         {
             return Some(key.at as usize);
         }
-        if let Some(key) = self.best_where_loaded(state, open) {
+        let quick = self.best_where_loaded(state, open).or_else(|| self.best_of_few_open(state, open));
+        if let Some(key) = quick {
             self.found[usize::from(open)] = Some((key, state.stamp[key.at as usize]));
             return Some(key.at as usize);
         }
@@ -169,17 +170,33 @@ impl<'a> Fit<'a> {
         let with_room = loaded.iter().filter(|at| !open || state.room[**at] > 0);
         let best = with_room.filter_map(|at| self.key(state, *at)).min()?;
         // Where both end together, the one that need not load goes first.
-        (best.end <= self.cold_floor(state)).then_some(best)
+        let floor = self.cold_floor(state);
+        (best.end <= self.steps(floor)).then_some(best)
     }
 
-    fn cold_floor(&mut self, state: &State) -> u64 {
+    /// The best place with room, where only few have any.
+    fn best_of_few_open(&self, state: &State, open: bool) -> Option<Key> {
+        if !open || state.open.len() * FEW_SHARE > state.work.len() {
+            return None;
+        }
+        let with_room = state.open.iter().filter(|at| state.room[**at] > 0);
+        with_room.filter_map(|at| self.key(state, *at)).min()
+    }
+
+    fn cold_floor(&mut self, state: &State) -> Seconds {
         if let Some(floor) = self.cold_floor {
             return floor;
         }
         let least = state.least_work + self.loads.least() + self.runs.least(state.least_slowness);
-        let floor = self.steps(least * state.nearest);
+        let floor = least * state.nearest;
         self.cold_floor = Some(floor);
         floor
+    }
+
+    /// Places where a job may end before `end`; others surely do not.
+    pub(super) fn may_end_before(&mut self, state: &State, end: Option<Seconds>) -> Vec<usize> {
+        let only_loaded = self.set != NOTHING && end.is_some_and(|end| end <= self.cold_floor(state));
+        if only_loaded { state.places_with(self.set).to_vec() } else { (0..state.work.len()).collect() }
     }
 
     fn best_of_heap(&mut self, state: &State, open: bool) -> Option<usize> {

@@ -14,6 +14,8 @@ pub(crate) struct State {
     pub(crate) work: Vec<Seconds>,
     pub(crate) room: Vec<u32>,
     pub(crate) rooms: u32,
+    /// Places that had room at first.
+    pub(crate) open: Vec<usize>,
     /// Takes no work at all.
     pub(super) shut: Vec<bool>,
     pub(super) slots: Vec<Option<usize>>,
@@ -29,6 +31,9 @@ pub(crate) struct State {
     pub(super) least_slowness: f64,
     pub(super) resident: Vec<SetId>,
     pub(super) turn: Vec<u64>,
+    /// Places that lack something for some workflow, and those that some workflow must not go to: mostly few.
+    pub(super) lacking: Vec<usize>,
+    pub(super) barring: Vec<usize>,
     sets: Vec<SetState>,
     set_of: HashMap<ModelSet, SetId>,
 }
@@ -51,6 +56,7 @@ impl State {
             work: Vec::with_capacity(places.len()),
             room: Vec::with_capacity(places.len()),
             rooms: 0,
+            open: Vec::new(),
             shut: places.iter().map(|place| !place.takes_work || place.max_in_flight == 0).collect(),
             stamp: vec![0; places.len()],
             slots,
@@ -61,6 +67,8 @@ impl State {
             least_slowness: learned.least_slowness(),
             resident: Vec::with_capacity(places.len()),
             turn: places.iter().map(|place| place.last_turn).collect(),
+            lacking: at_which(places, |place| !place.lacks.is_empty()),
+            barring: at_which(places, |place| !place.barred.is_empty()),
             sets: Vec::new(),
             set_of: HashMap::new(),
         };
@@ -76,6 +84,9 @@ impl State {
             }
             state.room.push(room);
             state.rooms += room;
+            if room > 0 {
+                state.open.push(at);
+            }
             let set = place.resident.map_or(NOTHING, |models| state.set(models, queue));
             if let Some(set) = state.sets.get_mut(set as usize) {
                 set.places.push(at);
@@ -134,6 +145,10 @@ impl State {
     pub(super) fn regret(&self, at: usize) -> u32 {
         self.sets.get(self.resident[at] as usize).map_or(0, |set| set.regret)
     }
+}
+
+fn at_which(places: &[Place], holds: impl Fn(&Place) -> bool) -> Vec<usize> {
+    places.iter().enumerate().filter(|(_, place)| holds(place)).map(|(at, _)| at).collect()
 }
 
 impl SetState {
