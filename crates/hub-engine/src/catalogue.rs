@@ -11,7 +11,7 @@ use std::{
 
 use comfyui::workflow::{
     Graph, SlotKind, Slots, Target,
-    files::{Needs, model_files},
+    files::{ModelFile, Needs, model_files},
 };
 use hub_core::{
     catalogue::{Catalogue, RenderType, Workflow},
@@ -50,6 +50,8 @@ pub(crate) struct Runnable {
     pub(crate) needs: Needs,
     /// The model files that the graph names.
     pub(crate) models: ModelSet,
+    /// Those files, with their folders.
+    pub(crate) files: Vec<ModelFile>,
     /// Where its seed goes: node classes with their inputs.
     pub(crate) seeds: Vec<(String, String)>,
 }
@@ -60,14 +62,15 @@ impl Runnable {
         let graph = Graph::parse(&workflow.graph).ok();
         let slots = Slots::deserialize(&workflow.slots)
             .unwrap_or_else(|_| graph.as_ref().map(comfyui::workflow::slots::detect).unwrap_or_default());
-        let models = graph.as_ref().map_or(unknown_models(workflow.id), |graph| {
-            let files = model_files(graph);
-            model_set(files.iter().map(|file| file.name.as_str()))
-        });
+        let files = graph.as_ref().map(model_files);
+        let models = files
+            .as_ref()
+            .map_or(unknown_models(workflow.id), |files| model_set(files.iter().map(|file| file.name.as_str())));
+        let files = files.into_iter().flatten().collect();
         let class_of = |target: &Target| Some(graph.as_ref()?.node(&target.node_id)?.class_type.clone());
         let targets = slots.all(SlotKind::Seed).flat_map(|slot| &slot.targets);
         let seeds = targets.filter_map(|target| Some((class_of(target)?, target.input.clone()))).collect();
-        Self { slots, models, seeds, needs: graph.as_ref().map(Needs::of).unwrap_or_default(), workflow }
+        Self { slots, models, files, seeds, needs: graph.as_ref().map(Needs::of).unwrap_or_default(), workflow }
     }
 }
 

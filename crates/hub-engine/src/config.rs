@@ -77,8 +77,8 @@ pub struct LeasePolicy {
     pub evict: Evict,
     /// Memory, in bytes, that must stay free for two to count as fitting. Default 1 GiB.
     pub headroom_bytes: u64,
-    /// What a workflow's models are believed to need until the hub saw them run, in bytes; also an LLM whose
-    /// size nobody tells. Default 12 GiB.
+    /// What a workflow's models are believed to need until the hub saw them run, in bytes, where no server tells how
+    /// large their files are; also an LLM whose size nobody tells. Default 12 GiB.
     pub unknown_bytes: u64,
     /// How long LLM calls wait while ComfyUI has work, before it gets no new prompts. Default 15 s.
     pub llm_wait: Duration,

@@ -5,6 +5,7 @@
 //! restarts asks the servers for the rest. Every step has a limit, and one that fails never fails a job: the job goes on with the memory
 //! there is, and the lease's view says what went wrong.
 
+mod guess;
 mod keep;
 mod memory;
 

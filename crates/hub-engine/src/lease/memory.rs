@@ -16,11 +16,11 @@ use hub_core::{
 };
 use hub_schedule::{Fit, LeaseOrder, Load, ModelSet, Side};
 
-use super::Gpu;
+use super::{Gpu, guess::comfy_need};
 use crate::{CrashPoint, Evict, background::Inner, crash, pool::Session};
 
 /// Longest wait for one answer.
-const ANSWER_LIMIT: Duration = Duration::from_secs(5);
+pub(super) const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 /// Longest time for an eviction, from the order until the memory is seen to be free.
 const EVICT_LIMIT: Duration = Duration::from_secs(15);
 /// Pause between two looks whether it is.
@@ -35,6 +35,8 @@ const LLM_FILE_FACTOR: f64 = 1.25;
 pub(super) struct Facts {
     /// What ComfyUI needs for a set of models, in bytes.
     comfy: HashMap<Load, u64>,
+    /// What its files say for a set of models that ComfyUI did not run yet, in bytes.
+    guessed: HashMap<Load, u64>,
     /// Of these it was learned anew.
     learned: BTreeSet<u64>,
     /// What stands behind an LLM's load.
@@ -51,6 +53,15 @@ impl Facts {
         let name = model.rsplit('/').next().unwrap_or(model);
         let tagged = if name.contains(':') { model.to_owned() } else { format!("{model}:latest") };
         self.llm.entry(load).or_insert((server, tagged));
+    }
+
+    /// What ComfyUI needs for a set of models, as far as it was seen or guessed.
+    pub(super) fn comfy_need(&self, load: Load) -> Option<u64> {
+        self.comfy.get(&load).or_else(|| self.guessed.get(&load)).copied()
+    }
+
+    pub(super) fn guess(&mut self, load: Load, bytes: u64) {
+        self.guessed.insert(load, bytes);
     }
 
     pub(super) fn needs_all(&mut self, load: Load) {
@@ -151,7 +162,7 @@ async fn fit_for_comfy(inner: &Inner, gpu: &Gpu, load: Load, beside: Option<Load
         return Fit::Tight;
     }
     let Some(device) = device(inner, gpu).await else { return Fit::Tight };
-    let need = gpu.state().facts.comfy.get(&load).copied().unwrap_or(gpu.policy.unknown_bytes);
+    let need = comfy_need(inner, gpu, load).await;
     // What ComfyUI holds already it may use for something else.
     fits(need, device.free.saturating_add(device.held), gpu)
 }
@@ -173,8 +184,11 @@ async fn fit_for_llm(inner: &Inner, gpu: &Gpu, load: Load, beside: Option<Load>,
         return Fit::Fits;
     }
     let growth = if comfy_runs {
-        let known = beside.and_then(|beside| gpu.state().facts.comfy.get(&beside).copied());
-        known.unwrap_or(gpu.policy.unknown_bytes).saturating_sub(device.held)
+        let need = match beside {
+            Some(beside) => comfy_need(inner, gpu, beside).await,
+            None => gpu.policy.unknown_bytes,
+        };
+        need.saturating_sub(device.held)
     } else {
         0
     };

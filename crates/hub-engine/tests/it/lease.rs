@@ -135,6 +135,27 @@ async fn nothing_is_evicted_where_both_fit() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_no_run_has_taught_yet_is_told_by_the_size_of_the_files() {
+    // Of 24 GiB, 6 are the LLM's; a file of 8 GiB is believed to need 10, whatever unknown ones are believed to.
+    let small = setup(20).server(0, |server| {
+        server.vram_models = Some(10 * GIB);
+        server.model_bytes = Some(8 * GIB);
+    });
+    let desk_of_small = desk(small, 6, |_| {}).await;
+    desk_of_small.test.success(desk_of_small.test.generate_sampled("a fox").await).await;
+    assert_eq!(desk_of_small.story(), ["ollama 6", "comfyui 10"], "both fit, and nothing is evicted");
+
+    let large = setup(4).server(0, |server| {
+        server.vram_models = Some(20 * GIB);
+        server.model_bytes = Some(16 * GIB);
+    });
+    let desk_of_large = desk(large, 6, |_| {}).await;
+    desk_of_large.test.success(desk_of_large.test.generate_sampled("a fox").await).await;
+    assert_eq!(desk_of_large.story(), ["ollama 6", "ollama 0", "comfyui 20"]);
+    assert_eq!((desk_of_large.card.overcommits(), desk_of_large.card.squeezes()), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_policy_can_be_to_evict_always() {
     let desk = desk(setup(12).config(|config| config.lease.evict = hub_engine::Evict::Always), 5, |_| {}).await;
     desk.test.success(desk.test.generate_sampled("a").await).await;

@@ -31,6 +31,8 @@ pub struct ComfyConfig {
     pub vram_total: u64,
     /// Video memory that it takes while model files are loaded, bytes. Default half of `vram_total`.
     pub vram_models: Option<u64>,
+    /// Size of every model file, as `/experiment/models/{folder}` tells it, bytes. Default: it is not told.
+    pub model_bytes: Option<u64>,
     /// Watermark of the pictures; `None` draws no band at all. Default `SIMULATED`.
     pub label: Option<String>,
     /// Seeds run-time jitter and temporary names. Default 0.
@@ -56,6 +58,7 @@ impl Default for ComfyConfig {
             preview: false,
             vram_total: 24 << 30,
             vram_models: None,
+            model_bytes: None,
             label: Some("SIMULATED".to_owned()),
             seed: 0,
             max_upload_bytes: 100 << 20,

@@ -87,6 +87,7 @@ fn routes() -> Router<Arc<Sim>> {
         )
         .route("/models", get(async || json_answer(200, object_info::folders())))
         .route("/models/{folder}", get(models))
+        .route("/experiment/models/{folder}", get(model_sizes))
         .route("/embeddings", get(embeddings))
         .route("/upload/image", post(upload::image))
         .route("/upload/mask", post(upload::mask))
@@ -143,6 +144,7 @@ fn pattern(path: &str) -> String {
         ["history", _] => "/history/{id}".to_owned(),
         ["object_info", _] => "/object_info/{class}".to_owned(),
         ["models", _] => "/models/{folder}".to_owned(),
+        ["experiment", "models", _] => "/experiment/models/{folder}".to_owned(),
         ["jobs", "cancel"] => "/jobs/cancel".to_owned(),
         ["jobs", _] => "/jobs/{id}".to_owned(),
         ["jobs", _, "cancel"] => "/jobs/{id}/cancel".to_owned(),
@@ -276,6 +278,15 @@ async fn models(State(sim): Shared, Path(folder): Path<String>) -> Response {
         return empty(404);
     }
     json_answer(200, sim.listing().models.folder(&folder))
+}
+
+async fn model_sizes(State(sim): Shared, Path(folder): Path<String>) -> Response {
+    let Some(bytes) = sim.config.model_bytes.filter(|_| object_info::folders().contains(&folder.as_str())) else {
+        return empty(404);
+    };
+    let listing = sim.listing();
+    let file = |name: &String| json!({"name": name, "pathIndex": 0, "modified": 1_795_293_333.03, "created": 1_795_293_333.03, "size": bytes});
+    json_answer(200, &listing.models.folder(&folder).iter().map(file).collect::<Vec<_>>())
 }
 
 async fn embeddings(State(sim): Shared) -> Response {
