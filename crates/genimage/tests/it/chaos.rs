@@ -9,7 +9,7 @@
 #![expect(clippy::print_stdout, reason = "what a storm did is worth telling")]
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     path::Path,
     sync::{
         Arc, RwLock,
@@ -18,7 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hub_core::server::NewServer;
+use hub_core::{job::Job, server::NewServer};
 use hub_sim::{ComfyConfig, ComfySim, Fault, Outcome};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use serde_json::{Value, json};
@@ -144,6 +144,9 @@ async fn weather(storm: Storm) {
         storm.kills,
         unanswered.load(Ordering::Relaxed),
     );
+    for (why, times) in wasted(folder.path(), &jobs, &sims).await {
+        println!("{times} good runs came to nothing: {why}");
+    }
 }
 
 /// Stores the servers as an operator would who wants hung prompts moved soon.
@@ -310,6 +313,29 @@ impl Caller {
             tokio::time::sleep(Duration::from_millis(self.random.random_range(50..200))).await;
         }
     }
+}
+
+/// Why attempts whose prompts ran to a good end did not end their jobs, with how often.
+async fn wasted(folder: &Path, jobs: &[Job], sims: &[ComfySim]) -> BTreeMap<String, u32> {
+    let mut good = HashSet::new();
+    for sim in sims {
+        let well = sim.stats().executed.into_iter().filter(|run| run.outcome == Outcome::Success);
+        good.extend(well.map(|run| run.prompt_id));
+    }
+    let store = data::store(folder).await;
+    let mut reasons = BTreeMap::new();
+    for job in jobs {
+        for row in store.job_attempts(job.id).await.unwrap() {
+            let outcome = row.outcome.unwrap_or_default();
+            if outcome != "succeeded" && good.contains(&row.attempt.prompt_id.to_string()) {
+                let why = row.error.map(|error| error.message).unwrap_or_default();
+                let why: String = why.chars().filter(|c| !c.is_ascii_digit()).collect();
+                *reasons.entry(format!("{outcome}: {why}")).or_default() += 1;
+            }
+        }
+    }
+    store.close().await.unwrap();
+    reasons
 }
 
 /// Prompts that ran to a good end, and how many of them ran for a job for which one had before.
