@@ -182,6 +182,8 @@ fn meaning_of(name: &str, meaning: &str) -> String {
         "idempotency_key" => "a repeated call with the same key finds its job instead of making another".to_owned(),
         "styles" => "looks to apply; omitted: the default styles; `[]`: none".to_owned(),
         "enhance" => "have an LLM enrich the prompt".to_owned(),
+        "description_type" => "natural: prose; optimized: keywords for a prompt".to_owned(),
+        "language" => "language of the answer".to_owned(),
         _ => cell(meaning),
     }
 }

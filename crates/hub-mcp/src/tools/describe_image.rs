@@ -18,8 +18,8 @@ pub(super) fn definition(catalogue: &Catalogue, wait_default_s: u32) -> Option<T
     if !catalogue.can_describe {
         return None;
     }
-    let kinds = json!({"type": "string", "enum": ["natural", "optimized"], "default": "optimized", "description": "natural: prose; optimized: keywords for a prompt"});
-    let language = json!({"type": "string", "maxLength": limits::NAME_MAX_CHARS, "default": "en", "description": "Language of the answer"});
+    let kinds = json!({"type": "string", "enum": ["natural", "optimized"], "default": "optimized"});
+    let language = json!({"type": "string", "maxLength": limits::NAME_MAX_CHARS, "default": "en"});
     let schema = Schema::new()
         .with_required("image", image(IMAGE_FORMS))
         .with("description_type", kinds)

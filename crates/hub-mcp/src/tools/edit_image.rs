@@ -18,8 +18,11 @@ pub(super) fn definition(catalogue: &Catalogue, wait_default_s: u32) -> Option<T
     if !can_render(catalogue, Mode::Edit) {
         return None;
     }
+    // Every model pays for the list in each conversation: how a picture is named is told once.
+    let told = can_render(catalogue, Mode::Upscale);
+    let picture = if told { json!({"type": "string"}) } else { image(IMAGE_FORMS) };
     let schema = Schema::new()
-        .with("image", image(IMAGE_FORMS))
+        .with("image", picture)
         .with("prompt", prompt("What to change"))
         .with_picture_choices(catalogue, Mode::Edit)
         .with_size(catalogue, Mode::Edit)

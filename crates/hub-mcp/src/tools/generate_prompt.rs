@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{
     Effect,
-    schema::{Schema, prompt, seed},
+    schema::{Schema, prompt},
     tool,
 };
 
@@ -25,7 +25,7 @@ pub(super) fn definition(catalogue: &Catalogue, wait_default_s: u32) -> Option<T
         .with("subject", prompt("What the picture shows"))
         .with("elements", elements)
         .with("style", style)
-        .with("seed", seed())
+        .with("seed", json!({"type": "integer"}))
         .with_handle_options(false, wait_default_s);
     Some(tool(NAME, "Generate prompt", DESCRIPTION.to_owned(), schema.build(), Effect::Adds))
 }

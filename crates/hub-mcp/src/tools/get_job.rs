@@ -1,12 +1,12 @@
 //! `get_job`: the result of a call that answered with a handle, or any earlier one's again.
 
-use hub_core::{error::UserError, ids::JobId, request::Inline};
+use hub_core::{error::UserError, ids::JobId, limits, request::Inline};
 use rmcp::model::Tool;
 use serde_json::{Map, Value, json};
 
 use super::{
     Effect, arguments,
-    schema::{INLINE, Schema, job_id, wait_s},
+    schema::{INLINE, Schema, job_id},
     tool,
 };
 
@@ -17,7 +17,7 @@ const DESCRIPTION: &str = "Wait for a job and get its result, as the call that b
 pub(super) fn definition(wait_default_s: u32) -> Tool {
     let schema = Schema::new()
         .with_required("job_id", job_id())
-        .with("wait_s", wait_s(wait_default_s))
+        .with("wait_s", json!({"type": "integer", "maximum": limits::WAIT_MAX_S, "default": wait_default_s}))
         .with("inline", json!({"type": "string", "enum": INLINE}));
     tool(NAME, "Get job", DESCRIPTION.to_owned(), schema.build(), Effect::Reads)
 }

@@ -49,7 +49,10 @@ impl Schema {
     pub(super) fn with_size(self, catalogue: &Catalogue, mode: Mode) -> Self {
         let (min, max) = sides(catalogue, mode);
         let side = json!({"type": "integer", "minimum": min, "maximum": max});
-        let ratio = json!({"type": "string", "enum": aspect_ratios(catalogue, mode), "description": "Or width and height in px"});
+        let mut ratio = json!({"type": "string", "enum": aspect_ratios(catalogue, mode)});
+        if mode == Mode::Generate {
+            ratio["description"] = json!("Or width and height in px");
+        }
         self.with("aspect_ratio", ratio).with("width", side.clone()).with("height", side)
     }
 
@@ -102,7 +105,7 @@ pub(super) fn prompt(description: &str) -> Value {
     json!({"type": "string", "description": description})
 }
 
-pub(super) fn seed() -> Value {
+fn seed() -> Value {
     json!({"type": "integer", "minimum": 0, "description": "Omit for a random one"})
 }
 
@@ -124,7 +127,7 @@ pub(super) fn job_id() -> Value {
     json!({"type": "string", "description": "job_… id from an earlier answer"})
 }
 
-pub(super) fn wait_s(default: u32) -> Value {
+fn wait_s(default: u32) -> Value {
     json!({"type": "integer", "maximum": limits::WAIT_MAX_S, "default": default, "description": "Seconds, then a job id is answered"})
 }
 
@@ -137,6 +140,9 @@ pub(super) fn inline() -> Value {
 fn styles(catalogue: &Catalogue, mode: Mode) -> Value {
     let names: Vec<&str> = catalogue.enabled_styles().map(|style| style.name.as_str()).collect();
     let first = Mode::ALL.into_iter().find(|other| catalogue.visible(*other).next().is_some());
+    if mode == Mode::Detail && first != Some(mode) {
+        return json!({"type": "array", "items": {"type": "string"}});
+    }
     if let Some(first) = first.filter(|first| *first != mode) {
         let description = format!("As in {}", first.tool());
         return json!({"type": "array", "items": {"type": "string"}, "description": description});

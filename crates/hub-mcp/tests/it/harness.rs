@@ -13,7 +13,13 @@ use axum::{
     http::{HeaderMap, Request, StatusCode},
     response::Response,
 };
-use hub_core::{caller::Caller, clock::SystemClock, ids::JobId, job::JobStateKind, server::NewServer};
+use hub_core::{
+    caller::Caller,
+    clock::SystemClock,
+    ids::{JobId, LlmServerId},
+    job::JobStateKind,
+    server::{LlmAssignment, LlmDialect, LlmRole, LlmServer, NewServer},
+};
 use hub_engine::{Engine, EngineConfig};
 use hub_mcp::{McpConfig, McpEdge};
 use hub_sim::{ComfyConfig, ComfySim};
@@ -125,6 +131,25 @@ impl TestHub {
         hub.engine.server_add(NewServer::named("gpu-1", sim.url().parse().unwrap())).await.unwrap();
         hub.sim = Some(sim);
         hub
+    }
+
+    /// Adds an LLM server that plays every role.
+    pub(crate) async fn llm_in_every_role(&self) {
+        let server = LlmServer {
+            id: LlmServerId::new(),
+            name: "llm".to_owned(),
+            // Nobody is asked anything.
+            base_url: "http://127.0.0.1:9".parse().unwrap(),
+            dialect: LlmDialect::Ollama,
+            api_key: None,
+            gpu: None,
+            enabled: true,
+        };
+        let server = self.engine.llm_server_create(server).await.unwrap();
+        for role in LlmRole::ALL {
+            let to = LlmAssignment { server: server.id, model: Some("any".to_owned()) };
+            self.engine.llm_assign(role, Some(to)).await.unwrap();
+        }
     }
 
     /// Sends a request; the response's body is not read yet.

@@ -6,7 +6,10 @@ use hub_mcp::McpConfig;
 use hub_sim::Fault;
 use serde_json::{Value, json};
 
-use crate::harness::{TestHub, error, job_of, record};
+use crate::{
+    current_era::ask,
+    harness::{TestHub, error, job_of, record},
+};
 
 /// A small picture without anything around it.
 fn quick() -> Value {
@@ -37,6 +40,54 @@ async fn the_shipped_catalogue_is_listed_within_eight_kilobytes() {
     let styles = message["result"]["tools"][0]["inputSchema"]["properties"]["styles"]["items"]["enum"].clone();
     let enabled: Vec<&str> = catalogue.enabled_styles().map(|style| style.name.as_str()).collect();
     assert_eq!(styles, json!(enabled));
+}
+
+#[tokio::test]
+async fn with_an_llm_in_every_role_all_tools_are_listed_within_eight_kilobytes() {
+    let hub = TestHub::start(0).await;
+    hub.llm_in_every_role().await;
+    let plain = hub.post("/mcp", &[], r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#).await;
+    let current = ask(&hub, "tools/list", json!({})).await;
+    for (era, listed, bytes) in [
+        ("plain", plain.json()["result"]["tools"].clone(), plain.text.len()),
+        ("current", current["result"]["tools"].clone(), current["result"].to_string().len()),
+    ] {
+        let names: Vec<&str> = listed.as_array().unwrap().iter().map(|tool| tool["name"].as_str().unwrap()).collect();
+        let all = [
+            "generate_image",
+            "upscale_image",
+            "edit_image",
+            "detail_image",
+            "describe_image",
+            "generate_prompt",
+            "get_job",
+            "cancel_job",
+            "list_options",
+        ];
+        assert_eq!(names, all, "{era}");
+        assert!(bytes <= 8 * 1024, "{era}: {bytes} bytes");
+    }
+}
+
+#[tokio::test]
+async fn settings_of_answers_are_in_force_at_once() {
+    let hub = TestHub::start(60_000).await;
+    let default_wait = async || {
+        let tools = hub.plain("tools/list", json!({})).await["result"]["tools"].take();
+        tools[0]["inputSchema"]["properties"]["wait_s"]["default"].clone()
+    };
+    assert_eq!(default_wait().await, 45);
+    let set = async |changes: Value| {
+        hub.engine.settings_change(changes.as_object().unwrap(), false, |_| Ok(())).await.map(drop).unwrap();
+    };
+    let mut told = hub.engine.catalogue_changes();
+    told.mark_unchanged();
+    set(json!({"mcp.wait_s": 0})).await;
+    assert!(told.has_changed().unwrap(), "who holds the list is told that it is another");
+    assert_eq!(default_wait().await, 0);
+    let handle = hub.call("generate_image", quick()).await;
+    assert_eq!(record(&handle)["status"], "running", "it did not wait: {handle}");
+    hub.engine.cancel(job_of(&handle)).await.unwrap();
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ mod first_picture;
 mod hub;
 mod job_pages;
 mod jobs;
+mod llm_settings;
 mod metrics;
 mod pages;
 mod pool_pages;
