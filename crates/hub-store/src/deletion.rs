@@ -47,6 +47,7 @@ impl Store {
             let tx = self.begin().await?;
             delete_chunk(&tx, chunk, with_favourites, &mut outcome).await?;
             tx.commit().await?;
+            self.kept_days().forget();
         }
         Ok(outcome)
     }
