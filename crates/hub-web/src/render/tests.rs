@@ -65,6 +65,20 @@ fn no_page_holds_inline_script_or_style() {
     }
 }
 
+/// A deferred htmx begins before an extension that arrives later: the page's live parts would stay dead.
+#[test]
+fn live_parts_wait_for_the_script_that_they_need() {
+    let (template, context) =
+        pages::samples().into_iter().find(|(name, _)| *name == "pages/dashboard.html").expect("there");
+    let html = render(template, context);
+    let place = |name: &str| html.find(name).unwrap_or_else(|| panic!("no {name}"));
+    assert!(place("</main>") < place("htmx.min.js") && place("htmx.min.js") < place("hx-sse.min.js"));
+    for tag in html.split("<script").filter(|tag| tag.contains("vendor/")) {
+        let tag = tag.split('>').next().unwrap_or_default();
+        assert!(!tag.contains("defer") && !tag.contains("async"), "{tag}");
+    }
+}
+
 /// Every form goes to a route that takes a POST, and every field has a name that is read aloud.
 #[test]
 fn forms_lead_somewhere_and_fields_have_labels() {
