@@ -1,6 +1,7 @@
 //! Workflows: what is stored, and importing one.
 
 mod detail;
+mod difference;
 mod drawing;
 
 #[cfg(test)]

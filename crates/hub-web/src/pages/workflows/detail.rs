@@ -17,6 +17,7 @@ use super::{
         shown::shorten,
     },
     ShownLack,
+    difference::Differences,
     drawing::{self, Drawing},
     lacking, slot_title,
 };
@@ -42,6 +43,8 @@ pub(crate) struct WorkflowPage {
     places: Vec<Place>,
     drawing: Drawing,
     versions: Vec<Version>,
+    /// Against the version before; `None` of the first.
+    changed: Option<Differences>,
     render_types: Vec<String>,
     lacking: Vec<ShownLack>,
     fault: Option<Fault>,
@@ -170,7 +173,10 @@ async fn page(app: &App, workflow: Workflow) -> Result<WorkflowPage, WebError> {
     let ImportedWorkflow { workflow, problems, slots, .. } = view;
     let rows =
         slots.iter().flat_map(|slot| slot.targets.iter().map(|target| Row::of(&slot.kind, target, &slot.source)));
+    let before = versions.iter().find(|version| version.version + 1 == workflow.version);
+    let changed = before.map(|before| Differences::between(before.version, &before.graph, &workflow.graph));
     Ok(WorkflowPage {
+        changed,
         frame: Frame::new("workflows", format!("Workflow {}", workflow.name)),
         path: format!("/workflows/{}", workflow.id),
         is_newest: newest == workflow.id,
@@ -247,6 +253,7 @@ impl Page for WorkflowPage {
 
     #[cfg(test)]
     fn sample() -> Self {
+        use super::difference::Difference;
         let text = || super::super::shown::sample::HOSTILE.to_owned();
         let node = NodeView { id: "1".to_owned(), class: text(), title: Some(text()), inputs: Vec::new() };
         Self {
@@ -269,6 +276,7 @@ impl Page for WorkflowPage {
                 restore_path: Some("/workflows/wf_1/restore".to_owned()),
                 nodes: 7,
             }],
+            changed: Some(Differences { from: 1, rows: vec![Difference::sample()], more: 1 }),
             render_types: vec![text()],
             lacking: vec![ShownLack { server: text(), why: text() }],
             fault: Some(Fault { field: "slots".to_owned(), text: text(), changed: false }),
