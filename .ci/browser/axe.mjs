@@ -1,7 +1,9 @@
 // Runs axe-core over every page of a demo hub, in both colours, at desktop and phone width, and fails on a serious or
 // critical finding, on an error in the console and on a page that is wider than its window. With script as people have
 // it; run.sh covers the pages without.
-// usage: axe.mjs HUB-URL NODE-MODULES-FOLDER [PATH…]
+// SCREENSHOTS names a folder for pictures of all of them. A path like first:/servers means the first of the things that
+// this page lists.
+// usage: axe.mjs HUB-URL NODE-MODULES-FOLDER PATH…
 import { createRequire } from "node:module";
 import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -25,10 +27,19 @@ let about = "";
 page.on("console", (message) => { if (message.type() === "error") complaints.push(`${about}: ${message.text()}`); });
 page.on("pageerror", (error) => complaints.push(`${about}: ${error.message}`));
 
-for (const path of paths) {
+const first = async (list) => {
+  await page.goto(hub + list, { waitUntil: "domcontentloaded" });
+  const found = await page.$$eval("main a", (links) => links.map((link) => link.getAttribute("href")));
+  const own = found.find((href) => new RegExp(`^${list}/[a-z]+_[0-9a-f]+$`).test(href ?? ""));
+  if (!own) complaints.push(`${list} lists nothing`);
+  return own ?? list;
+};
+
+for (const asked of paths) {
+  const path = asked.startsWith("first:") ? await first(asked.slice("first:".length)) : asked;
   for (const [width, height] of [[1280, 900], [390, 844]]) {
     for (const theme of ["light", "dark"]) {
-      about = `${path} ${width} px ${theme}`;
+      about = `${asked} ${width} px ${theme}`;
       await page.setViewport({ width, height });
       await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: theme }]);
       // Live pages never fall silent on the network.

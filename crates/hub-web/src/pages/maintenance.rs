@@ -1,5 +1,7 @@
 //! What has piled up, what may go, and whether files and records agree.
 
+use std::time::Duration;
+
 use axum::{
     extract::{Path, Request, State},
     response::{Html, Response},
@@ -17,7 +19,7 @@ use super::{
     Frame,
     form::{Done, Fault, FormFields, number, refused, shown},
     html, see_other,
-    shown::{Moment, bytes, duration},
+    shown::{Moment, bytes},
 };
 use crate::{api, error::WebError, render::Page, router::App};
 
@@ -299,16 +301,26 @@ impl ShownTask {
             Some(ReconcilerStatus::Done(count)) => ("good", format!("{count} put right")),
             Some(ReconcilerStatus::Failed(error)) => ("bad", error.explain()),
         };
-        let every = chrono::TimeDelta::from_std(view.every).unwrap_or_default();
         Self {
             name: view.name,
             does: view.does,
-            every: duration(every),
+            every: pace(view.every),
             last: view.last.as_ref().map(|last| Moment::of(last.started_at, now)),
             tone,
             outcome,
         }
     }
+}
+
+/// `second`, `6 hours`: how often a task runs.
+fn pace(every: Duration) -> String {
+    let seconds = every.as_secs().max(1);
+    let (count, unit) = match seconds {
+        _ if seconds.is_multiple_of(3600) => (seconds / 3600, "hour"),
+        _ if seconds.is_multiple_of(60) => (seconds / 60, "minute"),
+        _ => (seconds, "second"),
+    };
+    if count == 1 { unit.to_owned() } else { format!("{count} {unit}s") }
 }
 
 impl Page for MaintenancePage {
@@ -345,5 +357,16 @@ impl Page for MaintenancePage {
             }],
             fault: Some(Fault { field: "retention.days".to_owned(), text: HOSTILE.to_owned(), changed: false }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paces_read_well() {
+        let said = [1, 60, 3600, 6 * 3600, 90].map(|seconds| pace(Duration::from_secs(seconds)));
+        assert_eq!(said, ["second", "minute", "hour", "6 hours", "90 seconds"]);
     }
 }
