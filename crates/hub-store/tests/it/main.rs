@@ -13,6 +13,7 @@ mod artifacts;
 mod catalogue;
 mod configuration;
 mod deletion;
+mod cut;
 mod jobs;
 mod learned_times;
 mod lists;
