@@ -84,7 +84,7 @@ impl Hub {
             engine_config.listen_url = Some(url.clone());
         }
         let engine = Engine::start(engine_config, store, objects, clock).await.map_err(demo::told)?;
-        let access = Access::open(engine.clone(), credentials(config))
+        let access = Access::open(engine.clone(), credentials(config)?)
             .await
             .map_err(demo::told)
             .context("auth.admin_password (GENIMAGE_ADMIN_PASSWORD) or the stored credentials")?;
@@ -182,11 +182,12 @@ fn refuse_open_bind(config: &Config, options: &HubOptions, access: &Access) -> a
 }
 
 /// Credentials of the configuration.
-fn credentials(config: &Config) -> AccessConfig {
-    AccessConfig {
+fn credentials(config: &Config) -> anyhow::Result<AccessConfig> {
+    Ok(AccessConfig {
         api_key: Some(config.auth.api_key.clone()),
         admin_password: Some(config.auth.admin_password.clone()),
-    }
+        oauth: config.oauth()?,
+    })
 }
 
 /// Where strangers are kept out and nobody can log in yet, whoever reads the log can make the account.

@@ -15,6 +15,7 @@ use figment::{
     Figment,
     providers::{Env, Format as _, Toml},
 };
+use hub_access::OauthConfig;
 use hub_engine::{AlertPolicy, AnswerPolicy, EngineConfig, InputPolicy, SettingSource};
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
@@ -25,7 +26,7 @@ mod sections;
 
 pub use self::sections::{
     AlertsSection, AuthSection, GpuLeaseSection, InputSection, LlmSection, LogFormat, LoggingSection, McpSection,
-    QueueSection, RetentionSection, ServerSection, ServersSection, UrlSection,
+    OauthSection, QueueSection, RetentionSection, ServerSection, ServersSection, UrlSection,
 };
 
 /// The defaults, every key commented.
@@ -60,6 +61,8 @@ pub struct Config {
     pub objects: UrlSection,
     /// Credentials.
     pub auth: AuthSection,
+    /// The authorization server whose tokens are taken.
+    pub oauth: OauthSection,
     /// A ComfyUI server to register at start.
     pub comfyui: UrlSection,
     /// An Ollama server to register at start.
@@ -126,6 +129,7 @@ impl Config {
         let mut config: Self = figment.extract().context("the configuration cannot be read")?;
         config.sources = given::sources(&figment);
         config.public_url()?;
+        config.oauth()?;
         Ok(config)
     }
 
@@ -135,6 +139,35 @@ impl Config {
     /// When it is no http(s) URL.
     pub fn public_url(&self) -> anyhow::Result<Option<Url>> {
         http_url("server.public_url", &self.server.public_url)
+    }
+
+    /// The authorization server, when there is one.
+    ///
+    /// # Errors
+    /// Names the key that is missing or no address.
+    pub fn oauth(&self) -> anyhow::Result<Option<OauthConfig>> {
+        let given = &self.oauth;
+        if given.issuer.is_empty() {
+            return Ok(None);
+        }
+        trusted("oauth.issuer", &given.issuer)?;
+        let audience = match (given.audience.as_str(), self.server.public_url.trim_end_matches('/')) {
+            ("", "") => bail!(
+                "oauth.issuer is set: set oauth.audience, or server.public_url, to the hub's address as clients know it"
+            ),
+            ("", public) => format!("{public}/mcp"),
+            (audience, _) => audience.to_owned(),
+        };
+        if http_url("oauth.audience", &audience)?.is_none_or(|url| url.fragment().is_some()) {
+            bail!("oauth.audience `{audience}` must be an http(s) address without fragment");
+        }
+        Ok(Some(OauthConfig {
+            issuer: given.issuer.clone(),
+            jwks_url: trusted("oauth.jwks_url", &given.jwks_url)?,
+            audience,
+            scope_prefix: given.scope_prefix.clone(),
+            skew: Duration::from_secs(given.skew_s),
+        }))
     }
 
     /// Address at which this machine reaches the hub: the listen address, or loopback where the hub
@@ -233,6 +266,21 @@ fn http_url(key: &str, text: &str) -> anyhow::Result<Option<Url>> {
         bail!("{key} `{text}` must begin with http:// or https://");
     }
     Ok(Some(url))
+}
+
+/// An address whose answers are believed: over TLS, or on this machine.
+fn trusted(key: &str, text: &str) -> anyhow::Result<Url> {
+    let Some(url) = http_url(key, text)? else { bail!("{key} is empty, but oauth.issuer is set") };
+    let here = match url.host() {
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
+    };
+    if url.scheme() != "https" && !here {
+        bail!("{key} `{text}` must begin with https://: whoever sits between could let anybody in");
+    }
+    Ok(url)
 }
 
 #[cfg(test)]

@@ -15,11 +15,14 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Redirect, Response},
 };
-use hub_access::{Access, Bearer, KeyRefusal, LoggedIn};
+use hub_access::{Access, Bearer, KeyRefusal, LoggedIn, TokenRefusal};
 use hub_core::{access::Scope, caller::Caller, error::UserError};
 use url::Url;
 
 use self::needs::Need;
+
+/// When to try again where the authorization server's keys cannot be had, in seconds.
+const TOKEN_KEYS_RETRY_S: u32 = 60;
 
 /// What the guard knows.
 #[derive(Clone)]
@@ -28,6 +31,20 @@ pub(crate) struct Guard {
     pub(crate) hosts: Vec<String>,
     /// Who may come in.
     pub(crate) access: Access,
+    /// What refusals tell clients of the authorization server: nothing, where there is none. Clients that are told of one
+    /// begin to ask it for tokens.
+    pub(crate) challenge: Option<Challenge>,
+}
+
+/// What a client needs to get a token.
+#[derive(Debug, Clone)]
+pub(crate) struct Challenge {
+    /// Where the resource's metadata are (RFC 9728).
+    pub(crate) metadata: Url,
+    /// Scopes to ask for.
+    pub(crate) scopes: String,
+    /// What scopes are prefixed with.
+    pub(crate) prefix: String,
 }
 
 /// Who was let in.
@@ -52,7 +69,7 @@ pub(crate) async fn check(State(guard): State<Guard>, request: Request, next: Ne
             }
             next.run(request).await
         }
-        Err(refusal) => refusal.into_response(),
+        Err(refusal) => refusal.of(guard.challenge.as_ref()).into_response(),
     }
 }
 
@@ -80,6 +97,21 @@ impl Refusal {
         Self::Told { status, code, detail: detail.into(), challenge, retry_after_s: None }
     }
 
+    /// With the way to a token, where there is one.
+    fn of(mut self, known: Option<&Challenge>) -> Self {
+        if let (Self::Told { status, challenge: Some(challenge), .. }, Some(known)) = (&mut self, known) {
+            use std::fmt::Write as _;
+            if *status == StatusCode::FORBIDDEN {
+                *challenge = challenge.replace("scope=\"", &format!("scope=\"{}", known.prefix));
+            } else if !challenge.contains("scope=") {
+                // Writing to a text cannot fail.
+                let _ = write!(challenge, ", scope=\"{}\"", known.scopes);
+            }
+            let _ = write!(challenge, ", resource_metadata=\"{}\"", known.metadata);
+        }
+        self
+    }
+
     fn wait(detail: String, seconds: u32) -> Self {
         let (status, retry_after_s) = (StatusCode::TOO_MANY_REQUESTS, Some(seconds));
         Self::Told { status, code: "too_many_requests", detail, challenge: None, retry_after_s }
@@ -98,6 +130,24 @@ impl From<KeyRefusal> for Refusal {
             KeyRefusal::TooOften { wait_s, per_minute } => {
                 Self::wait(format!("this key may make {per_minute} requests per minute"), wait_s)
             }
+        }
+    }
+}
+
+impl From<TokenRefusal> for Refusal {
+    fn from(refusal: TokenRefusal) -> Self {
+        let detail = refusal.to_string();
+        match refusal {
+            TokenRefusal::Invalid(_) => {
+                Self::challenged(StatusCode::UNAUTHORIZED, "unauthorized", detail, ", error=\"invalid_token\"")
+            }
+            TokenRefusal::NoKeys => Self::Told {
+                status: StatusCode::SERVICE_UNAVAILABLE,
+                code: "unavailable",
+                detail,
+                challenge: None,
+                retry_after_s: Some(TOKEN_KEYS_RETRY_S),
+            },
         }
     }
 }
@@ -191,7 +241,11 @@ impl Guard {
             return Ok(open());
         }
         if let Some(key) = key_of(headers) {
-            return self.by_key(key, need);
+            let bearer = match self.access.token_bearer(key).await? {
+                Some(bearer) => bearer,
+                None => self.access.bearer(key)?,
+            };
+            return admit(bearer, need);
         }
         if needs::takes_cookies(path)
             && let Some(token) = hub_web::session_of(headers)
@@ -200,7 +254,7 @@ impl Guard {
             return Ok(Entered { caller: Caller::admin(), session: Some(session) });
         }
         match need {
-            Need::Nothing => Ok(Entered { caller: Caller::named("stranger"), session: None }),
+            Need::Nothing => Ok(Entered { caller: Caller::stranger(), session: None }),
             _ if needs::is_page(path) && wants_page(&request.method, headers) => {
                 Err(Refusal::WayIn(self.way_in(request)))
             }
@@ -213,16 +267,6 @@ impl Guard {
         }
     }
 
-    fn by_key(&self, key: &str, need: Need) -> Result<Entered, Refusal> {
-        let bearer: Bearer = self.access.bearer(key)?;
-        if let Need::Scope(scope) = need
-            && !bearer.has(scope)
-        {
-            return Err(insufficient(scope));
-        }
-        Ok(Entered { caller: bearer.caller, session: None })
-    }
-
     fn way_in(&self, request: &Parts) -> String {
         if !self.access.has_account() {
             return "/setup".to_owned();
@@ -231,6 +275,15 @@ impl Guard {
         let next: String = url::form_urlencoded::byte_serialize(wanted.as_bytes()).collect();
         if wanted == "/" { "/login".to_owned() } else { format!("/login?next={next}") }
     }
+}
+
+fn admit(bearer: Bearer, need: Need) -> Result<Entered, Refusal> {
+    if let Need::Scope(scope) = need
+        && !bearer.has(scope)
+    {
+        return Err(insufficient(scope));
+    }
+    Ok(Entered { caller: bearer.caller, session: None })
 }
 
 fn insufficient(scope: Scope) -> Refusal {

@@ -1,17 +1,26 @@
 //! Puts the edges behind one listener: routes, then the layers every request passes.
 
-use axum::{Router, middleware};
+use axum::{
+    Router,
+    http::{HeaderValue, header},
+    middleware,
+};
 use hub_access::Access;
 use hub_engine::Engine;
 use hub_mcp::{McpConfig, McpEdge};
 use hub_web::{WebConfig, WebState};
-use tower_http::catch_panic::CatchPanicLayer;
+use tower::util::option_layer;
+use tower_http::{catch_panic::CatchPanicLayer, set_header::SetResponseHeaderLayer};
 use url::Url;
 
 use crate::{
     config::Config,
     guard::{self, Guard},
+    protected_resource::ProtectedResource,
 };
+
+/// A year: what browsers remember of TLS.
+const STRICT_FOR: &str = "max-age=31536000";
 
 /// The whole HTTP service, and the MCP edge in it, whose open streams must be ended before the listener.
 ///
@@ -31,13 +40,25 @@ pub(crate) fn router(
         access: access.clone(),
         config: WebConfig { public_url: public_url.clone(), demo, version: env!("CARGO_PKG_VERSION") },
     };
-    let guard = Guard { hosts: hosts(config, public_url.as_ref()), access };
+    let protected = access.oauth().map(ProtectedResource::of).transpose()?;
+    let challenge = protected.as_ref().map(ProtectedResource::challenge);
+    let guard = Guard { hosts: hosts(config, public_url.as_ref()), access, challenge };
+    let metadata = protected.map_or_else(Router::new, ProtectedResource::router);
     let router = hub_web::router(web)
         .merge(mcp.router())
+        .merge(metadata)
+        .layer(option_layer(strict_transport(public_url.as_ref())))
         .layer(middleware::from_fn_with_state(guard, guard::check))
         .layer(middleware::from_fn(hub_web::secure_headers))
         .layer(CatchPanicLayer::new());
     Ok((router, mcp))
+}
+
+/// Has browsers come back over TLS only, where that is how the hub is reached.
+fn strict_transport(public_url: Option<&Url>) -> Option<SetResponseHeaderLayer<HeaderValue>> {
+    public_url.filter(|url| url.scheme() == "https").map(|_| {
+        SetResponseHeaderLayer::overriding(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(STRICT_FOR))
+    })
 }
 
 /// What the MCP edge is told.

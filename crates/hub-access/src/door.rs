@@ -12,9 +12,11 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::{
     account::{self, Setup},
-    keys::Keyring,
+    keys::{Bearer, Keyring},
+    oauth::{Oauth, OauthConfig, TokenRefusal},
     password::Passwords,
     rate::Rates,
+    secret::same,
     throttle::Throttle,
 };
 
@@ -25,6 +27,8 @@ pub struct AccessConfig {
     pub api_key: Option<SecretString>,
     /// Password of the first account, when there is none yet.
     pub admin_password: Option<SecretString>,
+    /// The authorization server whose access tokens are taken.
+    pub oauth: Option<OauthConfig>,
 }
 
 /// Who may come in. Cheap to clone.
@@ -42,6 +46,7 @@ pub(crate) struct Parts {
     pub(crate) logins: Throttle,
     pub(crate) rates: Rates,
     pub(crate) setup: Setup,
+    pub(crate) oauth: Option<Oauth>,
 }
 
 impl Access {
@@ -59,6 +64,7 @@ impl Access {
             logins: Throttle::default(),
             rates: Rates::default(),
             setup: Setup::new()?,
+            oauth: config.oauth.map(Oauth::new),
             engine,
         };
         let access = Self { parts: Arc::new(parts) };
@@ -74,7 +80,31 @@ impl Access {
 
     /// Whether strangers are kept out: as soon as there is any credential.
     pub fn is_closed(&self) -> bool {
-        self.parts.api_key.is_some() || self.has_account() || self.keyring().has_any()
+        self.parts.api_key.is_some() || self.parts.oauth.is_some() || self.has_account() || self.keyring().has_any()
+    }
+
+    /// The authorization server whose tokens are taken.
+    pub fn oauth(&self) -> Option<&OauthConfig> {
+        self.parts.oauth.as_ref().map(Oauth::config)
+    }
+
+    /// Who holds this access token; `None` where none are taken, or it does not look like one.
+    ///
+    /// # Errors
+    /// See [`TokenRefusal`].
+    pub async fn token_bearer(&self, token: &str) -> Result<Option<Bearer>, TokenRefusal> {
+        // A JWT has three parts; no key of the hub's has a dot, and a configured one is known.
+        let Some(oauth) = self.parts.oauth.as_ref().filter(|_| token.matches('.').count() == 2) else {
+            return Ok(None);
+        };
+        if self.parts.api_key.as_ref().is_some_and(|key| same(key.expose_secret(), token)) {
+            return Ok(None);
+        }
+        let bearer = oauth.bearer(token, self.clock().now()).await?;
+        if let Some(rights) = &bearer.rights {
+            self.parts.engine.grant(&bearer.caller, rights);
+        }
+        Ok(Some(bearer))
     }
 
     /// Whether somebody can log in.

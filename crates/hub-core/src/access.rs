@@ -15,7 +15,9 @@ use crate::{
 /// Longest name of a key, in characters.
 pub const KEY_NAME_MAX_CHARS: usize = 60;
 /// Names that callers have who hold no stored key.
-pub const RESERVED_NAMES: [&str; 4] = ["admin", "api-key", "local", "command line"];
+pub const RESERVED_NAMES: [&str; 5] = ["admin", "api-key", "local", "command line", "stranger"];
+/// What names of callers with an access token begin with; no key has such a name.
+pub const TOKEN_CALLERS: &str = "oauth:";
 /// The tools that make a job, and the scope each needs.
 const JOB_TOOLS: [(&str, Scope); 6] = [
     ("generate_image", Scope::Generate),
@@ -227,7 +229,7 @@ pub fn parse_key_name(given: &str) -> Result<String, UserError> {
         let message = format!("A key's name has 1 to {KEY_NAME_MAX_CHARS} characters and no control characters.");
         return Err(UserError::argument("name", message));
     }
-    if RESERVED_NAMES.contains(&name) {
+    if RESERVED_NAMES.contains(&name) || name.starts_with(TOKEN_CALLERS) {
         let message = format!("`{name}` is the name of a caller without a stored key; choose another.");
         return Err(UserError::argument("name", message));
     }

@@ -31,6 +31,11 @@ impl Caller {
         Self("admin".to_owned())
     }
 
+    /// Whoever proved nothing, where it is not asked for.
+    pub fn stranger() -> Self {
+        Self("stranger".to_owned())
+    }
+
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0

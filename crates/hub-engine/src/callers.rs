@@ -4,12 +4,12 @@
 //! configuration) may do everything and see everything. Who a caller is was found out by the guard.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, PoisonError, RwLock},
 };
 
 use hub_core::{
-    access::{KeyRights, Scope, day_begin},
+    access::{KeyRights, Scope, TOKEN_CALLERS, day_begin},
     artifact::Artifact,
     caller::{Caller, CallerWeights},
     error::{ErrorCode, UserError},
@@ -20,10 +20,15 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::{Engine, JobView, context::Context, engine::weights, refusal::storage};
 
+/// Callers with access tokens that are remembered.
+const GRANTED_MAX: usize = 10_000;
+
 /// The callers with keys.
 #[derive(Default)]
 pub(crate) struct Callers {
     rights: RwLock<Arc<HashMap<Caller, KeyRights>>>,
+    /// What the newest access token of each caller with one allows.
+    granted: RwLock<HashMap<Caller, KeyRights>>,
     /// One turn per caller with a quota: of two calls at once, both must not see the same room.
     turns: std::sync::Mutex<HashMap<Caller, Arc<Mutex<()>>>>,
 }
@@ -35,6 +40,35 @@ impl Callers {
 
     fn replace(&self, rights: HashMap<Caller, KeyRights>) {
         *self.rights.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(rights);
+    }
+
+    /// What a caller may do; `None` = everything. A caller with a token of which nothing is known may do nothing.
+    fn of(&self, caller: &Caller) -> Option<KeyRights> {
+        if let Some(rights) = self.all().get(caller) {
+            return Some(rights.clone());
+        }
+        if !caller.as_str().starts_with(TOKEN_CALLERS) {
+            return None;
+        }
+        let granted = self.granted.read().unwrap_or_else(PoisonError::into_inner);
+        Some(
+            granted
+                .get(caller)
+                .cloned()
+                .unwrap_or_else(|| KeyRights { scopes: BTreeSet::new(), ..KeyRights::default() }),
+        )
+    }
+
+    fn grant(&self, caller: &Caller, rights: &KeyRights) {
+        if self.granted.read().unwrap_or_else(PoisonError::into_inner).get(caller) == Some(rights) {
+            return;
+        }
+        let mut granted = self.granted.write().unwrap_or_else(PoisonError::into_inner);
+        if granted.len() >= GRANTED_MAX {
+            // Whoever comes again brings a token again.
+            granted.clear();
+        }
+        granted.insert(caller.clone(), rights.clone());
     }
 
     /// Shares of the pool that keys give.
@@ -55,7 +89,7 @@ impl Callers {
 
     /// Whether the caller sees only what is its own.
     fn is_bounded(&self, caller: &Caller) -> bool {
-        self.all().get(caller).is_some_and(|rights| !rights.has(Scope::Admin))
+        self.of(caller).is_some_and(|rights| !rights.has(Scope::Admin))
     }
 }
 
@@ -68,8 +102,7 @@ pub(crate) async fn admit(
     caller: &Caller,
     request: &JobRequest,
 ) -> Result<Option<OwnedMutexGuard<()>>, UserError> {
-    let all = ctx.callers.all();
-    let Some(rights) = all.get(caller) else { return Ok(None) };
+    let Some(rights) = ctx.callers.of(caller) else { return Ok(None) };
     rights.check_tool(request.tool())?;
     if !rights.has_quota() {
         return Ok(None);
@@ -87,7 +120,7 @@ pub(crate) async fn admit(
 /// # Errors
 /// `forbidden` with those that are allowed.
 pub(crate) fn check_tool(ctx: &Context, caller: &Caller, tool: &str) -> Result<(), UserError> {
-    ctx.callers.all().get(caller).map_or(Ok(()), |rights| rights.check_tool(tool))
+    ctx.callers.of(caller).map_or(Ok(()), |rights| rights.check_tool(tool))
 }
 
 /// Refuses a render type that the caller's key does not allow.
@@ -95,7 +128,7 @@ pub(crate) fn check_tool(ctx: &Context, caller: &Caller, tool: &str) -> Result<(
 /// # Errors
 /// `forbidden` with those that are allowed.
 pub(crate) fn check_render_type(ctx: &Context, caller: &Caller, name: &str) -> Result<(), UserError> {
-    ctx.callers.all().get(caller).map_or(Ok(()), |rights| rights.check_render_type(name))
+    ctx.callers.of(caller).map_or(Ok(()), |rights| rights.check_render_type(name))
 }
 
 /// Refuses a stored picture that is another's, as if there were none.
@@ -141,6 +174,11 @@ impl Engine {
         weights::apply(self.ctx(), self.background()).await
     }
 
+    /// Says what the caller with an access token may do, by the token that came last. Counts at once.
+    pub fn grant(&self, caller: &Caller, rights: &KeyRights) {
+        self.ctx().callers.grant(caller, rights);
+    }
+
     /// The one caller whose jobs and pictures this caller sees; `None` = everybody's.
     pub fn sees_only(&self, caller: &Caller) -> Option<Caller> {
         self.ctx().callers.is_bounded(caller).then(|| caller.clone())
@@ -148,7 +186,7 @@ impl Engine {
 
     /// What the caller's key allows; `None` = everything.
     pub fn rights_of(&self, caller: &Caller) -> Option<KeyRights> {
-        self.ctx().callers.all().get(caller).cloned()
+        self.ctx().callers.of(caller)
     }
 
     /// Refuses a job that the caller does not see.

@@ -19,5 +19,5 @@ impl<S: Sync> FromRequestParts<S> for Asker {
 
 /// Whether a path belongs to programs: faults there are told as problem documents.
 pub(crate) fn is_api(path: &str) -> bool {
-    path == "/api" || path.starts_with("/api/") || ["/readyz", "/healthz", "/metrics"].contains(&path)
+    path == "/api" || path.starts_with("/api/") || ["/readyz", "/healthz", "/livez", "/metrics"].contains(&path)
 }

@@ -73,6 +73,8 @@ pub(crate) struct Parts {
     pub(crate) openapi: OnceLock<Bytes>,
     /// What `/metrics` counts.
     pub(crate) counters: metrics::Counters,
+    /// What `/readyz` asked last.
+    pub(crate) objects: health::Objects,
 }
 
 impl std::ops::Deref for App {
@@ -98,6 +100,7 @@ pub fn router(state: WebState) -> Router {
     counters.follow(&state.engine);
     let app = App(Arc::new(Parts {
         counters,
+        objects: health::Objects::default(),
         renderer: Renderer::new(&state.config),
         engine: state.engine,
         access: state.access,
@@ -119,6 +122,7 @@ pub fn router(state: WebState) -> Router {
         .merge(collect(outputs::routes()))
         .merge(collect(assets::routes()))
         .route("/healthz", get(health::alive))
+        .route("/livez", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(metrics::show))
         .fallback(not_found)
@@ -137,7 +141,7 @@ pub fn route_paths() -> Vec<String> {
     let tables = [pages::routes(), outputs::routes(), assets::routes()];
     let plain = tables.into_iter().flatten().map(|(path, _)| path.to_owned());
     let described = api::document().paths.paths.into_keys();
-    plain.chain(described).chain(["/healthz", "/readyz", "/metrics"].map(str::to_owned)).collect()
+    plain.chain(described).chain(["/healthz", "/livez", "/readyz", "/metrics"].map(str::to_owned)).collect()
 }
 
 /// Routes as data, so that tests can walk them.

@@ -37,7 +37,7 @@ pub(super) fn sources(figment: &Figment) -> BTreeMap<String, SettingSource> {
 pub(crate) fn settings(config: &Config) -> GivenSettings {
     let server = &config.server;
     let is_set = |secret: &SecretString| json!(if secret.expose_secret().is_empty() { "" } else { "(set)" });
-    let fixed: [(&str, Value, &str); 20] = [
+    let fixed: [(&str, Value, &str); 25] = [
         ("server.listen", json!(server.listen), "Address that the hub listens on."),
         ("server.data_dir", json!(server.data_dir), "Folder of the database and the pictures."),
         ("server.public_url", json!(server.public_url), "Address under which others reach the hub."),
@@ -48,6 +48,15 @@ pub(crate) fn settings(config: &Config) -> GivenSettings {
         ("auth.api_key", is_set(&config.auth.api_key), "A key with every right for agents and scripts."),
         ("auth.admin_password", is_set(&config.auth.admin_password), "Password with which the admin account is made."),
         ("auth.secret_key", is_set(&config.auth.secret_key), "Key that stored secrets are encrypted with."),
+        ("oauth.issuer", json!(config.oauth.issuer), "Authorization server whose access tokens are taken."),
+        ("oauth.jwks_url", json!(without_password(&config.oauth.jwks_url)), "Where its keys are."),
+        (
+            "oauth.audience",
+            json!(config.oauth.audience),
+            "What tokens must be made for; empty: the public address with /mcp.",
+        ),
+        ("oauth.scope_prefix", json!(config.oauth.scope_prefix), "What scopes are prefixed with in tokens."),
+        ("oauth.skew_s", json!(config.oauth.skew_s), "Seconds that the clocks may differ."),
         ("comfyui.url", json!(without_password(&config.comfyui.url)), "A ComfyUI server to register at start."),
         ("ollama.url", json!(without_password(&config.ollama.url)), "An Ollama server to register at start."),
         (

@@ -43,6 +43,22 @@ pub struct AuthSection {
     pub secret_key: SecretString,
 }
 
+/// See `[oauth]` in the default file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OauthSection {
+    /// Identifier of the authorization server; empty = no tokens are taken.
+    pub issuer: String,
+    /// Where its keys are.
+    pub jwks_url: String,
+    /// What tokens must be made for; empty = the public address with `/mcp`.
+    pub audience: String,
+    /// What scopes are prefixed with.
+    pub scope_prefix: String,
+    /// Seconds that clocks may differ.
+    pub skew_s: u64,
+}
+
 /// See `[queue]` in the default file.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]

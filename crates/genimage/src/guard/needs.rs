@@ -15,12 +15,12 @@ pub(super) enum Need {
 }
 
 /// Ways in, what their pages are made of, and what supervisors ask for.
-const OPEN: [&str; 4] = ["/healthz", "/login", "/setup", "/favicon.ico"];
-/// Below these lies what open pages are made of.
-const OPEN_BELOW: [&str; 1] = ["/assets/"];
+const OPEN: [&str; 6] = ["/healthz", "/livez", "/readyz", "/login", "/setup", "/favicon.ico"];
+/// Below these lies what open pages are made of, and what clients are told of the way to a token.
+const OPEN_BELOW: [&str; 2] = ["/assets/", "/.well-known/oauth-protected-resource"];
 /// Work and its results. Whose job or picture it is, is looked at where it is found.
-const WORK: [&str; 7] =
-    ["/mcp", "/legacy/mcp", "/api/v1/jobs", "/api/v1/images", "/api/v1/catalogue", "/api/v1/openapi.json", "/readyz"];
+const WORK: [&str; 6] =
+    ["/mcp", "/legacy/mcp", "/api/v1/jobs", "/api/v1/images", "/api/v1/catalogue", "/api/v1/openapi.json"];
 /// Below these lies more of it.
 const WORK_BELOW: [&str; 7] =
     ["/mcp/", "/api/v1/jobs/", "/api/v1/images/", "/ws/stream/", "/outputs/", "/thumbs/", "/v1/"];

@@ -17,8 +17,10 @@ use crate::bed::any_port;
 const KEY: &str = "the-configured-key";
 const PASSWORD: &str = "correct horse battery";
 /// What answers strangers, and why it may.
-const OPEN: [(&str, &str); 6] = [
+const OPEN: [(&str, &str); 8] = [
     ("/healthz", "says that the process lives"),
+    ("/livez", "the same"),
+    ("/readyz", "says whether the hub is ready, and nothing else: told in `health`"),
     ("/login", "the way in"),
     ("/setup", "the way in, with a token"),
     ("/logout", "never reached without a session: told below"),

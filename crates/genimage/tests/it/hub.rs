@@ -122,6 +122,18 @@ impl Hub {
         self.child.try_wait().unwrap().is_none()
     }
 
+    /// Whether it ends in that time.
+    pub(crate) fn ends_within(&mut self, limit: Duration) -> bool {
+        let begun = Instant::now();
+        while begun.elapsed() < limit {
+            if !self.lives() {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        false
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }

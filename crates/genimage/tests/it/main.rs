@@ -13,13 +13,17 @@ mod crash_points;
 mod data;
 mod doors;
 mod full_disk;
+mod health;
 mod hub;
 mod import_legacy;
+mod oauth;
 mod probe_scenarios;
 mod refusals;
 mod results;
 mod secrets;
+mod stopping;
 mod stored_damage;
 #[cfg(debug_assertions)]
 mod taken_back;
 mod unheard;
+mod watching;

@@ -1,4 +1,4 @@
-//! A backup of a hub that runs.
+//! A backup of a hub that runs, and whether its files can be had.
 
 use hub_core::error::{ErrorCode, UserError};
 
@@ -17,5 +17,13 @@ impl Engine {
                 .with_retry_after_s(60)
         })?;
         backup::stream(self.store(), self.ctx().vault.objects(), program, one).await
+    }
+
+    /// Writes, reads and deletes a small file in the picture store.
+    ///
+    /// # Errors
+    /// `storage` when it cannot.
+    pub async fn objects_probe(&self) -> Result<(), UserError> {
+        Ok(self.ctx().vault.probe().await?)
     }
 }
