@@ -217,9 +217,12 @@ fn classify(error: &sqlx::Error) -> Class {
     match error {
         sqlx::Error::Database(error) => classify_code(error.as_ref()),
         sqlx::Error::PoolTimedOut => Class::Busy,
-        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
-            Class::Unreachable
-        }
+        // A server, or a proxy before it, that ends a connection in the middle of its greeting is told as a broken protocol.
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => Class::Unreachable,
         _ => Class::Other,
     }
 }
