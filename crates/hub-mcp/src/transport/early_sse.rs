@@ -15,6 +15,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::StreamExt;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 /// Largest answer that is turned from one JSON document into one event, in bytes.
@@ -54,7 +55,9 @@ pub(super) async fn early_sse(State(pace): State<Pace>, request: Request, next: 
                 yield chunk;
             }
         } else {
-            yield Ok(as_event(response).await);
+            for piece in as_event(response).await {
+                yield Ok(piece);
+            }
         }
     };
     let head = [
@@ -69,21 +72,32 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
     headers.get(header::CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"))
 }
 
-/// The status line is gone by now, so whatever is no JSON-RPC message becomes a JSON-RPC error.
-async fn as_event(response: Response) -> Bytes {
+/// The pieces of an event with the answer, which may be megabytes of pictures and is not copied. The status line is
+/// gone by now, so whatever is no JSON-RPC message becomes a JSON-RPC error.
+async fn as_event(response: Response) -> [Bytes; 3] {
     let status = response.status();
     let message = match axum::body::to_bytes(response.into_body(), WRAPPED_BODY_MAX_BYTES).await {
-        Ok(bytes) => serde_json::from_slice::<Value>(&bytes).ok(),
+        Ok(bytes) => one_line(&bytes),
         Err(error) => {
             tracing::warn!(%error, "an answer could not be read to its end");
             None
         }
     };
     let message = message.unwrap_or_else(|| {
-        json!({"jsonrpc": "2.0", "id": null, "error": {"code": -32603, "message": format!("The request failed: {status}.")}})
+        let error = json!({"code": -32603, "message": format!("The request failed: {status}.")});
+        json!({"jsonrpc": "2.0", "id": null, "error": error}).to_string().into()
     });
-    // A compact document has no line break, so one `data:` line holds it.
-    Bytes::from(format!("data: {message}\n\n"))
+    [Bytes::from_static(b"data: "), message, Bytes::from_static(b"\n\n")]
+}
+
+/// A JSON document without line breaks, so that one `data:` line holds it; `None` for anything else.
+fn one_line(bytes: &Bytes) -> Option<Bytes> {
+    let document = bytes.trim_ascii();
+    if document.iter().any(|byte| matches!(byte, b'\n' | b'\r')) {
+        return Some(serde_json::from_slice::<Value>(document).ok()?.to_string().into());
+    }
+    serde_json::from_slice::<IgnoredAny>(document).ok()?;
+    Some(bytes.slice_ref(document))
 }
 
 #[cfg(test)]
@@ -111,6 +125,17 @@ mod tests {
         let status = response.status();
         let body = axum::body::to_bytes(response.into_body(), 4096).await.expect("the body ends");
         (status, String::from_utf8(body.to_vec()).expect("text"))
+    }
+
+    #[test]
+    fn a_document_stays_where_it_is_unless_it_has_line_breaks() {
+        let plain = Bytes::from_static(b" {\"id\": 1}\n");
+        let found = one_line(&plain).expect("a document");
+        assert_eq!((found.as_ref(), found.as_ptr()), (&b"{\"id\": 1}"[..], plain[1..].as_ptr()));
+        assert_eq!(one_line(&Bytes::from_static(b"{\r\n\"id\":\n1}")).as_deref(), Some(&b"{\"id\":1}"[..]));
+        for broken in [&b""[..], b"{", b"<html>", b"{}\n{}"] {
+            assert_eq!(one_line(&Bytes::from_static(broken)), None);
+        }
     }
 
     #[tokio::test]
