@@ -127,11 +127,11 @@ impl Oauth {
         let skew = TimeDelta::from_std(self.config.skew).unwrap_or_default().num_seconds() as f64;
         let now = now.timestamp() as f64;
         let end = claims.exp.ok_or(TokenRefusal::Invalid("has no end"))?;
-        // Written so that what is no number is refused.
-        if !(end + skew > now) {
+        // Numbers of JSON are finite.
+        if end + skew <= now {
             return Err(TokenRefusal::Invalid("has expired"));
         }
-        if claims.nbf.is_some_and(|begin| !(begin - skew <= now)) {
+        if claims.nbf.is_some_and(|begin| begin - skew > now) {
             return Err(TokenRefusal::Invalid("is not valid yet"));
         }
         let subject = claims.sub.filter(|subject| !subject.is_empty());

@@ -77,7 +77,8 @@ fn lock(database: &std::path::Path) -> Option<std::process::Child> {
     let mut command = Command::new("sqlite3");
     command.arg(database).stdin(Stdio::piped()).stdout(Stdio::piped());
     let Ok(mut child) = command.spawn() else {
-        writeln!(std::io::stderr(), "skipped: there is no sqlite3 to lock the database with").unwrap();
+        let mut stderr = std::io::stderr().lock();
+        writeln!(stderr, "skipped: there is no sqlite3 to lock the database with").unwrap();
         return None;
     };
     let input = child.stdin.as_mut().unwrap();

@@ -7,7 +7,6 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 use axum::{Json, Router, extract::State, routing::get};
@@ -16,6 +15,7 @@ use genimage::{
     app::{Hub, HubOptions},
     config::{Config, ConfigArgs},
 };
+use hub_core::clock::{Clock as _, SystemClock};
 use reqwest::{Method, Response};
 use ring::{
     rand::SystemRandom,
@@ -31,6 +31,9 @@ const AUDIENCE: &str = "https://hub.example.org/mcp";
 fn part(bytes: impl AsRef<[u8]>) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(bytes)
 }
+
+/// Keys as they are told, and how often they were asked for.
+type Told = (Arc<Mutex<Vec<Value>>>, Arc<AtomicUsize>);
 
 /// An issuer with keys.
 struct Issuer {
@@ -57,7 +60,7 @@ impl Issuer {
         ];
         let (keys, asked) = (Arc::new(Mutex::new(keys)), Arc::new(AtomicUsize::new(0)));
         let state = (Arc::clone(&keys), Arc::clone(&asked));
-        let show = async |State((keys, asked)): State<(Arc<Mutex<Vec<Value>>>, Arc<AtomicUsize>)>| {
+        let show = async |State((keys, asked)): State<Told>| {
             asked.fetch_add(1, Ordering::Relaxed);
             Json(json!({ "keys": *keys.lock().unwrap() }))
         };
@@ -69,7 +72,7 @@ impl Issuer {
     }
 
     fn claims(&self) -> Value {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let now = u64::try_from(SystemClock.now().timestamp()).unwrap();
         json!({"iss": self.url, "aud": AUDIENCE, "sub": "alice", "exp": now + 300, "iat": now,
             "scope": "openid genimage:generate genimage:read"})
     }
@@ -104,7 +107,7 @@ impl Bed {
         let args = ConfigArgs { config: None, data_dir: Some(folder.path().to_owned()) };
         let mut config = Config::load(&args).unwrap();
         config.server.listen = any_port();
-        config.server.public_url = "https://hub.example.org".to_owned();
+        "https://hub.example.org".clone_into(&mut config.server.public_url);
         config.oauth.issuer.clone_from(&issuer.url);
         config.oauth.jwks_url = format!("{}/jwks", issuer.url);
         let hub = Hub::start(&config, &HubOptions { demo: true, ..HubOptions::default() }).await.unwrap();

@@ -56,7 +56,7 @@ impl KeySet {
                     held.fetched_at = Some(now);
                 }
                 Err(error) => {
-                    tracing::warn!(%error, url = %self.url, "the authorization server's keys were not fetched")
+                    tracing::warn!(%error, url = %self.url, "the authorization server's keys were not fetched");
                 }
             }
         }
