@@ -3,7 +3,6 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
-use axum::serve::ListenerExt as _;
 use hub_access::{Access, AccessConfig};
 use hub_core::clock::{SharedClock, SystemClock};
 use hub_engine::Engine;
@@ -20,7 +19,9 @@ use crate::{
     data_dir::DataDir,
     demo,
     demo::Demo,
-    http, secret_keys, seed_files,
+    http,
+    listen::{self, ConnectionLimits},
+    secret_keys, seed_files,
 };
 
 /// Longest wait for each part to end once the work is done.
@@ -44,7 +45,7 @@ pub struct Hub {
     /// Where it listens, as a URL without trailing slash; the configured address when it does not.
     pub url: Url,
     stop: CancellationToken,
-    server: Option<JoinHandle<std::io::Result<()>>>,
+    server: Option<JoinHandle<()>>,
     mcp: McpEdge,
     grace: Duration,
     // Dropped last: the simulators serve until the engine is done, the folder is held till the end.
@@ -102,16 +103,11 @@ impl Hub {
         }
         let server = listener.map(|listener| {
             let stop = stop.clone();
-            tokio::spawn(async move {
-                let service = router.into_make_service_with_connect_info::<SocketAddr>();
-                // Answers are written in small pieces: waiting to fill a packet would delay each of them.
-                let listener = listener.tap_io(|socket| {
-                    if let Err(error) = socket.set_nodelay(true) {
-                        tracing::debug!(%error, "a connection keeps its delay");
-                    }
-                });
-                axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await
-            })
+            let limits = ConnectionLimits {
+                read: Duration::from_secs(config.server.read_limit_s),
+                connections: config.server.connections_max,
+            };
+            tokio::spawn(listen::serve(listener, router, limits, stop))
         });
         Ok(Self {
             engine,
@@ -152,8 +148,7 @@ impl Hub {
         match self.server.as_mut() {
             None => std::future::pending().await,
             Some(server) => match server.await {
-                Ok(Ok(())) => anyhow::anyhow!("the HTTP server ended by itself"),
-                Ok(Err(error)) => anyhow::Error::new(error).context("the HTTP server failed"),
+                Ok(()) => anyhow::anyhow!("the HTTP server ended by itself"),
                 Err(error) => anyhow::Error::new(error).context("the HTTP server panicked"),
             },
         }
@@ -161,9 +156,9 @@ impl Hub {
 }
 
 /// Waits for the listener's end. Event streams stay open as long as their readers like: they are cut.
-async fn end(mut server: JoinHandle<std::io::Result<()>>) -> anyhow::Result<()> {
+async fn end(mut server: JoinHandle<()>) -> anyhow::Result<()> {
     if let Ok(ended) = tokio::time::timeout(END_LIMIT, &mut server).await {
-        return ended.context("the HTTP server panicked")?.context("the HTTP server failed");
+        return ended.context("the HTTP server panicked");
     }
     server.abort();
     Ok(())

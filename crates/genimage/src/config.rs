@@ -130,6 +130,7 @@ impl Config {
         config.sources = given::sources(&figment);
         config.public_url()?;
         config.oauth()?;
+        config.server.check()?;
         Ok(config)
     }
 

@@ -4,6 +4,7 @@
 //! the [`Caller`] into the request, and the session where a cookie brought one; the edges trust it and never look at
 //! credentials.
 
+mod crowd;
 mod needs;
 
 use std::net::IpAddr;
@@ -19,10 +20,14 @@ use hub_access::{Access, Bearer, KeyRefusal, LoggedIn, TokenRefusal};
 use hub_core::{access::Scope, caller::Caller, error::UserError};
 use url::Url;
 
+pub(crate) use self::crowd::Crowd;
 use self::needs::Need;
 
 /// When to try again where the authorization server's keys cannot be had, in seconds.
 const TOKEN_KEYS_RETRY_S: u32 = 60;
+
+/// When to try again where a caller has too many requests open, in seconds.
+const CROWD_RETRY_S: u32 = 1;
 
 /// What the guard knows.
 #[derive(Clone)]
@@ -31,6 +36,8 @@ pub(crate) struct Guard {
     pub(crate) hosts: Vec<String>,
     /// Who may come in.
     pub(crate) access: Access,
+    /// How many requests each caller has open.
+    pub(crate) crowd: Crowd,
     /// What refusals tell clients of the authorization server: nothing, where there is none. Clients that are told of one
     /// begin to ask it for tokens.
     pub(crate) challenge: Option<Challenge>,
@@ -62,12 +69,17 @@ pub(crate) async fn check(State(guard): State<Guard>, request: Request, next: Ne
     let (parts, body) = request.into_parts();
     match guard.identify(&parts).await {
         Ok(Entered { caller, session }) => {
+            let Some(place) = guard.crowd.enter(&caller) else {
+                let most = guard.crowd.most();
+                return Refusal::wait(format!("{most} of your requests are open; end one first"), CROWD_RETRY_S)
+                    .into_response();
+            };
             let mut request = Request::from_parts(parts, body);
             request.extensions_mut().insert(caller);
             if let Some(session) = session {
                 request.extensions_mut().insert(session);
             }
-            next.run(request).await
+            place.until_sent(next.run(request).await)
         }
         Err(refusal) => refusal.of(guard.challenge.as_ref()).into_response(),
     }

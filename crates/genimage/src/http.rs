@@ -15,7 +15,7 @@ use url::Url;
 
 use crate::{
     config::Config,
-    guard::{self, Guard},
+    guard::{self, Crowd, Guard},
     protected_resource::ProtectedResource,
 };
 
@@ -42,7 +42,8 @@ pub(crate) fn router(
     };
     let protected = access.oauth().map(ProtectedResource::of).transpose()?;
     let challenge = protected.as_ref().map(ProtectedResource::challenge);
-    let guard = Guard { hosts: hosts(config, public_url.as_ref()), access, challenge };
+    let crowd = Crowd::new(config.server.requests_max_per_caller);
+    let guard = Guard { hosts: hosts(config, public_url.as_ref()), access, crowd, challenge };
     let metadata = protected.map_or_else(Router::new, ProtectedResource::router);
     let router = hub_web::router(web)
         .merge(mcp.router())

@@ -12,6 +12,7 @@ mod demo;
 mod guard;
 mod http;
 pub mod lifecycle;
+mod listen;
 mod protected_resource;
 mod secret_keys;
 mod seed_files;

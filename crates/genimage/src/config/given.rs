@@ -37,12 +37,23 @@ pub(super) fn sources(figment: &Figment) -> BTreeMap<String, SettingSource> {
 pub(crate) fn settings(config: &Config) -> GivenSettings {
     let server = &config.server;
     let is_set = |secret: &SecretString| json!(if secret.expose_secret().is_empty() { "" } else { "(set)" });
-    let fixed: [(&str, Value, &str); 25] = [
+    let fixed: [(&str, Value, &str); 28] = [
         ("server.listen", json!(server.listen), "Address that the hub listens on."),
         ("server.data_dir", json!(server.data_dir), "Folder of the database and the pictures."),
         ("server.public_url", json!(server.public_url), "Address under which others reach the hub."),
         ("server.allowed_hosts", json!(server.allowed_hosts), "Further host names under which requests are accepted."),
         ("server.shutdown_grace_s", json!(server.shutdown_grace_s), "Seconds that running work gets at the end."),
+        ("server.connections_max", json!(server.connections_max), "Connections that may be open at once."),
+        (
+            "server.requests_max_per_caller",
+            json!(server.requests_max_per_caller),
+            "Requests that one caller may have open, streams among them.",
+        ),
+        (
+            "server.read_limit_s",
+            json!(server.read_limit_s),
+            "Seconds that a request's head, and the next piece of its body, may take.",
+        ),
         ("database.url", json!(config.database_label()), "Where rows lie."),
         ("objects.url", json!(without_password(&config.objects.url)), "Where pictures lie."),
         ("auth.api_key", is_set(&config.auth.api_key), "A key with every right for agents and scripts."),

@@ -21,6 +21,28 @@ pub struct ServerSection {
     pub allowed_hosts: Vec<String>,
     /// Seconds of grace at the end.
     pub shutdown_grace_s: u64,
+    /// Connections at once.
+    pub connections_max: usize,
+    /// Open requests of one caller.
+    pub requests_max_per_caller: usize,
+    /// Seconds that a request's head, and each piece of its body, may take.
+    pub read_limit_s: u64,
+}
+
+impl ServerSection {
+    /// Whether the limits are some.
+    ///
+    /// # Errors
+    /// Names the key and its bounds.
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
+        let within = |key: &str, value: u64, most: u64| {
+            anyhow::ensure!((1..=most).contains(&value), "server.{key} is {value}; it must be 1 to {most}");
+            Ok(())
+        };
+        within("connections_max", self.connections_max as u64, 1_000_000)?;
+        within("requests_max_per_caller", self.requests_max_per_caller as u64, 1_000_000)?;
+        within("read_limit_s", self.read_limit_s, 3600)
+    }
 }
 
 /// A section with an address that may be empty.

@@ -1,6 +1,7 @@
 //! Who comes in, and who does not: every route of the real router, the login; keys and their bounds in [`keys`].
 
 mod keys;
+mod limits;
 
 use std::time::{Duration, Instant};
 
