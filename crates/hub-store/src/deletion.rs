@@ -47,7 +47,7 @@ impl Store {
             let tx = self.begin().await?;
             delete_chunk(&tx, chunk, with_favourites, &mut outcome).await?;
             tx.commit().await?;
-            self.kept_days().forget();
+            self.forget_counts().await;
         }
         Ok(outcome)
     }

@@ -25,6 +25,8 @@ use sea_orm::{
 use crate::{
     error::{Result, StoreError},
     jobs::LastCount,
+    recent::Recent,
+    retention::StoredFiles,
     seal::SecretKeys,
     statistics::{KeptDays, LastStatistics},
 };
@@ -59,6 +61,7 @@ pub struct Store {
     last_count: Arc<LastCount>,
     last_statistics: Arc<LastStatistics>,
     kept_days: Arc<KeptDays>,
+    last_files: Arc<Recent<StoredFiles>>,
     secret_keys: SecretKeys,
 }
 
@@ -95,6 +98,7 @@ impl Store {
             last_count: Arc::default(),
             last_statistics: Arc::default(),
             kept_days: Arc::default(),
+            last_files: Arc::default(),
             secret_keys: SecretKeys::default(),
         })
     }
@@ -135,6 +139,18 @@ impl Store {
 
     pub(crate) fn kept_days(&self) -> &KeptDays {
         &self.kept_days
+    }
+
+    pub(crate) fn last_files(&self) -> &Recent<StoredFiles> {
+        &self.last_files
+    }
+
+    /// Jobs or files were deleted: what was counted is counted anew.
+    pub(crate) async fn forget_counts(&self) {
+        self.kept_days.forget();
+        self.last_statistics.forget().await;
+        self.last_files.forget().await;
+        self.last_count.forget().await;
     }
 
     pub(crate) fn last_count(&self) -> &LastCount {

@@ -11,10 +11,10 @@ use crate::error::Result;
 const KEPT_TIMES: u32 = 20;
 /// However long it took.
 const KEPT_MAX: Duration = Duration::from_secs(10);
-/// An answer about fewer jobs is never kept: nobody should see an old number without need.
-pub(crate) const MANY_JOBS: u64 = 5_000;
+/// An answer about fewer jobs or files is never kept: nobody should see an old number without need.
+pub(crate) const MANY: u64 = 5_000;
 
-/// The last answer that was about many jobs.
+/// The last answer that was about many.
 #[derive(Debug)]
 pub(crate) struct Recent<T>(Mutex<Option<(T, Instant)>>);
 
@@ -25,12 +25,17 @@ impl<T> Default for Recent<T> {
 }
 
 impl<T: Clone> Recent<T> {
-    /// The last answer, if it is good still and fits; else a new one, which is kept when it is about `MANY_JOBS`.
+    /// Something changed that whoever did it wants to see.
+    pub(crate) async fn forget(&self) {
+        *self.0.lock().await = None;
+    }
+
+    /// The last answer, if it is good still and fits; else a new one, which is kept when it is about so `MANY`.
     pub(crate) async fn get_or(
         &self,
         fits: impl FnOnce(&T) -> bool,
         read: impl Future<Output = Result<T>>,
-        jobs: impl FnOnce(&T) -> u64,
+        about: impl FnOnce(&T) -> u64,
     ) -> Result<T> {
         // Held while it is read: whoever asks meanwhile gets the same answer.
         let mut last = self.0.lock().await;
@@ -40,7 +45,7 @@ impl<T: Clone> Recent<T> {
         }
         let answer = read.await?;
         let good_for = (begun.elapsed() * KEPT_TIMES).min(KEPT_MAX);
-        *last = (jobs(&answer) >= MANY_JOBS).then(|| (answer.clone(), Instant::now() + good_for));
+        *last = (about(&answer) >= MANY).then(|| (answer.clone(), Instant::now() + good_for));
         Ok(answer)
     }
 }
@@ -57,12 +62,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_answer_about_many_jobs_is_told_again_and_then_forgotten() {
+    async fn an_answer_about_many_is_told_again_and_then_forgotten() {
         let recent = Recent::default();
         let told = async |fits: bool, jobs| recent.get_or(|_| fits, read(jobs), |jobs| *jobs).await.expect("an answer");
-        assert_eq!(told(true, MANY_JOBS).await, MANY_JOBS);
-        assert_eq!(told(true, 8).await, MANY_JOBS, "kept");
-        assert_eq!(told(false, MANY_JOBS + 1).await, MANY_JOBS + 1, "it does not fit");
+        assert_eq!(told(true, MANY).await, MANY);
+        assert_eq!(told(true, 8).await, MANY, "kept");
+        assert_eq!(told(false, MANY + 1).await, MANY + 1, "it does not fit");
+        recent.forget().await;
+        assert_eq!(told(true, MANY).await, MANY);
         tokio::time::advance(TOOK * KEPT_TIMES).await;
         assert_eq!(told(true, 10).await, 10);
         assert_eq!(told(true, 11).await, 11, "the last was about few");

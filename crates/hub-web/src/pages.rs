@@ -41,6 +41,11 @@ use crate::{
 
 /// Routes of the pages.
 pub(crate) fn routes() -> Routes {
+    [routes_of_work(), routes_of_pool(), routes_of_catalogue(), routes_of_hub()].into_iter().flatten().collect()
+}
+
+/// What is made, and how it gets on.
+fn routes_of_work() -> Routes {
     vec![
         ("/", get(dashboard::show)),
         ("/live", get(dashboard::live)),
@@ -61,6 +66,15 @@ pub(crate) fn routes() -> Routes {
         ("/jobs/{id}/cancel", post(jobs::cancel)),
         ("/jobs/{id}/move", post(jobs::shift)),
         ("/jobs/{id}/retry", post(jobs::retry)),
+        ("/gallery", get(gallery::show)),
+        ("/gallery/favourites", post(gallery::favour)),
+        ("/gallery/delete", post(gallery::delete)),
+    ]
+}
+
+/// Servers.
+fn routes_of_pool() -> Routes {
+    vec![
         ("/llm-servers", get(llm_servers::show)),
         ("/llm-servers/new", get(llm_servers::create).post(llm_servers::add)),
         ("/llm-servers/roles/{role}", post(llm_servers::assign)),
@@ -78,15 +92,18 @@ pub(crate) fn routes() -> Routes {
         ("/servers/{id}/test", post(servers::test)),
         ("/servers/{id}/workflows", post(servers::say)),
         ("/servers/{id}/enabled", post(servers::set_enabled)),
+    ]
+}
+
+/// What can be asked for.
+fn routes_of_catalogue() -> Routes {
+    vec![
         ("/workflows", get(workflows::show).post(workflows::import)),
         ("/workflows/{id}", get(workflows::show_one)),
         ("/workflows/{id}/delete", post(workflows::remove)),
         ("/workflows/{id}/graph.json", get(workflows::download)),
         ("/workflows/{id}/restore", post(workflows::restore)),
         ("/workflows/{id}/slots", post(workflows::choose_slots)),
-        ("/gallery", get(gallery::show)),
-        ("/gallery/favourites", post(gallery::favour)),
-        ("/gallery/delete", post(gallery::delete)),
         ("/render-types", get(render_types::show)),
         ("/render-types/new", get(render_types::create).post(render_types::add)),
         ("/render-types/{id}", get(render_types::show_one).post(render_types::save)),
@@ -99,6 +116,12 @@ pub(crate) fn routes() -> Routes {
         ("/styles/{id}", get(styles::show_one).post(styles::save)),
         ("/styles/{id}/delete", post(styles::remove)),
         ("/styles/{id}/preview", post(styles::preview)),
+    ]
+}
+
+/// The hub itself, and who comes in.
+fn routes_of_hub() -> Routes {
+    vec![
         ("/settings", get(settings::show).post(settings::save)),
         ("/settings/instructions", get(settings::show_instructions)),
         ("/settings/instructions/{kind}", post(settings::act_on_instructions)),

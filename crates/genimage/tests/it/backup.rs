@@ -12,28 +12,8 @@ use tempfile::TempDir;
 
 use crate::{
     bed::any_port,
-    hub::{Hub, genimage},
+    hub::{Hub, command, done, said},
 };
-
-fn run(command: &str, folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
-    genimage()
-        .arg(command)
-        .args(arguments)
-        .arg("--data-dir")
-        .arg(folder)
-        .envs(environment.iter().copied())
-        .output()
-        .unwrap()
-}
-
-fn said(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
-}
-
-fn done(output: &Output) -> String {
-    assert!(output.status.success(), "{}", said(output));
-    said(output)
-}
 
 fn refused(output: &Output, with: &str) {
     let told = said(output);
@@ -68,7 +48,7 @@ impl Backed {
         let job = hub.wait_for_state(&id, &["succeeded"]).await;
         let backed = Self { data, files, job };
         let archive = backed.archive();
-        done(&run("backup", backed.data.path(), &["-o", archive.to_str().unwrap(), "--hub", &hub.url], &[]));
+        done(&command("backup", backed.data.path(), &["-o", archive.to_str().unwrap(), "--hub", &hub.url], &[]));
         hub.terminate();
         backed
     }
@@ -143,13 +123,13 @@ async fn a_backup_of_a_working_hub_brings_everything_back_elsewhere() {
 
     // Without a hub the folder itself is read, to the same end.
     let again = backed.files.path().join("again.tar");
-    done(&run("backup", backed.data.path(), &["-o", again.to_str().unwrap()], &[]));
+    done(&command("backup", backed.data.path(), &["-o", again.to_str().unwrap()], &[]));
     let elsewhere = tempfile::tempdir().unwrap();
-    let checked = done(&run("restore", elsewhere.path(), &[again.to_str().unwrap(), "--dry-run"], &[]));
+    let checked = done(&command("restore", elsewhere.path(), &[again.to_str().unwrap(), "--dry-run"], &[]));
     assert!(checked.contains("1 jobs, 1 pictures"), "{checked}");
     assert!(files(elsewhere.path()).is_empty());
 
-    let told = done(&run("restore", elsewhere.path(), &[archive.to_str().unwrap()], &[]));
+    let told = done(&command("restore", elsewhere.path(), &[archive.to_str().unwrap()], &[]));
     assert!(told.contains("secret.key"), "the key is missing, which is said: {told}");
     std::fs::copy(backed.data.path().join("secret.key"), elsewhere.path().join("secret.key")).unwrap();
     let objects = |folder: &Path| {
@@ -167,10 +147,10 @@ async fn a_backup_of_a_working_hub_brings_everything_back_elsewhere() {
     assert_eq!(hub.get("/api/v1/servers/gpu").await["auth"]["secret_set"], true);
 
     // Not under a hub that runs, and not over data unless told to.
-    refused(&run("restore", elsewhere.path(), &[archive.to_str().unwrap(), "--replace"], &[]), "another hub");
+    refused(&command("restore", elsewhere.path(), &[archive.to_str().unwrap(), "--replace"], &[]), "another hub");
     hub.terminate();
-    refused(&run("restore", elsewhere.path(), &[archive.to_str().unwrap()], &[]), "--replace");
-    let told = done(&run("restore", elsewhere.path(), &[archive.to_str().unwrap(), "--replace"], &[]));
+    refused(&command("restore", elsewhere.path(), &[archive.to_str().unwrap()], &[]), "--replace");
+    let told = done(&command("restore", elsewhere.path(), &[archive.to_str().unwrap(), "--replace"], &[]));
     let (_, kept) = told.split_once("the database of before is ").unwrap();
     assert!(Path::new(kept.split_once(';').unwrap().0).is_file(), "{told}");
     let hub = Hub::start(elsewhere.path(), &[]);
@@ -223,7 +203,7 @@ async fn archives_that_are_not_whole_or_not_ours_leave_everything_as_it_was() {
         ),
     ];
     for (archive, told) in cases {
-        let refusal = run("restore", backed.data.path(), &[archive.to_str().unwrap(), "--replace"], &[]);
+        let refusal = command("restore", backed.data.path(), &[archive.to_str().unwrap(), "--replace"], &[]);
         refused(&refusal, told);
         assert!(files(backed.data.path()) == before, "{told}: something was written");
     }
@@ -241,7 +221,7 @@ async fn links_and_newer_databases_are_refused() {
     tar.append_link(&mut header, "backup.json", "/etc/passwd").unwrap();
     tar.into_inner().unwrap();
     let folder = tempfile::tempdir().unwrap();
-    refused(&run("restore", folder.path(), &[path.to_str().unwrap()], &[]), "no plain file");
+    refused(&command("restore", folder.path(), &[path.to_str().unwrap()], &[]), "no plain file");
 
     // A newer hub's database: whole by its manifest.
     let mut entries = backed.entries();
@@ -258,7 +238,7 @@ async fn links_and_newer_databases_are_refused() {
     entries[last].1 =
         lines.iter().map(Value::to_string).fold(String::new(), |all, line| all + &line + "\n").into_bytes();
     let archive = backed.write("newer.tar", &entries);
-    refused(&run("restore", folder.path(), &[archive.to_str().unwrap()], &[]), "newer than this program");
+    refused(&command("restore", folder.path(), &[archive.to_str().unwrap()], &[]), "newer than this program");
     assert!(files(folder.path()).is_empty());
 }
 
@@ -267,15 +247,15 @@ fn postgresql_is_told_what_to_use_instead() {
     let folder = tempfile::tempdir().unwrap();
     let environment = [("GENIMAGE_DATABASE_URL", "postgres://hub:hunter2@127.0.0.1:1/hub")];
     let file = folder.path().join("x.tar");
-    refused(&run("restore", folder.path(), &[file.to_str().unwrap()], &environment), "pg_restore");
+    refused(&command("restore", folder.path(), &[file.to_str().unwrap()], &environment), "pg_restore");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_is_for_admins_and_is_written_down() {
     let folder = tempfile::tempdir().unwrap();
-    let mut command = crate::hub::serve(folder.path());
-    command.env("GENIMAGE_API_KEY", "the-only-key");
-    let hub = Hub::run(command);
+    let mut serving = crate::hub::serve(folder.path());
+    serving.env("GENIMAGE_API_KEY", "the-only-key");
+    let hub = Hub::run(serving);
     let url = format!("{}/api/v1/backup", hub.url);
     assert_eq!(hub.http.get(&url).send().await.unwrap().status(), 401);
     let as_admin = |path: &str| hub.http.get(format!("{}{path}", hub.url)).bearer_auth("the-only-key");
@@ -290,7 +270,7 @@ async fn a_backup_is_for_admins_and_is_written_down() {
     drop(answer);
     let log: Value = as_admin("/api/v1/audit").send().await.unwrap().json().await.unwrap();
     assert!(log.to_string().contains("GET /api/v1/backup"), "{log}");
-    let again = run(
+    let again = command(
         "backup",
         folder.path(),
         &["-o", folder.path().join("b.tar").to_str().unwrap(), "--hub", &hub.url],

@@ -4,21 +4,10 @@ use std::{path::Path, process::Output};
 
 use serde_json::{Value, json};
 
-use crate::hub::{Hub, genimage};
+use crate::hub::{Hub, command, said};
 
 fn config(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
-    genimage()
-        .arg("config")
-        .args(arguments)
-        .arg("--data-dir")
-        .arg(folder)
-        .envs(environment.iter().copied())
-        .output()
-        .unwrap()
-}
-
-fn said(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    command("config", folder, arguments, environment)
 }
 
 #[tokio::test(flavor = "multi_thread")]

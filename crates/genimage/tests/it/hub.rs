@@ -4,7 +4,7 @@ use std::{
     io::{BufRead as _, BufReader, Lines},
     ops::Deref,
     path::Path,
-    process::{Child, ChildStderr, Command, Stdio},
+    process::{Child, ChildStderr, Command, Output, Stdio},
     time::{Duration, Instant},
 };
 
@@ -23,6 +23,24 @@ pub(crate) fn genimage() -> Command {
         }
     }
     command
+}
+
+/// A command of it on `folder`, to its end.
+pub(crate) fn command(name: &str, folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    let mut command = genimage();
+    command.arg(name).args(arguments).arg("--data-dir").arg(folder).envs(environment.iter().copied());
+    command.output().unwrap()
+}
+
+/// What a command said.
+pub(crate) fn said(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// What a command that succeeded said.
+pub(crate) fn done(output: &Output) -> String {
+    assert!(output.status.success(), "{}", said(output));
+    said(output)
 }
 
 /// `genimage serve` on `folder`, listening on a free port.

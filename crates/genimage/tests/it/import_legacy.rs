@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::hub::{Hub, genimage};
+use crate::hub::{Hub, done, genimage, said};
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/mcp_genimage").join(name)
@@ -17,15 +17,6 @@ fn import(folder: &Path, file: &Path, more: &[&str]) -> Output {
     let mut command = genimage();
     command.arg("import-legacy").arg(file).args(more).arg("--data-dir").arg(folder);
     command.output().unwrap()
-}
-
-fn said(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
-}
-
-fn done(output: &Output) -> String {
-    assert!(output.status.success(), "{}", said(output));
-    said(output)
 }
 
 async fn jobs(hub: &Hub, query: &str) -> Vec<Value> {

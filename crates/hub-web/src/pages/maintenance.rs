@@ -209,7 +209,7 @@ fn bounds(now: &[SettingView]) -> Vec<&SettingView> {
 }
 
 async fn page(app: &App) -> Result<MaintenancePage, WebError> {
-    let stored = app.engine.store().stored_files().await?;
+    let stored = app.engine.store().stored_files_recently().await?;
     let settings = app.engine.setting_list().await;
     let now = app.engine.store().clock().now();
     Ok(MaintenancePage {

@@ -76,14 +76,7 @@ fn job(row: &Row, mode: Mode, workflow: String, server: Option<ServerId>) -> Res
     let took = TimeDelta::try_milliseconds(row.number("duration_ms").unwrap_or(0).max(0)).unwrap_or_default();
     let created_at = finished_at.checked_sub_signed(took).unwrap_or(finished_at);
     let text = |column: &str| row.text_opt(column).map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
-    let styles: Vec<String> = row
-        .text_opt("style_names")
-        .unwrap_or_default()
-        .split(',')
-        .map(str::trim)
-        .filter(|name| !name.is_empty())
-        .map(str::to_owned)
-        .collect();
+    let styles = styles_of(row);
     // A 64-bit number of either sign.
     let seed = row.number("seed").map(i64::cast_unsigned);
     let aspect = row.text_opt("aspect_ratio").and_then(|text| text.parse().ok());
@@ -144,6 +137,11 @@ fn job(row: &Row, mode: Mode, workflow: String, server: Option<ServerId>) -> Res
             parent: None,
         },
     })
+}
+
+fn styles_of(row: &Row) -> Vec<String> {
+    let names = row.text_opt("style_names").unwrap_or_default().split(',').map(str::trim);
+    names.filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 
 fn failure(row: &Row) -> UserError {
