@@ -1,6 +1,6 @@
 // Runs axe-core over every page of a demo hub, in both colours, at desktop and phone width, and fails on a serious or
 // critical finding, on an error in the console and on a page that is wider than its window. With script as people have
-// it; run.sh covers the pages without.
+// it; the tests in genimage/tests/it/browser.rs open the pages without, too.
 // SCREENSHOTS names a folder for pictures of all of them. A path like first:/servers means the first of the things that
 // this page lists.
 // usage: axe.mjs HUB-URL NODE-MODULES-FOLDER PATH…

@@ -25,6 +25,10 @@ mod m20261121_000005_parts;
 mod m20261121_000006_gpu;
 mod m20261121_000007_access;
 mod m20261121_000008_counts;
+mod m20261122_000001_showcases;
+mod m20261122_000002_trace;
+mod m20261122_000003_model_loads;
+mod m20261122_000004_given;
 
 struct Migrator;
 
@@ -41,6 +45,10 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000006_gpu::Gpu),
             Box::new(m20261121_000007_access::AccessTables),
             Box::new(m20261121_000008_counts::Counts),
+            Box::new(m20261122_000001_showcases::Showcases),
+            Box::new(m20261122_000002_trace::Trace),
+            Box::new(m20261122_000003_model_loads::ModelLoads),
+            Box::new(m20261122_000004_given::Given),
         ]
     }
 }

@@ -11,7 +11,7 @@ use hub_core::{
     recipe::Recipe,
     request::{ImageRequest, ImageSize, JobRequest},
 };
-use hub_store::{NewArtifact, NewJob, Store};
+use hub_store::{NewArtifact, NewJob, Ran, Store};
 
 const SUBJECTS: [&str; 8] = ["fox", "heron", "lighthouse", "tram", "glacier", "orchard", "observatory", "Füchslein"];
 
@@ -37,6 +37,7 @@ pub(crate) async fn store_one(store: &Store, n: u32, servers: &[ServerId; 3]) ->
         placement: Placement::Anywhere,
         idempotency_key: None,
         parent: None,
+        trace: None,
     };
     store.job_insert(&new).await?;
     let at = Attempt { number: 1, server: servers[seed as usize % 3], prompt_id: PromptId::random() };
@@ -52,7 +53,7 @@ pub(crate) async fn store_one(store: &Store, n: u32, servers: &[ServerId; 3]) ->
         _ => {
             store.job_assign(new.id, &at).await?;
             let picture = picture(n);
-            store.job_succeed(new.id, 1, new.id, None, std::slice::from_ref(&picture)).await?;
+            store.job_succeed(new.id, 1, new.id, Ran::default(), std::slice::from_ref(&picture)).await?;
             if n % 500 == 9 {
                 store.artifact_set_favourite(picture.id, true).await?;
             }

@@ -35,6 +35,26 @@ impl Drop for HubProcess {
     }
 }
 
+/// What a hub takes of the machine.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Usage {
+    /// Resident memory, in MB.
+    pub(crate) memory_mb: f64,
+    /// Open files that are no sockets.
+    pub(crate) files: usize,
+    /// Open sockets.
+    pub(crate) sockets: usize,
+    /// Threads.
+    pub(crate) threads: usize,
+}
+
+impl Usage {
+    /// Files, sockets and threads.
+    pub(crate) fn counts(&self) -> [usize; 3] {
+        [self.files, self.sockets, self.threads]
+    }
+}
+
 /// What starting costs.
 pub(crate) struct StartFigures {
     /// From the start of the process to the first answer, on an existing database, in milliseconds.
@@ -86,6 +106,27 @@ impl HubProcess {
         let hub = Self { child, base, http: client()?, folder: Some(folder) };
         wait_until_up(&hub.http, &hub.base).await?;
         Ok(hub)
+    }
+
+    /// Something to call it by, over connections of its own.
+    pub(crate) fn target(&self, side: u32) -> anyhow::Result<ThroughHub> {
+        Ok(ThroughHub { endpoint: self.endpoint(), http: client()?, side })
+    }
+
+    /// What it takes of the machine now.
+    pub(crate) fn usage(&self) -> anyhow::Result<Usage> {
+        let process = Path::new("/proc").join(self.child.id().to_string());
+        let (mut files, mut sockets) = (0, 0);
+        for open in std::fs::read_dir(process.join("fd")).context("needs Linux's /proc")? {
+            // One that was closed meanwhile is neither.
+            match open.ok().and_then(|open| std::fs::read_link(open.path()).ok()) {
+                Some(what) if what.to_string_lossy().starts_with("socket:") => sockets += 1,
+                Some(_) => files += 1,
+                None => {}
+            }
+        }
+        let threads = std::fs::read_dir(process.join("task"))?.count();
+        Ok(Usage { memory_mb: self.memory_mb("VmRSS")?, files, sockets, threads })
     }
 
     /// Registers the servers, waits until all are ready, and answers a target.

@@ -57,6 +57,11 @@ impl Load {
 /// Seeds never repeat within one process: a repeated one would be answered from a cache.
 static NEXT_SEED: AtomicU64 = AtomicU64::new(1);
 
+/// A seed that no other picture of this process has.
+pub(crate) fn next_seed() -> u64 {
+    NEXT_SEED.fetch_add(1, Ordering::Relaxed)
+}
+
 /// Has `callers` make pictures for `for_each`.
 ///
 /// # Errors
@@ -85,7 +90,7 @@ pub(crate) async fn once(target: &impl Target, callers: usize) -> anyhow::Result
 }
 
 async fn timed(target: &impl Target, caller: usize) -> anyhow::Result<Duration> {
-    let seed = NEXT_SEED.fetch_add(1, Ordering::Relaxed);
+    let seed = next_seed();
     let begun = Instant::now();
     let size = target.make(caller, seed).await?;
     anyhow::ensure!(size > 100, "the picture has only {size} bytes");

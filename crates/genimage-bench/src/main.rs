@@ -16,6 +16,7 @@ mod pages;
 mod pool;
 mod queue;
 mod report;
+mod soak;
 mod swaps;
 
 use std::{path::PathBuf, time::Duration};
@@ -63,6 +64,8 @@ enum Command {
     Failover(failover::FailoverArgs),
     /// Queues many jobs while no server takes any: time of an insert, and memory
     Queue(queue::QueueArgs),
+    /// Twenty thousand jobs at full rate: whether memory stays flat and nothing is left behind
+    Soak(soak::SoakArgs),
     /// Three servers, three models, eighteen jobs through a hub: time, and loads of models
     Swaps(swaps::SwapsArgs),
 }
@@ -81,7 +84,14 @@ fn main() -> anyhow::Result<()> {
             return tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(lists::run(args));
         }
         // These need a hub.
-        Some(Command::Mcp(_) | Command::Pages(_) | Command::Failover(_) | Command::Queue(_) | Command::Swaps(_))
+        Some(
+            Command::Mcp(_)
+            | Command::Pages(_)
+            | Command::Failover(_)
+            | Command::Queue(_)
+            | Command::Soak(_)
+            | Command::Swaps(_),
+        )
         | None => {}
     }
     rustls::crypto::ring::default_provider()
@@ -102,6 +112,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
         Some(Command::Pages(args)) => return pages::run(args, &binary, for_each).await,
         Some(Command::Failover(args)) => return failover::run(&binary, args).await,
         Some(Command::Queue(args)) => return queue::run(&binary, args).await,
+        Some(Command::Soak(args)) => return soak::run(&binary, args).await,
         Some(Command::Swaps(args)) => return swaps::run(&binary, args).await,
         Some(Command::Pool(_) | Command::Lists(_)) | None => {}
     }

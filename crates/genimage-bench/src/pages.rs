@@ -68,9 +68,13 @@ pub(crate) async fn run(args: &PagesArgs, binary: &Path, for_each: Duration) -> 
     let client = reqwest::Client::builder().build()?;
     let first = page(&client, hub.base(), "/").await?;
     let mut paths: BTreeSet<String> = links(&first.text).collect();
-    let newest = hub.get("/api/v1/jobs?limit=1").await?;
-    let newest = newest["jobs"][0]["id"].as_str().context("no job is listed")?.to_owned();
+    let newest = hub.get("/api/v1/jobs?limit=2").await?;
+    let id = |at: usize| newest["jobs"][at]["id"].as_str().map(str::to_owned).context("no job is listed");
+    let (newest, before) = (id(0)?, id(1)?);
+    // Nothing in the frame leads to these.
+    paths.extend(["/start", "/configuration"].map(str::to_owned));
     paths.insert(format!("/jobs/{newest}"));
+    paths.insert(format!("/compare?job={newest}&job={before}"));
     println!("| page | p50 ms | p99 ms | kB, compressed |");
     println!("|---|---|---|---|");
     for path in &paths {
@@ -84,7 +88,7 @@ pub(crate) async fn run(args: &PagesArgs, binary: &Path, for_each: Duration) -> 
             }
         }
         let load = Load::of(latencies, Duration::from_secs(1));
-        let shown = if path.contains(&newest) { "/jobs/{id}" } else { path };
+        let shown = path.replace(&newest, "{id}").replace(&before, "{id}");
         let kilobytes = bytes as f64 / 1000.0;
         println!("| {shown} | {:.1} | {:.1} | {kilobytes:.1} |", load.percentile_ms(0.5), load.percentile_ms(0.99));
     }

@@ -3,8 +3,9 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
+use chrono::TimeDelta;
 use hub_access::{Access, AccessConfig};
-use hub_core::clock::{SharedClock, SystemClock};
+use hub_core::clock::{SharedClock, SteadyClock, SystemClock};
 use hub_engine::Engine;
 use hub_mcp::McpEdge;
 use hub_store::Store;
@@ -20,8 +21,9 @@ use crate::{
     demo,
     demo::Demo,
     http,
-    listen::{self, ConnectionLimits},
+    listen::{self, ConnectionLimits, Peers},
     secret_keys, seed_files,
+    traces::Traces,
 };
 
 /// Longest wait for each part to end once the work is done.
@@ -47,6 +49,7 @@ pub struct Hub {
     stop: CancellationToken,
     server: Option<JoinHandle<()>>,
     mcp: McpEdge,
+    traces: Option<Traces>,
     grace: Duration,
     // Dropped last: the simulators serve until the engine is done, the folder is held till the end.
     _demo: Option<Demo>,
@@ -68,7 +71,7 @@ impl Hub {
         };
         let url = Url::parse(&format!("http://{address}")).context("the listen address makes no URL")?;
 
-        let clock: SharedClock = Arc::new(SystemClock);
+        let clock: SharedClock = Arc::new(SteadyClock::over(Arc::new(SystemClock), clock_was_set));
         let store = Store::open(&config.database_url(), clock.clone())
             .await
             .with_context(|| format!("cannot open the database {}", config.database_label()))?
@@ -78,6 +81,7 @@ impl Hub {
             tracing::info!(sealed, "stored secrets were encrypted with the newest key");
         }
         let objects = objects(config, &data_dir)?;
+        let traces = Traces::start(&config.traces)?;
         let mut engine_config = config.engine()?;
         engine_config.given = config::given::settings(config);
         let demo = if options.demo { Some(Demo::start().await?) } else { None };
@@ -97,7 +101,11 @@ impl Hub {
         register(&engine, config, options, demo.as_ref()).await?;
 
         let stop = CancellationToken::new();
-        let (router, mcp) = http::router(&engine, access.clone(), config, &url, options.demo)?;
+        let (mut router, mcp) = http::router(&engine, access.clone(), config, &url, options.demo)?;
+        if let Some(traces) = &traces {
+            traces.follow_jobs(&engine);
+            router = traces.around(router);
+        }
         if listener.is_some() {
             tell_way_in(&access, config, &url);
         }
@@ -107,7 +115,8 @@ impl Hub {
                 read: Duration::from_secs(config.server.read_limit_s),
                 connections: config.server.connections_max,
             };
-            tokio::spawn(listen::serve(listener, router, limits, stop))
+            let peers = Peers::new(config.server.connections_max_per_address, config.server.connections_exempt.clone());
+            tokio::spawn(listen::serve(listener, router, limits, peers, stop))
         });
         Ok(Self {
             engine,
@@ -115,6 +124,7 @@ impl Hub {
             stop,
             server,
             mcp,
+            traces,
             grace: Duration::from_secs(config.server.shutdown_grace_s),
             _demo: demo,
             _data_dir: data_dir,
@@ -134,6 +144,9 @@ impl Hub {
             None => Ok(()),
             Some(server) => end(server).await,
         };
+        if let Some(traces) = self.traces.take() {
+            traces.stop().await;
+        }
         // Folds SQLite's write-ahead log into the file, so that a copy of the file is whole.
         match tokio::time::timeout(END_LIMIT, self.engine.store().close()).await {
             Ok(Ok(())) => {}
@@ -195,6 +208,11 @@ fn tell_way_in(access: &Access, config: &Config, url: &Url) {
         "nobody can log in yet: make the admin account at {base}/setup with the token {}",
         token.expose_secret()
     );
+}
+
+/// What is said when the machine's clock was set.
+fn clock_was_set(by: TimeDelta) {
+    tracing::warn!(by_s = by.num_seconds(), "the machine's clock was set; limits go by the time that really passes");
 }
 
 async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {

@@ -15,7 +15,7 @@ use figment::{
     Figment,
     providers::{Env, Format as _, Toml},
 };
-use hub_access::OauthConfig;
+use hub_access::{OauthConfig, TokenLimits};
 use hub_engine::{AlertPolicy, AnswerPolicy, EngineConfig, InputPolicy, SettingSource};
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
@@ -26,7 +26,7 @@ mod sections;
 
 pub use self::sections::{
     AlertsSection, AuthSection, GpuLeaseSection, InputSection, LlmSection, LogFormat, LoggingSection, McpSection,
-    OauthSection, QueueSection, RetentionSection, ServerSection, ServersSection, UrlSection,
+    OauthSection, QueueSection, RetentionSection, ServerSection, ServersSection, TracesSection, UrlSection,
 };
 
 /// The defaults, every key commented.
@@ -85,6 +85,8 @@ pub struct Config {
     pub retention: RetentionSection,
     /// What is logged.
     pub logging: LoggingSection,
+    /// Where traces go.
+    pub traces: TracesSection,
     /// Where the values come from, by key; keys that have their default are left out.
     #[serde(skip)]
     pub sources: BTreeMap<String, SettingSource>,
@@ -168,6 +170,11 @@ impl Config {
             audience,
             scope_prefix: given.scope_prefix.clone(),
             skew: Duration::from_secs(given.skew_s),
+            each: TokenLimits {
+                rate_per_minute: bound(given.rate_per_minute),
+                images_per_day: bound(given.images_per_day),
+                gpu_seconds_per_day: bound(given.gpu_seconds_per_day),
+            },
         }))
     }
 
@@ -247,13 +254,18 @@ impl Config {
                 preview_max_side_px: self.mcp.preview_max_side_px,
             },
             lease: self.gpu_lease.policy(),
-            retention_days: Some(self.retention.days).filter(|days| *days > 0),
-            retention_pictures: Some(self.retention.pictures).filter(|pictures| *pictures > 0),
-            retention_gb: Some(self.retention.gb).filter(|gb| *gb > 0),
+            retention_days: bound(self.retention.days),
+            retention_pictures: bound(self.retention.pictures),
+            retention_gb: bound(self.retention.gb),
             live_previews: self.servers.live_previews,
             ..EngineConfig::default()
         })
     }
+}
+
+/// 0 = none.
+fn bound(given: u32) -> Option<u32> {
+    Some(given).filter(|given| *given > 0)
 }
 
 /// An address that may be empty.

@@ -22,6 +22,7 @@ use url::Url;
 
 pub(crate) use self::crowd::Crowd;
 use self::needs::Need;
+use crate::held::until_sent;
 
 /// When to try again where the authorization server's keys cannot be had, in seconds.
 const TOKEN_KEYS_RETRY_S: u32 = 60;
@@ -79,7 +80,7 @@ pub(crate) async fn check(State(guard): State<Guard>, request: Request, next: Ne
             if let Some(session) = session {
                 request.extensions_mut().insert(session);
             }
-            place.until_sent(next.run(request).await)
+            until_sent(next.run(request).await, place)
         }
         Err(refusal) => refusal.of(guard.challenge.as_ref()).into_response(),
     }
@@ -153,6 +154,7 @@ impl From<TokenRefusal> for Refusal {
             TokenRefusal::Invalid(_) => {
                 Self::challenged(StatusCode::UNAUTHORIZED, "unauthorized", detail, ", error=\"invalid_token\"")
             }
+            TokenRefusal::TooOften { wait_s, .. } => Self::wait(detail, wait_s),
             TokenRefusal::NoKeys => Self::Told {
                 status: StatusCode::SERVICE_UNAVAILABLE,
                 code: "unavailable",

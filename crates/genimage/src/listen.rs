@@ -4,6 +4,7 @@
 //! axum's own `serve` knows no such limits; this is its loop with them.
 
 mod patient;
+mod peers;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -23,6 +24,7 @@ use tower::ServiceExt as _;
 use tower_http::timeout::TimeoutBody;
 
 use self::patient::FirstWords;
+pub(crate) use self::peers::{Network, Peers};
 
 /// Largest head of a request, in bytes. More is answered 431.
 const HEAD_MAX_BYTES: usize = 64 * 1024;
@@ -42,7 +44,13 @@ pub(crate) struct ConnectionLimits {
 }
 
 /// Serves until it is told to stop; then waits for open requests.
-pub(crate) async fn serve(listener: TcpListener, router: Router, limits: ConnectionLimits, stop: CancellationToken) {
+pub(crate) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    limits: ConnectionLimits,
+    peers: Peers,
+    stop: CancellationToken,
+) {
     let places = Arc::new(Semaphore::new(limits.connections));
     let builder = builder(limits);
     let open = GracefulShutdown::new();
@@ -52,6 +60,10 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, limits: Connect
         Some((place, accept(&listener).await))
     };
     while let Some(Some((place, (stream, address)))) = stop.run_until_cancelled(next()).await {
+        let Ok(of_peer) = peers.enter(address.ip()) else {
+            peers::refuse(&stream, address);
+            continue;
+        };
         let service = router.clone().map_request(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(ConnectInfo::<SocketAddr>(address));
             request.map(|body| Body::new(TimeoutBody::new(limits.read, body)))
@@ -63,7 +75,7 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, limits: Connect
             if let Err(error) = connection.await {
                 tracing::debug!(%address, error, "a connection ended with an error");
             }
-            drop(place);
+            drop((place, of_peer));
         });
     }
     drop(listener);

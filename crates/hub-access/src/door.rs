@@ -100,8 +100,13 @@ impl Access {
         if self.parts.api_key.as_ref().is_some_and(|key| same(key.expose_secret(), token)) {
             return Ok(None);
         }
-        let bearer = oauth.bearer(token, self.clock().now()).await?;
+        let now = self.clock().now();
+        let bearer = oauth.bearer(token, now).await?;
         if let Some(rights) = &bearer.rights {
+            if let Some(per_minute) = rights.rate_per_minute {
+                let turn = self.parts.rates.take(&bearer.caller, per_minute, now);
+                turn.map_err(|wait_s| TokenRefusal::TooOften { wait_s, per_minute })?;
+            }
             self.parts.engine.grant(&bearer.caller, rights);
         }
         Ok(Some(bearer))

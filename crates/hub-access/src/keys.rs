@@ -14,7 +14,7 @@ use hub_core::{
     error::{ErrorCode, UserError},
     ids::KeyId,
 };
-use hub_store::StoreError;
+use hub_store::{StoreError, Swapped};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::{
@@ -110,7 +110,7 @@ impl Access {
             return Err(KeyRefusal::Expired(end));
         }
         if let Some(per_minute) = key.rights.rate_per_minute {
-            let taken = self.parts.rates.take(key.id, per_minute, now);
+            let taken = self.parts.rates.take(&key.caller(), per_minute, now);
             taken.map_err(|wait_s| KeyRefusal::TooOften { wait_s, per_minute })?;
         }
         self.note_use(key, now);
@@ -189,28 +189,36 @@ impl Access {
         Ok(taken)
     }
 
-    /// Changes what a key allows and until when.
+    /// Changes what a key allows and until when: `edit` makes both of the key as it is stored, and is asked again when
+    /// somebody changed it meanwhile.
     ///
     /// # Errors
-    /// `bad_argument` naming the field; `not_found`; `storage`.
-    pub async fn key_change(
+    /// Those of `edit`; `bad_argument` naming the field; `conflict` for a revoked key; `not_found`; `storage`.
+    pub async fn key_edit(
         &self,
         id: KeyId,
-        rights: KeyRights,
-        expires_at: Option<DateTime<Utc>>,
+        edit: impl Fn(&ApiKey) -> Result<(KeyRights, Option<DateTime<Utc>>), UserError>,
     ) -> Result<ApiKey, UserError> {
-        rights.check()?;
-        let mut key = self.key(id).await?;
-        if expires_at != key.expires_at {
-            check_end(expires_at, self.clock().now())?;
+        loop {
+            let before = self.key(id).await?;
+            let (rights, expires_at) = edit(&before)?;
+            rights.check()?;
+            if expires_at != before.expires_at {
+                check_end(expires_at, self.clock().now())?;
+            }
+            let after = ApiKey { rights, expires_at, ..before.clone() };
+            match self.store().api_key_swap(&before, &after).await.map_err(|error| storage(&error))? {
+                Swapped::Done => {
+                    self.reload_keys().await?;
+                    return Ok(after);
+                }
+                Swapped::Changed => {}
+                Swapped::Gone => {
+                    let message = format!("The key `{}` is revoked.", before.name);
+                    return Err(UserError::new(ErrorCode::Conflict, message).with_hint("Make a new one."));
+                }
+            }
         }
-        (key.rights, key.expires_at) = (rights, expires_at);
-        if !self.store().api_key_update(&key).await.map_err(|error| storage(&error))? {
-            let message = format!("The key `{}` is revoked.", key.name);
-            return Err(UserError::new(ErrorCode::Conflict, message).with_hint("Make a new one."));
-        }
-        self.reload_keys().await?;
-        Ok(key)
     }
 
     /// Revokes a key: it is not taken any more. Its jobs stay, and with them its name.

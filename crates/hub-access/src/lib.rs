@@ -19,6 +19,6 @@ mod throttle;
 pub use account::{LoginError, SetupError};
 pub use door::{Access, AccessConfig};
 pub use keys::{Bearer, KeyRefusal, NewKey};
-pub use oauth::{OauthConfig, TokenRefusal};
+pub use oauth::{OauthConfig, TokenLimits, TokenRefusal};
 pub use password::PASSWORD_MIN_CHARS;
 pub use session::{LoggedIn, SESSION_IDLE, SESSION_LIFE};

@@ -52,6 +52,19 @@ pub struct OauthConfig {
     pub scope_prefix: String,
     /// How far the clocks may differ.
     pub skew: Duration,
+    /// What each subject may have; its scopes are those of its token.
+    pub each: TokenLimits,
+}
+
+/// How much each subject with tokens may have, all its tokens together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TokenLimits {
+    /// Requests per minute; none = any number.
+    pub rate_per_minute: Option<u32>,
+    /// Pictures per day (UTC); none = any number.
+    pub images_per_day: Option<u32>,
+    /// Seconds on GPUs per day (UTC); none = any number.
+    pub gpu_seconds_per_day: Option<u32>,
 }
 
 /// Why a token was not taken.
@@ -63,6 +76,14 @@ pub enum TokenRefusal {
     /// The issuer's keys cannot be had.
     #[error("the authorization server's keys cannot be fetched")]
     NoKeys,
+    /// Its subject asks too often.
+    #[error("{per_minute} requests per minute are allowed")]
+    TooOften {
+        /// Seconds after which it is taken again.
+        wait_s: u32,
+        /// Requests that are allowed per minute.
+        per_minute: u32,
+    },
 }
 
 /// Checks tokens of one issuer.
@@ -146,7 +167,9 @@ impl Oauth {
                 word.strip_prefix(self.config.scope_prefix.as_str()).and_then(|name| name.parse().ok());
             scopes.extend(own);
         }
-        Ok(Bearer { caller: caller(&subject), rights: Some(KeyRights { scopes, ..KeyRights::default() }) })
+        let TokenLimits { rate_per_minute, images_per_day, gpu_seconds_per_day } = self.config.each;
+        let rights = KeyRights { scopes, rate_per_minute, images_per_day, gpu_seconds_per_day, ..KeyRights::default() };
+        Ok(Bearer { caller: caller(&subject), rights: Some(rights) })
     }
 }
 

@@ -43,9 +43,10 @@ impl LoggedIn {
 
 /// Begins a session.
 pub(crate) async fn begin(access: &Access, admin: hub_store::AdminId) -> Result<LoggedIn, UserError> {
-    let now = access.clock().now();
-    let forgotten = access.store().sessions_forget(now - SESSION_LIFE, now - SESSION_IDLE).await;
-    forgotten.map_err(|error| storage(&error))?;
+    let clock = access.clock();
+    if let (Some(begun), Some(seen)) = (clock.before(SESSION_LIFE), clock.before(SESSION_IDLE)) {
+        access.store().sessions_forget(begun, seen).await.map_err(|error| storage(&error))?;
+    }
     let token = token("").map_err(|error| no_randomness(&error))?;
     let hash = digest(token.expose_secret());
     access.store().session_insert(&hash, admin).await.map_err(|error| storage(&error))?;
@@ -62,12 +63,13 @@ impl Access {
         let Some(row) = self.store().session_get(&hash).await.map_err(|error| storage(&error))? else {
             return Ok(None);
         };
-        let now = self.clock().now();
-        if now - row.created_at > SESSION_LIFE || now - row.seen_at > SESSION_IDLE {
+        let (age, idle) = (self.clock().age(row.created_at), self.clock().age(row.seen_at));
+        if age > SESSION_LIFE || idle > SESSION_IDLE {
             self.store().session_delete(&hash).await.map_err(|error| storage(&error))?;
             return Ok(None);
         }
-        if now - row.seen_at > SEEN_EVERY {
+        // In either direction: a clock that was set back must not leave it seen in the future.
+        if idle.abs() > SEEN_EVERY {
             self.store().session_seen(&hash).await.map_err(|error| storage(&error))?;
         }
         Ok(Some(LoggedIn { token: SecretString::from(token.to_owned()) }))

@@ -15,6 +15,7 @@ use crate::{
     placement::Placement,
     recipe::Recipe,
     request::{GeneratedPrompt, JobRequest},
+    trace::TraceParent,
 };
 
 /// One try to run a job on one server. The number fences late writers: only the newest attempt may
@@ -308,6 +309,8 @@ pub struct Job {
     pub idempotency_key: Option<String>,
     /// The job that this one retries, runs again or varies; that one may be deleted by now.
     pub parent: Option<JobId>,
+    /// Where its caller's trace goes on.
+    pub trace: Option<TraceParent>,
     /// The server that ran or runs the newest attempt.
     pub server: Option<ServerId>,
     /// Timings.

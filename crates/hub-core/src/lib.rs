@@ -20,3 +20,4 @@ pub mod recipe;
 pub mod request;
 pub mod server;
 pub mod suggest;
+pub mod trace;

@@ -94,6 +94,7 @@ mod tests {
             server: None,
             times: JobTimes { created_at: DateTime::UNIX_EPOCH, queued_at: None, started_at: None, finished_at: None },
             parent: None,
+            trace: None,
             part: Some(Part { of: JobId::new(), index }),
         }
     }

@@ -24,10 +24,11 @@ use self::arguments::{Arguments, missing};
 use crate::{
     catalogue::Mode,
     error::{ErrorCode, UserError},
-    ids::JobId,
+    ids::{ArtifactId, JobId, WorkflowId},
     limits,
     placement::Wish,
     suggest,
+    trace::TraceParent,
 };
 
 /// Tools that make jobs, by their public names.
@@ -75,6 +76,10 @@ pub struct ImageRequest {
     /// it. Left out where it is 1, so that what was stored before there was a choice reads, and digests, as ever.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub n: u32,
+    /// The version of a workflow that is tried, instead of what a render type runs. No argument of any tool: whoever
+    /// edits workflows tries them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trial: Option<WorkflowId>,
 }
 
 /// As many pictures as the job has that a call starts from.
@@ -105,6 +110,7 @@ impl ImageRequest {
             input: None,
             n: 1,
             area: None,
+            trial: None,
         }
     }
 }
@@ -145,6 +151,20 @@ pub enum JobRequest {
 }
 
 impl JobRequest {
+    /// The stored pictures that it works on: input and mask, once they are stored.
+    pub fn works_on(&self) -> impl Iterator<Item = ArtifactId> + '_ {
+        let (input, mask) = match self {
+            Self::Image(ImageRequest { input, area: Some(Area::Mask(mask)), .. }) => (input.as_ref(), Some(mask)),
+            Self::Image(ImageRequest { input, .. }) => (input.as_ref(), None),
+            Self::Describe(describe) => (Some(&describe.image), None),
+            Self::Prompt(_) => (None, None),
+        };
+        input.into_iter().chain(mask).filter_map(|image| match image {
+            ImageRef::Artifact(id) => Some(*id),
+            ImageRef::Job(_) | ImageRef::Url(_) | ImageRef::Data(_) => None,
+        })
+    }
+
     /// The tool's public name.
     pub fn tool(&self) -> &'static str {
         match self {
@@ -196,6 +216,8 @@ pub struct CallOptions {
     pub parent: Option<JobId>,
     /// The job whose recipe fills in what the call does not give.
     pub from_job: Option<JobId>,
+    /// Where the caller's trace goes on; not an argument of any tool.
+    pub trace: Option<TraceParent>,
     /// Tell the plan and make nothing.
     pub plan_only: bool,
 }
@@ -283,6 +305,7 @@ fn parse_image(mode: Mode, args: &mut Arguments<'_>) -> Result<ImageRequest, Use
             _ => args.pictures()?.unwrap_or(if from_job { AS_THERE } else { 1 }),
         },
         area,
+        trial: None,
     })
 }
 
@@ -324,6 +347,7 @@ fn parse_options(request: &JobRequest, args: &mut Arguments<'_>) -> Result<CallO
         wish: Wish::default(),
         parent: None,
         from_job: if makes_pictures { args.job("from_job")? } else { None },
+        trace: None,
         plan_only: makes_pictures && args.boolean(&["plan_only"])?.unwrap_or(false),
     })
 }

@@ -5,6 +5,7 @@
 
 mod address;
 mod discard;
+mod error;
 mod fetch;
 mod input;
 mod inventory;
@@ -12,9 +13,13 @@ mod metadata;
 mod pixels;
 mod preview;
 mod sniff;
+mod unnamed;
 mod vault;
 
+pub(crate) use error::VaultError;
 pub(crate) use fetch::Fetcher;
-pub(crate) use input::from_data_uri;
+pub use input::{Accepted, accept, from_data_uri};
 pub(crate) use inventory::{FOLDERS, Listed, is_key};
-pub(crate) use vault::{OutputMeta, Vault, VaultError};
+pub use sniff::Sniffed;
+pub(crate) use unnamed::Unnamed;
+pub(crate) use vault::{OutputMeta, Vault};

@@ -67,6 +67,8 @@ struct Attempt {
     taken_up: Instant,
     /// When the server began the run that succeeded, as far as that is known.
     began: Option<DateTime<Utc>>,
+    /// Whether the server loaded models for that run, as far as that is known.
+    loaded: Option<bool>,
     /// The place on the server; given back once the server is done.
     slot: Option<Slot>,
     /// The claim on the server's GPU, when it shares one; given back with the place.
@@ -118,6 +120,7 @@ impl Attempt {
             at,
             taken_up: Instant::now(),
             began: None,
+            loaded: None,
             slot: Some(slot),
             claim: None,
         }
@@ -229,9 +232,7 @@ impl Attempt {
             return self.judge(failure, Some(&prepared.graph));
         }
         // The server is done; what follows is between us and its disk.
-        if let Some(slot) = self.slot.take() {
-            slot.done();
-        }
+        self.loaded = self.slot.take().and_then(Slot::done);
         self.claim = None;
         let files = model_files(&prepared.graph).into_iter().map(|file| file.name).collect();
         self.session.ran(self.waiting.job.recipe.as_ref().map(|recipe| recipe.workflow_id), files);

@@ -20,6 +20,7 @@ use tokio::sync::broadcast;
 use crate::{
     CrashPoint, JobProgress, JobView, JobWatch, PlannedServer, ReconcilerView, ServerView, WhyWaiting,
     attempt::{self, Registry, prepare::GraphCache},
+    catalogue::Snapshot,
     context::Context,
     crash,
     dispatch::{self, DispatchHandle, Planning, Slot},
@@ -184,16 +185,17 @@ impl Background {
         Ok(ended)
     }
 
-    /// All servers, enabled or not, with their live state.
     /// Clients of the enabled servers by name; those that take work first.
     pub(crate) fn clients(&self) -> Vec<(String, comfyui::Client)> {
         self.inner.pool.clients()
     }
 
+    /// All servers, enabled or not, with their live state.
     pub(crate) fn servers(&self) -> Vec<ServerView> {
         let inner = &self.inner;
         let mut views = inner.pool.views(&inner.ctx, |server: ServerId| inner.dispatch.in_flight(server));
         for view in &mut views {
+            (view.live.runs, view.live.model_loads) = inner.dispatch.runs(view.id());
             view.live.lease = view.server.gpu.as_deref().and_then(|gpu| inner.ctx.leases.view(gpu));
         }
         views
@@ -213,8 +215,12 @@ impl Background {
     ///
     /// # Errors
     /// `no_compatible_server` naming what each server lacks.
-    pub(crate) async fn refuse_hopeless(&self, workflow: WorkflowId, placement: &Placement) -> Result<(), UserError> {
-        let snapshot = self.inner.ctx.catalogue.snapshot();
+    pub(crate) async fn refuse_hopeless(
+        &self,
+        snapshot: &Snapshot,
+        workflow: WorkflowId,
+        placement: &Placement,
+    ) -> Result<(), UserError> {
         match snapshot.runnable_of(workflow) {
             Some(runnable) => self.inner.pool.refuse_hopeless(&self.inner.ctx, runnable, placement).await,
             None => Ok(()),
@@ -222,15 +228,13 @@ impl Background {
     }
 
     /// Whether each enabled server could run a workflow.
-    pub(crate) fn fits(&self, workflow: WorkflowId) -> Vec<PlannedServer> {
-        let snapshot = self.inner.ctx.catalogue.snapshot();
+    pub(crate) fn fits(&self, snapshot: &Snapshot, workflow: WorkflowId) -> Vec<PlannedServer> {
         let runnable = snapshot.runnable_of(workflow);
         runnable.map(|runnable| self.inner.pool.fits(&self.inner.ctx, runnable)).unwrap_or_default()
     }
 
     /// The largest seed that a workflow takes wherever a job of it may go.
-    pub(crate) fn largest_seed(&self, workflow: WorkflowId, placement: &Placement) -> u64 {
-        let snapshot = self.inner.ctx.catalogue.snapshot();
+    pub(crate) fn largest_seed(&self, snapshot: &Snapshot, workflow: WorkflowId, placement: &Placement) -> u64 {
         let runnable = snapshot.runnable_of(workflow);
         runnable.map_or(u64::MAX, |runnable| self.inner.pool.largest_seed(runnable, placement))
     }

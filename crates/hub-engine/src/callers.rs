@@ -139,6 +139,12 @@ pub(crate) async fn check_picture(ctx: &Context, caller: &Caller, picture: &Arti
     if !ctx.callers.is_bounded(caller) || ctx.store.artifact_is_of(picture, caller).await.map_err(storage)? {
         return Ok(());
     }
+    // What a style looks like is told to whoever may choose it.
+    if let Some(job) = picture.job
+        && ctx.store.is_showcase(job).await.map_err(storage)?
+    {
+        return Ok(());
+    }
     Err(UserError::new(ErrorCode::UnknownImage, format!("There is no stored picture {}.", picture.id)))
 }
 

@@ -14,9 +14,10 @@ use comfyui::workflow::{
     files::{ModelFile, Needs, model_files},
 };
 use hub_core::{
-    catalogue::{Catalogue, RenderType, Workflow},
-    error::UserError,
+    catalogue::{Catalogue, Mode, RenderType, Workflow},
+    error::{ErrorCode, UserError},
     ids::{RenderTypeId, WorkflowId},
+    request::ImageRequest,
     server::{LlmRole, LlmServer},
 };
 use hub_schedule::ModelSet;
@@ -29,6 +30,9 @@ use crate::{
     refusal::storage,
     schedule::{model_set, unknown_models},
 };
+
+/// What recipes and statistics call the render type of a test run.
+pub(crate) const TRIAL: &str = "workflow test";
 
 /// Everything planning reads.
 #[derive(Debug, Default)]
@@ -97,6 +101,18 @@ impl Snapshot {
         self.workflows.get(&render_type.id).map(|runnable| &**runnable)
     }
 
+    /// This snapshot with a render type in front that runs a workflow version as it is, for a test run. It is of no
+    /// row, and nobody else sees it.
+    pub(crate) fn with_trial(&self, workflow: Workflow, mode: Mode) -> Self {
+        let trial = RenderType { visible: false, ..RenderType::new(TRIAL, workflow.name.as_str(), mode) };
+        let mut workflows = self.workflows.clone();
+        workflows.insert(trial.id, Arc::new(Runnable::new(workflow)));
+        let mut catalogue = Catalogue::clone(&self.catalogue);
+        // In front: a row that has the name by chance does not take its place.
+        catalogue.render_types.insert(0, trial);
+        Self { catalogue: Arc::new(catalogue), workflows, llm_on_gpus: self.llm_on_gpus.clone() }
+    }
+
     /// Every workflow version that some render type runs, each once.
     pub(crate) fn runnables(&self) -> Vec<Arc<Runnable>> {
         let mut seen = HashSet::new();
@@ -135,6 +151,19 @@ impl CatalogueHolder {
     /// The newest snapshot.
     pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
         self.0.current.borrow().clone()
+    }
+
+    /// The newest snapshot, for planning this request: with the workflow version that it tries, if it is a test run.
+    ///
+    /// # Errors
+    /// `not_configured` when that version is not stored any more; `storage`.
+    pub(crate) async fn snapshot_for(&self, store: &Store, request: &ImageRequest) -> Result<Arc<Snapshot>, UserError> {
+        let snapshot = self.snapshot();
+        let Some(id) = request.trial else { return Ok(snapshot) };
+        let workflow = store.workflow_get(id).await.map_err(storage)?.ok_or_else(|| {
+            UserError::new(ErrorCode::NotConfigured, "The workflow that is to be tried is not stored any more.")
+        })?;
+        Ok(Arc::new(snapshot.with_trial(workflow, request.mode)))
     }
 
     /// The newest catalogue.

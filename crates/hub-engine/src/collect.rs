@@ -17,7 +17,7 @@ use hub_store::NewArtifact;
 
 use crate::{
     CrashPoint,
-    artifacts::{OutputMeta, VaultError},
+    artifacts::{OutputMeta, Unnamed, VaultError},
     context::Context,
     crash,
 };
@@ -50,7 +50,7 @@ pub(crate) async fn collect(
     entry: &HistoryEntry,
     output_nodes: Vec<&str>,
     job: &Job,
-) -> Result<Vec<NewArtifact>, CollectFailure> {
+) -> Result<Vec<(NewArtifact, Unnamed)>, CollectFailure> {
     let files = choose(entry, &output_nodes);
     if files.is_empty() {
         return Err(CollectFailure::Job(
@@ -79,7 +79,7 @@ async fn take(
     position: u32,
     node: &str,
     file: &OutputFile,
-) -> Result<NewArtifact, CollectFailure> {
+) -> Result<(NewArtifact, Unnamed), CollectFailure> {
     let bytes = crash::around(CrashPoint::View, fetch(client, file)).await.map_err(|error| blame(error, file))?;
     let meta = OutputMeta { job: job.result_job(), node: Some(node), position, seed: Some(recipe.seed), recipe };
     store(ctx, bytes, meta).await.map_err(|error| CollectFailure::Job(error.into()))
@@ -127,18 +127,18 @@ fn blame(error: Error, file: &OutputFile) -> CollectFailure {
     CollectFailure::Server(error)
 }
 
-/// Stores a file; storing is by content, so doing it again is harmless. A full disk is waited for: the
+/// Stores a file; storing is by content, so doing it again is harmless. A full or read-only disk is waited for: the
 /// GPU's work is done, and the server may not keep it. The attempt ends the wait when the job or the hub does.
-async fn store(ctx: &Context, bytes: Bytes, meta: OutputMeta<'_>) -> Result<NewArtifact, VaultError> {
+async fn store(ctx: &Context, bytes: Bytes, meta: OutputMeta<'_>) -> Result<(NewArtifact, Unnamed), VaultError> {
     let mut pauses = RETRY_PAUSES.into_iter();
     loop {
         let error = match ctx.vault.store_output(bytes.clone(), meta).await {
-            Ok(artifact) => return Ok(artifact),
+            Ok(stored) => return Ok(stored),
             Err(error) => error,
         };
         let pause = match pauses.next() {
             Some(pause) => pause,
-            None if error.is_full() => SPACE_PAUSE,
+            None if error.heals() => SPACE_PAUSE,
             None => return Err(error),
         };
         tracing::warn!(job = %meta.job, error = %error, "a result is stored again");

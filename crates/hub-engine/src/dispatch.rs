@@ -14,7 +14,7 @@ mod turns;
 mod why;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard},
 };
 
@@ -45,7 +45,11 @@ enum Order {
     Priorities { caller: Caller, except: JobId, answer: oneshot::Sender<Option<(i32, i32)>> },
     Prioritise { job: JobId, priority: i32, answer: oneshot::Sender<()> },
     Learned { answer: oneshot::Sender<Vec<hub_schedule::Fact>> },
+    Depths { answer: oneshot::Sender<QueueDepths> },
 }
+
+/// Jobs that wait for a server, by caller and render type.
+pub type QueueDepths = BTreeMap<(Caller, String), usize>;
 
 /// The dispatcher's end of its channel.
 pub(crate) struct Orders(mpsc::UnboundedReceiver<Order>);
@@ -76,6 +80,8 @@ struct Counts {
     landings: Vec<Landing>,
     /// Time until a tenth of the queue will have begun, when that can be told.
     relief: Option<Seconds>,
+    /// Runs since the hub's start that went well, and those of them for which models were loaded.
+    runs: HashMap<ServerId, (u64, u64)>,
 }
 
 /// One job's place on one server; given back when dropped.
@@ -91,9 +97,16 @@ impl Slot {
         self.flight
     }
 
-    /// The server ran the prompt to its end.
-    pub(crate) fn done(mut self) {
+    /// The server ran the prompt to its end. Answers whether it loaded models for it, where that is known.
+    pub(crate) fn done(mut self) -> Option<bool> {
         self.done = true;
+        let mut counts = self.handle.counts();
+        let loads = counts.ledger.loads(self.flight);
+        if let Some(server) = counts.ledger.server(self.flight) {
+            let (runs, loaded) = counts.runs.entry(server).or_default();
+            (*runs, *loaded) = (*runs + 1, *loaded + u64::from(loads == Some(true)));
+        }
+        loads
     }
 }
 
@@ -183,6 +196,18 @@ impl DispatchHandle {
         let (answer, answered) = oneshot::channel();
         self.send(Order::Why { job, answer });
         answered.await.ok().flatten()
+    }
+
+    /// Jobs that wait for a server, by caller and render type.
+    pub(crate) async fn depths(&self) -> QueueDepths {
+        let (answer, answered) = oneshot::channel();
+        self.send(Order::Depths { answer });
+        answered.await.unwrap_or_default()
+    }
+
+    /// Runs on a server since the hub's start that went well, and those of them for which it loaded models.
+    pub(crate) fn runs(&self, server: ServerId) -> (u64, u64) {
+        self.counts().runs.get(&server).copied().unwrap_or_default()
     }
 
     /// Has the dispatcher look at the servers again.

@@ -33,13 +33,13 @@ pub(crate) async fn plan(
     callers::check_tool(ctx, caller, request.mode.tool())?;
     let placement = submit::placement(background, &options.wish)?;
     let Variation { request, wording } = whole(ctx, caller, request, &options).await?;
-    let snapshot = ctx.catalogue.snapshot();
+    let snapshot = ctx.catalogue.snapshot_for(&ctx.store, &request).await?;
     let (wording, would_enhance) = plan::wording(&snapshot.catalogue, &request, wording);
     let seed = plan::seed::draw(&mut rand::rng());
     let Plan { mut recipe, mut warnings } = plan::plan(&snapshot, &request, None, seed, &wording)?;
     callers::check_render_type(ctx, caller, &recipe.render_type)?;
     if request.seed.is_none() {
-        recipe.seed = plan::seed::within(seed, background.largest_seed(recipe.workflow_id, &placement));
+        recipe.seed = plan::seed::within(seed, background.largest_seed(&snapshot, recipe.workflow_id, &placement));
     }
     if would_enhance {
         recipe.not_enhanced_because = None;
@@ -57,7 +57,7 @@ pub(crate) async fn plan(
         let picture = ctx.vault.artifact(id).await?;
         region.within(submit::size_of(&picture))?;
     }
-    let servers = background.fits(recipe.workflow_id);
+    let servers = background.fits(&snapshot, recipe.workflow_id);
     if !servers.is_empty() && servers.iter().all(|server| server.why_not.is_some()) {
         warnings.push("No server can run this now.".to_owned());
     }

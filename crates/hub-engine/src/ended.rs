@@ -83,6 +83,7 @@ mod tests {
             placement: hub_core::placement::Placement::Anywhere,
             idempotency_key: None,
             parent: None,
+            trace: None,
             server: None,
             times: JobTimes { created_at: now, queued_at: Some(now), started_at: Some(now), finished_at: Some(now) },
             part: None,

@@ -10,6 +10,8 @@ mod edits;
 mod files;
 mod jobs;
 mod servers;
+mod showcases;
+mod trials;
 mod upkeep;
 pub(crate) mod weights;
 mod workflows;
@@ -31,10 +33,12 @@ use tokio::sync::{broadcast, watch};
 
 use crate::{
     EngineConfig, FeedId, FeedReader, JobView, JobWatch, PlanView, QueueSizes, ReconcilerView, Submitted, WhyWaiting,
-    background::Background, context::Context, dry_run, refusal::storage, settings::Settings, submit,
+    background::Background, context::Context, dispatch::QueueDepths, dry_run, refusal::storage, settings::Settings,
+    submit,
 };
 
 pub use jobs::CancelledJobs;
+pub use showcases::ShowcasesAsked;
 
 /// Handle on the engine; cheap to clone.
 #[derive(Clone)]
@@ -215,6 +219,11 @@ impl Engine {
     /// else follows them.
     pub fn follow_changes(&self) -> FeedReader {
         self.ctx().feed.follow_changes()
+    }
+
+    /// Jobs that wait for a server, by caller and render type.
+    pub async fn queue_depths(&self) -> QueueDepths {
+        self.inner.background.inner().dispatch.depths().await
     }
 
     /// Jobs that have not ended, by state.

@@ -40,15 +40,22 @@ mod schedule;
 mod secret;
 mod seed;
 mod settings;
+mod showcase;
 mod submit;
 mod variation;
 mod views;
+
+/// Pictures that callers give, as every door of the hub checks them. Pure and blocking, without an engine.
+pub mod pictures {
+    pub use crate::artifacts::{Accepted, Sniffed, accept, from_data_uri};
+}
 
 pub use config::{AlertPolicy, AnswerPolicy, EngineConfig, Evict, InputPolicy, LeasePolicy};
 pub use configuration::{ExportOptions, ImportAction, ImportChange, ImportMode, ImportOptions, ImportReport};
 pub use crash::CrashPoint;
 pub use describe::DescribeTemplates;
-pub use engine::{CancelledJobs, Engine};
+pub use dispatch::QueueDepths;
+pub use engine::{CancelledJobs, Engine, ShowcasesAsked};
 pub use feed::{Anew, FeedEvent, FeedId, FeedNews, FeedReader, InvalidFeedId, QueueSizes, ServerChange};
 pub use model_sources::ModelSource;
 pub use nearby::{Nearby, NearbyComfyUi, NearbyOllama, UsualPlaces};
@@ -56,10 +63,12 @@ pub use plan::{enhance::EnhanceTemplates, styles::combined};
 pub use prompt_generator::PromptGeneratorSettings;
 pub use reconcile::{FileCheck, RetentionPlan, RetentionPolicy, Status as ReconcilerStatus};
 pub use settings::{FixedSetting, GivenSettings, SettingEffect, SettingSource, SettingView};
+pub use showcase::{ShowcaseIndex, ShowcaseScene, ShowcaseView};
 pub use views::{
     Alert, AlertKind, AttemptView, BreakerView, Conversion, DeviceView, ForeignQueue, ImportedWorkflow, InputHolds,
     InputView, InventoryState, InventoryView, JobHistory, JobProgress, JobView, JobWatch, Lack, LeaseHolder, LeaseView,
     LivePreview, NodeView, PlanView, PlannedServer, Precedence, Preview, PreviewBudget, ReconcilerRun, ReconcilerView,
     RenderTypeOnServer, ServerInfo, ServerLive, ServerTest, ServerView, ServerWhy, SlotView, StageName, StageOutcome,
-    Submitted, TestStage, TimelinePoint, TimelineStep, WaitReason, WhyWaiting, WorkflowOnServer,
+    Submitted, TestStage, TimelinePoint, TimelineStep, TrialForm, WaitReason, WhyWaiting, WorkflowCheck,
+    WorkflowOnServer,
 };

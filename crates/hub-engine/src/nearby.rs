@@ -1,15 +1,25 @@
 //! Looks for ComfyUI and Ollama where they usually listen: what a person who just installed the hub most
 //! likely wants to add. Asks only the configured places, all at once and briefly, and stores nothing.
+//!
+//! Who listens on this machine answers within milliseconds; a name that no resolver knows may take all the time there
+//! is. So who asks is told what was found until then, and that the look goes on.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use comfyui::ClientConfig;
-use futures_util::future::join_all;
 use hub_core::server::BaseUrl;
 use ollama::{Capability, Dialect, LlmConfig};
+use tokio::{sync::watch, time::Instant};
+use tokio_util::task::TaskTracker;
 
-/// Longest time for one place. Whoever listens on this machine answers within milliseconds.
-const LIMIT: Duration = Duration::from_millis(1500);
+/// Longest time for one place.
+pub(crate) const LIMIT: Duration = Duration::from_millis(1500);
+/// How long a look that somebody did not wait for is told to who asks again.
+const TOLD_AGAIN: Duration = Duration::from_secs(5);
 /// Ports of ComfyUI: started by hand, and as the desktop program.
 const COMFYUI_PORTS: [u16; 2] = [8188, 8000];
 /// Port of Ollama.
@@ -48,6 +58,8 @@ pub struct Nearby {
     pub comfyui: Vec<NearbyComfyUi>,
     /// Ollama servers.
     pub ollama: Vec<NearbyOllama>,
+    /// Some places have not answered yet, nor has their time passed.
+    pub looking: bool,
 }
 
 /// A ComfyUI that answered.
@@ -74,12 +86,68 @@ pub struct NearbyOllama {
     pub sees: bool,
 }
 
-/// Looks at all places at once; what does not answer in time, or is something else, is left out.
-pub(crate) async fn look(places: &UsualPlaces) -> Nearby {
-    let comfyui = join_all(places.comfyui.iter().map(|place| within(comfyui_at(place))));
-    let ollama = join_all(places.ollama.iter().map(|place| within(ollama_at(place))));
-    let (comfyui, ollama) = tokio::join!(comfyui, ollama);
-    Nearby { comfyui: comfyui.into_iter().flatten().collect(), ollama: ollama.into_iter().flatten().collect() }
+/// The look that is under way, or was a moment ago.
+#[derive(Default)]
+pub(crate) struct Lookout(Mutex<Option<Arc<Look>>>);
+
+/// One look at all places.
+struct Look {
+    begun: Instant,
+    found: Mutex<Nearby>,
+    /// Places that may still answer.
+    open: watch::Sender<usize>,
+    /// Somebody left before its end.
+    left: watch::Sender<bool>,
+}
+
+impl Lookout {
+    /// What was found when all places have answered or `patience` is over; what is something else is left out.
+    pub(crate) async fn look(&self, places: &UsualPlaces, patience: Duration, tasks: &TaskTracker) -> Nearby {
+        let look = self.current(places, tasks);
+        let mut open = look.open.subscribe();
+        let whole = tokio::time::timeout(patience, open.wait_for(|open| *open == 0)).await.is_ok();
+        if !whole {
+            look.left.send_replace(true);
+        }
+        let mut found = look.found.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        found.comfyui.sort_by_key(|found| places.comfyui.iter().position(|place| *place == found.base_url));
+        found.ollama.sort_by_key(|found| places.ollama.iter().position(|place| *place == found.base_url));
+        Nearby { looking: !whole, ..found }
+    }
+
+    /// The last look while it goes on, or while somebody who left it early may come back; else a new one.
+    fn current(&self, places: &UsualPlaces, tasks: &TaskTracker) -> Arc<Look> {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let still =
+            |look: &&Arc<Look>| *look.open.borrow() > 0 || (*look.left.borrow() && look.begun.elapsed() < TOLD_AGAIN);
+        if let Some(look) = last.as_ref().filter(still) {
+            return Arc::clone(look);
+        }
+        let look = Arc::new(Look {
+            begun: Instant::now(),
+            found: Mutex::default(),
+            open: watch::Sender::new(places.comfyui.len() + places.ollama.len()),
+            left: watch::Sender::new(false),
+        });
+        for place in places.comfyui.clone() {
+            let look = Arc::clone(&look);
+            tasks.spawn(async move { look.note(within(comfyui_at(&place)).await, |nearby| &mut nearby.comfyui) });
+        }
+        for place in places.ollama.clone() {
+            let look = Arc::clone(&look);
+            tasks.spawn(async move { look.note(within(ollama_at(&place)).await, |nearby| &mut nearby.ollama) });
+        }
+        *last = Some(Arc::clone(&look));
+        look
+    }
+}
+
+impl Look {
+    /// One place less to wait for.
+    fn note<T>(&self, answer: Option<T>, among: impl FnOnce(&mut Nearby) -> &mut Vec<T>) {
+        among(&mut self.found.lock().unwrap_or_else(PoisonError::into_inner)).extend(answer);
+        self.open.send_modify(|open| *open -= 1);
+    }
 }
 
 async fn within<T>(asked: impl Future<Output = Option<T>>) -> Option<T> {
@@ -122,5 +190,50 @@ mod tests {
         assert!(shown.iter().any(|place| place.contains("127.0.0.1:8188")), "{shown:?}");
         assert!(shown.iter().any(|place| place.contains("127.0.0.1:8000")), "{shown:?}");
         assert!(places.ollama.iter().any(|place| place.to_string().contains("127.0.0.1:11434")));
+    }
+
+    /// Answers like an Ollama, after a while.
+    async fn ollama_that_answers_after(wait: Duration) -> BaseUrl {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let place = format!("http://{}", listener.local_addr().expect("bound")).parse().expect("an address");
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    let mut head = vec![0; 4096];
+                    while stream.read(&mut head).await.is_ok_and(|read| read > 0) {
+                        tokio::time::sleep(wait).await;
+                        let body = r#"{"version":"0.12.0","models":[]}"#;
+                        let answer = format!(
+                            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+                            body.len()
+                        );
+                        if stream.write_all(answer.as_bytes()).await.is_err() {
+                            return;
+                        }
+                    }
+                });
+            }
+        });
+        place
+    }
+
+    #[tokio::test]
+    async fn who_does_not_wait_is_told_what_is_there_and_the_rest_when_he_comes_back() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let (quick, slow) = tokio::join!(
+            ollama_that_answers_after(Duration::ZERO),
+            ollama_that_answers_after(Duration::from_millis(300))
+        );
+        let places = UsualPlaces { comfyui: Vec::new(), ollama: vec![slow.clone(), quick.clone()] };
+        let (lookout, tasks) = (Lookout::default(), TaskTracker::new());
+        let addresses = |nearby: &Nearby| nearby.ollama.iter().map(|found| found.base_url.clone()).collect::<Vec<_>>();
+        let first = lookout.look(&places, Duration::ZERO, &tasks).await;
+        assert!(first.looking && first.ollama.len() < 2, "{first:?}");
+        let whole = lookout.look(&places, LIMIT * 4, &tasks).await;
+        assert!(!whole.looking, "{whole:?}");
+        assert_eq!(addresses(&whole), [slow, quick], "in the order of the places");
+        let again = lookout.look(&places, Duration::ZERO, &tasks).await;
+        assert_eq!(again, whole, "the look that was not waited for is told");
     }
 }

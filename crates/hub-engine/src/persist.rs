@@ -39,6 +39,11 @@ where
     write().await.map_err(refusal::storage)
 }
 
+/// Whether a write can succeed later without anybody changing it.
+fn heals(kind: StoreErrorKind) -> bool {
+    matches!(kind, StoreErrorKind::Transient | StoreErrorKind::Full | StoreErrorKind::ReadOnly)
+}
+
 /// A write on which a job's fate depends: repeated until it succeeds. `None` when the hub lets go, or the
 /// failure is one that time does not heal; the job is then found again at the next start.
 pub(crate) async fn settle<T, Fut>(ctx: &Context, write: impl Fn() -> Fut) -> Option<T>
@@ -49,7 +54,7 @@ where
     loop {
         match write().await {
             Ok(value) => return Some(value),
-            Err(error) if matches!(error.kind(), StoreErrorKind::Transient | StoreErrorKind::Full) => {
+            Err(error) if heals(error.kind()) => {
                 tracing::warn!(error = %error, pause_ms = pause.as_millis(), "a write to the store is repeated");
             }
             Err(error) => {

@@ -84,12 +84,12 @@ async fn plan_image(
     job: &Job,
     request: &ImageRequest,
 ) -> Result<(), UserError> {
-    let mut plan = planned(ctx, request).await?;
+    let (mut plan, snapshot) = planned(ctx, request).await?;
     // What was noted when the job was accepted, such as the first frame of an animation.
     plan.warnings.splice(0..0, job.warnings.iter().cloned());
     // Submit asked too, but planning takes its time, and a restarted hub plans anew.
-    background.refuse_hopeless(plan.recipe.workflow_id, &job.placement).await?;
-    let largest_seed = background.largest_seed(plan.recipe.workflow_id, &job.placement);
+    background.refuse_hopeless(&snapshot, plan.recipe.workflow_id, &job.placement).await?;
+    let largest_seed = background.largest_seed(&snapshot, plan.recipe.workflow_id, &job.placement);
     if request.seed.is_none() {
         plan.recipe.seed = plan::seed::within(plan.recipe.seed, largest_seed);
     }
@@ -113,26 +113,27 @@ async fn plan_image(
     Ok(())
 }
 
-async fn planned(ctx: &Context, request: &ImageRequest) -> Result<Plan, UserError> {
+/// The plan, and the snapshot of the catalogue that it was made from.
+async fn planned(ctx: &Context, request: &ImageRequest) -> Result<(Plan, Arc<Snapshot>), UserError> {
     let seed = plan::seed::draw(&mut rand::rng());
     let input = stored_input(request)?;
     // The catalogue may have changed since the request was accepted: then the newest one decides.
-    let snapshot = ctx.catalogue.snapshot();
+    let snapshot = ctx.catalogue.snapshot_for(&ctx.store, request).await?;
     let as_asked = |because: String| plan::plan(&snapshot, request, input, seed, &Wording::AsAsked { because });
     if let Err(because) = plan::enhancement(&snapshot.catalogue, request) {
-        return as_asked(because);
+        return Ok((as_asked(because)?, snapshot.clone()));
     }
     let first = as_asked(String::new())?;
     match reword(ctx, &snapshot, request, &first).await {
         Ok(wording) => {
-            let snapshot = ctx.catalogue.snapshot();
-            plan::plan(&snapshot, request, input, seed, &wording)
+            let snapshot = ctx.catalogue.snapshot_for(&ctx.store, request).await?;
+            Ok((plan::plan(&snapshot, request, input, seed, &wording)?, snapshot))
         }
         Err(failure) => {
             tracing::warn!(error = %failure, "a prompt is used as it was given");
             let mut plan = as_asked(failure.to_string())?;
             plan.warnings.push(format!("The prompt was used as given, since it could not be enhanced: {failure}."));
-            Ok(plan)
+            Ok((plan, snapshot.clone()))
         }
     }
 }

@@ -35,6 +35,7 @@ pub(crate) fn storage(error: StoreError) -> UserError {
     let (code, message) = match error.kind() {
         StoreErrorKind::Transient => (ErrorCode::Storage, "The hub's database is busy or cannot be reached."),
         StoreErrorKind::Full => return disk_full(),
+        StoreErrorKind::ReadOnly => return read_only(),
         StoreErrorKind::Conflict => (ErrorCode::Internal, "The change contradicts what is stored."),
         StoreErrorKind::Corrupt => (ErrorCode::Storage, "The hub's database holds something unreadable."),
         StoreErrorKind::Newer => (ErrorCode::Storage, "The hub's database is newer than the hub."),
@@ -51,6 +52,13 @@ pub(crate) fn storage(error: StoreError) -> UserError {
 pub(crate) fn disk_full() -> UserError {
     UserError::new(ErrorCode::Storage, "The hub's disk is full.")
         .with_hint("Whoever runs the hub must make space.")
+        .with_retry_after_s(60)
+}
+
+/// Nothing can be written, rows or pictures.
+pub(crate) fn read_only() -> UserError {
+    UserError::new(ErrorCode::Storage, "The hub's disk is read-only.")
+        .with_hint("Whoever runs the hub must make it writable.")
         .with_retry_after_s(60)
 }
 

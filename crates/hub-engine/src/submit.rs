@@ -27,6 +27,7 @@ use crate::{
     artifacts::from_data_uri,
     background::Background,
     callers,
+    catalogue::Snapshot,
     context::Context,
     crash, dry_run, parts, persist,
     plan::{self, Wording},
@@ -77,23 +78,30 @@ pub(crate) async fn submit(
     };
     let placement = placement(background, &options.wish)?;
     check_bounds(ctx, background, caller, request.pictures())?;
+    let snapshot = match &request {
+        JobRequest::Image(image) => ctx.catalogue.snapshot_for(&ctx.store, image).await?,
+        _ => ctx.catalogue.snapshot(),
+    };
     // Planned before the picture is fetched: a fault in the arguments is told at once.
-    let (mut new, workflow) = new_job(ctx, caller, request, wording, digest.clone(), options.idempotency_key)?;
+    let (mut new, workflow) =
+        new_job(ctx, &snapshot, caller, request, wording, digest.clone(), options.idempotency_key)?;
     if let Some(workflow) = workflow {
-        background.refuse_hopeless(workflow, &placement).await?;
+        background.refuse_hopeless(&snapshot, workflow, &placement).await?;
     }
-    let largest_seed = workflow.map_or(u64::MAX, |workflow| background.largest_seed(workflow, &placement));
+    let largest_seed = workflow.map_or(u64::MAX, |workflow| background.largest_seed(&snapshot, workflow, &placement));
     if let (JobRequest::Image(ImageRequest { seed: None, .. }), Some(recipe)) = (&new.request, &mut new.recipe) {
         recipe.seed = plan::seed::within(recipe.seed, largest_seed);
     }
     (new.priority, new.placement, new.parent) = (options.wish.priority, placement, origin);
+    new.trace = options.trace;
+    let _taking_in = ctx.inputs.read().await;
     store_input(ctx, &mut new).await?;
     let (inserted, parts) = crash::around(CrashPoint::Insert, insert(ctx, &new, largest_seed)).await?;
     let job = match inserted {
         Inserted::Existing(job) => return Ok(Submitted { job, replayed: true }),
         Inserted::New(job) => job,
     };
-    ctx.recent_calls.note(caller, digest, ctx.clock.now());
+    ctx.recent_calls.note(caller, &digest, ctx.clock.now());
     if matches!(job.state, JobState::Planning) {
         background.resume_planning(job.clone());
     } else if job.is_whole() {
@@ -118,13 +126,13 @@ async fn insert(ctx: &Context, new: &NewJob, largest_seed: u64) -> Result<(Inser
 /// The job, and the workflow that it will run as far as can be told now.
 fn new_job(
     ctx: &Context,
+    snapshot: &Snapshot,
     caller: &Caller,
     mut request: JobRequest,
     wording: Option<Wording>,
     request_digest: String,
     idempotency_key: Option<String>,
 ) -> Result<(NewJob, Option<WorkflowId>), UserError> {
-    let snapshot = ctx.catalogue.snapshot();
     if let JobRequest::Prompt(prompt) = &mut request {
         // Now, so that a restart draws the same again.
         prompt.seed.get_or_insert_with(|| plan::seed::draw(&mut rand::rng()));
@@ -144,7 +152,7 @@ fn new_job(
             let (wording, reworded) = plan::wording(&snapshot.catalogue, image, wording);
             let seed = plan::seed::draw(&mut rand::rng());
             // Planned in any case, so that a fault is told now rather than by a failed job.
-            let mut plan = plan::plan(&snapshot, image, None, seed, &wording)?;
+            let mut plan = plan::plan(snapshot, image, None, seed, &wording)?;
             callers::check_render_type(ctx, caller, &plan.recipe.render_type)?;
             workflow = Some(plan.recipe.workflow_id);
             if reworded {
@@ -169,6 +177,7 @@ fn new_job(
         placement: Placement::Anywhere,
         idempotency_key,
         parent: None,
+        trace: None,
     };
     Ok((new, workflow))
 }

@@ -84,7 +84,10 @@ fn merged(given: ImageRequest, asked: &ImageRequest, recipe: &Recipe, words_give
     };
     // A new prompt is treated as the old one was; an old one that gets new styles is not reworded twice over.
     let as_before = words_given.then_some(asked.enhance.unwrap_or(recipe.enhanced));
+    // A render type of its own says what runs; without one a trial stays one.
+    let trial = if given.render_type.is_some() { None } else { asked.trial };
     ImageRequest {
+        trial,
         prompt: given.prompt.or_else(|| recipe.prompt_asked.clone()),
         negative_prompt: given.negative_prompt.or_else(|| asked.negative_prompt.clone()),
         styles,

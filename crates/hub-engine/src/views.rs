@@ -26,7 +26,8 @@ pub use lease::{LeaseHolder, LeaseView};
 pub use reconciler::{ReconcilerRun, ReconcilerView};
 pub use server::{
     Alert, AlertKind, BreakerView, DeviceView, ForeignQueue, InventoryState, InventoryView, Lack, RenderTypeOnServer,
-    ServerInfo, ServerLive, ServerTest, ServerView, StageName, StageOutcome, TestStage, WorkflowOnServer,
+    ServerInfo, ServerLive, ServerTest, ServerView, StageName, StageOutcome, TestStage, TrialForm, WorkflowCheck,
+    WorkflowOnServer,
 };
 
 pub use waiting::{ServerWhy, WaitReason, WhyWaiting};

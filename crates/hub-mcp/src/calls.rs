@@ -42,6 +42,7 @@ pub(crate) async fn begin(
     if call.options.idempotency_key.is_none() {
         call.options.idempotency_key = key.map(parse_idempotency_key).transpose()?;
     }
+    call.options.trace = delivery.trace;
     let options = call.options.clone();
     let submitted = hub.engine.submit(&delivery.caller, call).await?;
     tracing::debug!(job = %submitted.job.id, caller = delivery.caller.as_str(), replayed = submitted.replayed, tool, "accepted");

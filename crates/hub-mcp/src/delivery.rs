@@ -13,7 +13,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{Extensions, HeaderMap, Uri, header};
-use hub_core::{artifact::Artifact, caller::Caller, error::UserError, request::Inline};
+use hub_core::{artifact::Artifact, caller::Caller, error::UserError, request::Inline, trace::TraceParent};
 use serde_json::Value;
 use url::{Url, form_urlencoded};
 
@@ -42,6 +42,8 @@ pub(crate) struct Delivery {
     pub(crate) structured: bool,
     /// Absolute address of the hub without trailing slash, when there is one.
     pub(crate) base: Option<String>,
+    /// Where the caller's trace goes on.
+    pub(crate) trace: Option<TraceParent>,
 }
 
 impl Delivery {
@@ -64,6 +66,7 @@ impl Delivery {
             (None, None) => config.listen_url.as_ref().map(without_slash),
         };
         let mut delivery = Self::plain(base, caller.cloned().unwrap_or_else(Caller::local));
+        delivery.trace = headers.get("traceparent").and_then(|value| TraceParent::parse(value.to_str().ok()?));
         for (key, value) in form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
             match key.as_ref() {
                 "inline" => delivery.inline = choose(&key, &value, &INLINE)?,
@@ -88,7 +91,7 @@ impl Delivery {
     }
 
     fn plain(base: Option<String>, caller: Caller) -> Self {
-        Self { caller, inline: Inline::Preview, links: true, structured: false, base }
+        Self { caller, inline: Inline::Preview, links: true, structured: false, base, trace: None }
     }
 
     /// Absolute URL of a stored file.

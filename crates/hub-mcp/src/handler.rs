@@ -6,6 +6,7 @@ mod listening;
 use std::sync::Arc;
 
 use http::request::Parts;
+use hub_core::trace::TraceParent;
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
@@ -72,10 +73,12 @@ impl HubHandler {
 
     fn scene(&self, context: &RequestContext<RoleServer>) -> Scene {
         let parts = context.extensions.get::<Parts>();
-        let delivery = match parts {
+        let mut delivery = match parts {
             Some(parts) => Delivery::of_extensions(&parts.extensions, &self.hub.config),
             None => Delivery::of_stdio(&self.hub.config),
         };
+        // What the caller says of the call itself is nearer than what HTTP's hops say of the request.
+        delivery.trace = trace_in_meta(context).or(delivery.trace);
         let current_era = is_current_era(context);
         // The extension must not be honoured in earlier eras, whatever the client declared.
         let takes_tasks =
@@ -132,6 +135,11 @@ impl HubHandler {
 fn is_current_era(context: &RequestContext<RoleServer>) -> bool {
     // Revisions are dates, which sort as text.
     context.protocol_version().is_some_and(|version| version.as_str() >= ProtocolVersion::V_2026_07_28.as_str())
+}
+
+/// Where the call's trace goes on, as MCP carries it (SEP-414).
+fn trace_in_meta(context: &RequestContext<RoleServer>) -> Option<TraceParent> {
+    TraceParent::parse(context.meta.get("traceparent")?.as_str()?)
 }
 
 /// An idempotency key beside the arguments.

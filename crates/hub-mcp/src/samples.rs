@@ -39,6 +39,7 @@ pub(crate) fn job(state: JobState) -> Job {
         placement: hub_core::placement::Placement::Anywhere,
         idempotency_key: None,
         parent: None,
+        trace: None,
         server: None,
         times: JobTimes {
             created_at: start(),
@@ -113,6 +114,7 @@ pub(crate) fn delivery() -> Delivery {
         links: true,
         structured: false,
         base: Some("http://hub.example:8001".to_owned()),
+        trace: None,
     }
 }
 

@@ -112,6 +112,19 @@ impl Ledger {
         }
     }
 
+    /// Where a flight is.
+    pub fn server(&self, id: FlightId) -> Option<ServerId> {
+        self.servers.get(&id).copied()
+    }
+
+    /// Whether a flight loads its models: what was expected until the server began it, and how it was then. `None`
+    /// where nobody knows, or there is nothing to load.
+    pub fn loads(&self, id: FlightId) -> Option<bool> {
+        let berth = self.berths.get(self.servers.get(&id)?)?;
+        let Entry { flight, .. } = berth.flights.iter().find(|entry| entry.id == id)?;
+        (flight.class.is_some() && !flight.models.is_none()).then_some(flight.cold)
+    }
+
     /// It is over; `done`: the server ran it to its end. `None` when it had been over.
     pub fn over(&mut self, id: FlightId, now: Seconds, done: bool) -> Option<Landing> {
         let server = self.servers.remove(&id)?;

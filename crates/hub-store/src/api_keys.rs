@@ -2,13 +2,14 @@
 
 use chrono::{DateTime, Utc};
 use hub_core::{access::ApiKey, ids::KeyId};
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use crate::{
     decode::{json, ms},
     entity::api_key,
     error::{Result, StoreError},
     pool::Store,
+    swap::{Swapped, swapped},
 };
 
 impl Store {
@@ -57,23 +58,31 @@ impl Store {
             .collect()
     }
 
-    /// Changes what a key that is not revoked allows, and until when. Answers whether there is one.
+    /// Changes what a key allows, and until when, if it still allows what was read. A revoked one is gone.
     ///
     /// # Errors
-    /// When the database fails.
-    pub async fn api_key_update(&self, key: &ApiKey) -> Result<bool> {
+    /// When the database fails or the row does not decode.
+    pub async fn api_key_swap(&self, read: &ApiKey, key: &ApiKey) -> Result<Swapped> {
+        let tx = self.begin().await?;
+        let row = api_key::Entity::find_by_id(key.id.as_uuid())
+            .filter(api_key::Column::RevokedAt.is_null())
+            .lock_exclusive()
+            .one(&tx)
+            .await?;
+        // That it is used meanwhile is no change.
+        let found = row.map(ApiKey::try_from).transpose()?.map(|found| (found.rights, found.expires_at));
+        let expected = (read.rights.clone(), read.expires_at);
         let change = api_key::ActiveModel {
             rights: Set(json("rights", &key.rights)?),
             expires_at: Set(key.expires_at.map(ms)),
             ..<api_key::ActiveModel as Default>::default()
         };
-        let updated = api_key::Entity::update_many()
-            .set(change)
-            .filter(api_key::Column::Id.eq(key.id.as_uuid()))
-            .filter(api_key::Column::RevokedAt.is_null())
-            .exec(self.writer())
-            .await?;
-        Ok(updated.rows_affected > 0)
+        let id = key.id.as_uuid();
+        swapped(tx, found.as_ref(), &expected, async |tx| {
+            api_key::Entity::update_many().set(change).filter(api_key::Column::Id.eq(id)).exec(tx).await?;
+            Ok(())
+        })
+        .await
     }
 
     /// Revokes a key. Answers whether it was one that was not revoked before.

@@ -155,6 +155,23 @@ impl Store {
             .transpose()
     }
 
+    /// Whether any row names this object.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn object_is_named(&self, sha256: &str, extension: &str) -> Result<bool> {
+        let found = artifact::Entity::find()
+            .select_only()
+            .column(artifact::Column::Id)
+            .filter(artifact::Column::Sha256.eq(sha256))
+            .filter(artifact::Column::Extension.eq(extension))
+            .limit(1)
+            .into_tuple::<Uuid>()
+            .one(self.writer())
+            .await?;
+        Ok(found.is_some())
+    }
+
     /// All artifacts whose hash begins with these hexadecimal digits, in no order. With two digits that is
     /// one of the folders of the object store.
     ///

@@ -47,6 +47,8 @@ pub struct AttemptRow {
     pub outcome: Option<String>,
     /// Why, where it was not success or a cancel.
     pub error: Option<UserError>,
+    /// Whether the server loaded models for it, where that is known: told of successes only.
+    pub loaded: Option<bool>,
 }
 
 impl Store {

@@ -20,5 +20,6 @@ pub(crate) mod server;
 pub(crate) mod server_override;
 pub(crate) mod session;
 pub(crate) mod setting;
+pub(crate) mod showcase;
 pub(crate) mod style;
 pub(crate) mod workflow;

@@ -124,6 +124,8 @@ pub enum StoreErrorKind {
     Transient,
     /// Stop writing until space is made.
     Full,
+    /// Stop writing until a person makes the database writable.
+    ReadOnly,
     /// Tell the caller: the write contradicts what is stored.
     Conflict,
     /// Have a person look: stored data is damaged.
@@ -140,6 +142,7 @@ impl StoreError {
         match self {
             Self::Busy(_) | Self::Unreachable(_) => StoreErrorKind::Transient,
             Self::Full(_) => StoreErrorKind::Full,
+            Self::ReadOnly(_) => StoreErrorKind::ReadOnly,
             Self::IdempotencyMismatch { .. }
             | Self::NameTaken { .. }
             | Self::UrlTaken { .. }
@@ -151,7 +154,6 @@ impl StoreError {
             | Self::NoSnapshot { .. }
             | Self::Unwritable { .. }
             | Self::Unstorable { .. }
-            | Self::ReadOnly(_)
             | Self::Database(_) => StoreErrorKind::Other,
         }
     }
@@ -244,7 +246,8 @@ fn classify_sqlite(code: i32) -> Class {
         8 => Class::ReadOnly,
         11 | 26 => Class::Corrupt,
         13 => Class::Full,
-        14 => Class::Unreachable,
+        // Reading or writing the file failed: a network drive that is away, a file system that was made read-only.
+        10 | 14 => Class::Unreachable,
         19 => Class::Conflict,
         _ => Class::Other,
     }
@@ -274,6 +277,7 @@ mod tests {
         assert_eq!(classify_sqlite(517), Class::Busy, "busy snapshot");
         assert_eq!(classify_sqlite(13), Class::Full);
         assert_eq!(classify_sqlite(1032), Class::ReadOnly, "read-only, moved");
+        assert_eq!(classify_sqlite(778), Class::Unreachable, "a write to the file failed");
         assert_eq!(classify_sqlite(26), Class::Corrupt);
         assert_eq!(classify_sqlite(2067), Class::Conflict);
         assert_eq!(classify_sqlite(1), Class::Other);

@@ -11,6 +11,7 @@ use hub_core::{
     placement::Placement,
     recipe::Recipe,
     request::JobRequest,
+    trace::TraceParent,
 };
 use sea_orm::{
     ActiveValue::Set,
@@ -52,6 +53,8 @@ pub struct NewJob {
     pub idempotency_key: Option<String>,
     /// The job that it retries, runs again or varies.
     pub parent: Option<JobId>,
+    /// Where the caller's trace goes on.
+    pub trace: Option<TraceParent>,
 }
 
 /// What an insert found.
@@ -217,6 +220,7 @@ pub(crate) fn accepted(new: &NewJob, now: DateTime<Utc>) -> Job {
         placement: new.placement.clone(),
         idempotency_key: new.idempotency_key.clone(),
         parent: new.parent,
+        trace: new.trace,
         server: None,
         times: JobTimes {
             created_at: now,
@@ -275,6 +279,7 @@ pub(crate) fn row_of(job: &Job, request_digest: &str) -> Result<job::ActiveModel
             Placement::Anywhere | Placement::Server(_) => None,
         }),
         parent_id: Set(job.parent.map(JobId::as_uuid)),
+        trace_parent: Set(job.trace.map(|trace| trace.to_string())),
         has_images: Set(false),
         favourite: Set(false),
         part_of: Set(job.part.map(|part| part.of.as_uuid())),

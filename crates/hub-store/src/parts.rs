@@ -206,6 +206,7 @@ fn part_of(whole: &Job, index: u32, part: &NewPart) -> Job {
         warnings: Vec::new(),
         idempotency_key: None,
         parent: None,
+        trace: None,
         part: Some(Part { of: whole.id, index }),
         ..whole.clone()
     }

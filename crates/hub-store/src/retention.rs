@@ -17,6 +17,7 @@ use crate::{
     entity::{artifact, job},
     error::Result,
     pool::Store,
+    showcases::shown_jobs,
 };
 
 /// Most jobs forgotten in one go, whatever is asked for: writers wait meanwhile.
@@ -108,7 +109,7 @@ impl Store {
         self.last_files().get_or(|_| true, self.stored_files(), about).await
     }
 
-    /// A page of the jobs that have ended and have no favourite, oldest end first, after the given one; at most
+    /// A page of the jobs that have ended, have no favourite and are shown nowhere, oldest end first, after the given one; at most
     /// 500. Parts count with their whole.
     ///
     /// # Errors
@@ -119,7 +120,8 @@ impl Store {
             .columns([job::Column::Id, job::Column::FinishedAt])
             .filter(job::Column::FinishedAt.is_not_null())
             .filter(job::Column::PartOf.is_null())
-            .filter(job::Column::Favourite.eq(false));
+            .filter(job::Column::Favourite.eq(false))
+            .filter(job::Column::Id.not_in_subquery(shown_jobs()));
         if let Some(after) = after {
             let at = ms(after.finished_at);
             let same =
@@ -196,6 +198,7 @@ impl Store {
             .filter(job::Column::FinishedAt.lt(ms(before)))
             .filter(job::Column::PartOf.is_null())
             .filter(job::Column::Id.not_in_subquery(favoured))
+            .filter(job::Column::Id.not_in_subquery(shown_jobs()))
             .order_by_asc(job::Column::FinishedAt)
             .limit(u64::from(Ord::min(limit, BATCH_MAX_JOBS)))
             .into_tuple()
@@ -213,7 +216,7 @@ impl Store {
     }
 }
 
-/// Deletes these jobs, less those that got a favourite since they were chosen; parts, attempts and
+/// Deletes these jobs, less those that got a favourite or are shown since they were chosen; parts, attempts and
 /// artifacts go with them. Answers the artifacts.
 async fn delete(tx: &DatabaseTransaction, mut jobs: Vec<Uuid>) -> Result<Vec<artifact::Model>> {
     let mut artifacts = artifact::Entity::find()
@@ -223,8 +226,18 @@ async fn delete(tx: &DatabaseTransaction, mut jobs: Vec<Uuid>) -> Result<Vec<art
         .await?;
     let favoured: HashSet<Uuid> =
         artifacts.iter().filter(|artifact| artifact.favourite).filter_map(|artifact| artifact.job_id).collect();
-    jobs.retain(|job| !favoured.contains(job));
-    artifacts.retain(|artifact| artifact.job_id.is_none_or(|job| !favoured.contains(&job)));
+    // Since they were chosen one may have been asked to show something, too.
+    let shown: Vec<Uuid> = job::Entity::find()
+        .select_only()
+        .column(job::Column::Id)
+        .filter(job::Column::Id.is_in(jobs.iter().copied()))
+        .filter(job::Column::Id.in_subquery(shown_jobs()))
+        .into_tuple()
+        .all(tx)
+        .await?;
+    let stays = |job: &Uuid| favoured.contains(job) || shown.contains(job);
+    jobs.retain(|job| !stays(job));
+    artifacts.retain(|artifact| artifact.job_id.is_none_or(|job| !stays(&job)));
     job::Entity::delete_many().filter(job::Column::Id.is_in(jobs)).exec(tx).await?;
     Ok(artifacts)
 }

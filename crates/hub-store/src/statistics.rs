@@ -86,6 +86,8 @@ pub struct DayStatistics {
     pub pictures: u64,
     /// GPU time of its jobs.
     pub gpu_ms: u64,
+    /// Runs that succeeded for which a server had to load models; not counted where nobody knew.
+    pub model_loads: u64,
 }
 
 /// What has something in common.
@@ -97,6 +99,8 @@ pub struct GroupStatistics {
     pub run: Option<Percentiles>,
     /// GPU time; not told by style.
     pub gpu_ms: u64,
+    /// Runs that succeeded for which a server had to load models; not told by style.
+    pub model_loads: u64,
 }
 
 /// A span of days.
@@ -157,7 +161,7 @@ impl Store {
         }
         let deletions = self.kept_days().deletions();
         let day = Arc::new(self.read_day(date).await?);
-        if day.is_over() && self.clock().now() - SETTLED_AFTER >= day::begin(date + Days::new(1)) {
+        if day.is_over() && self.clock().age(day::begin(date + Days::new(1))) >= SETTLED_AFTER {
             self.kept_days().keep(date, &day, deletions);
         }
         Ok(day)
@@ -173,7 +177,13 @@ struct Sum {
 
 impl Sum {
     fn add(&mut self, date: NaiveDate, day: &Day) {
-        self.days.push(DayStatistics { day: date, jobs: day.jobs, pictures: day.pictures, gpu_ms: day.gpu_ms });
+        self.days.push(DayStatistics {
+            day: date,
+            jobs: day.jobs,
+            pictures: day.pictures,
+            gpu_ms: day.gpu_ms,
+            model_loads: day.loads,
+        });
         self.all.add(day);
     }
 
@@ -194,6 +204,11 @@ impl Sum {
 }
 
 fn finished<K: Ord>(groups: BTreeMap<K, Group>) -> BTreeMap<K, GroupStatistics> {
-    let done = |group: Group| GroupStatistics { jobs: group.jobs, run: group.run.percentiles(), gpu_ms: group.gpu_ms };
+    let done = |group: Group| GroupStatistics {
+        jobs: group.jobs,
+        run: group.run.percentiles(),
+        gpu_ms: group.gpu_ms,
+        model_loads: group.loads,
+    };
     groups.into_iter().map(|(key, group)| (key, done(group))).collect()
 }

@@ -46,6 +46,15 @@ pub(crate) const OPEN: [JobStateKind; 5] = [
 ];
 const OWNED: [JobStateKind; 3] = [JobStateKind::Assigned, JobStateKind::Running, JobStateKind::Collecting];
 
+/// What is known of a run that succeeded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Ran {
+    /// When it began, for jobs whose start was not stored; now, where nobody knows.
+    pub began: Option<DateTime<Utc>>,
+    /// Whether the server loaded models for it, where that is known.
+    pub loaded: Option<bool>,
+}
+
 /// What a success wrote.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Succeeded {
@@ -110,6 +119,7 @@ impl Store {
             ended_at: Set(None),
             outcome: Set(None),
             error: Set(None),
+            loaded: Set(None),
         };
         let attempt = attempt::Entity::insert(row).into_query();
         Ok(self.together(update, &[attempt.into()]).await?.is_some())
@@ -140,8 +150,7 @@ impl Store {
     }
 
     /// `assigned`, `running` or `collecting` → `succeeded`, with the artifacts, which belong to `owner`: the job
-    /// itself, or the whole that it is a part of. `began` is when the run began, for jobs whose start was not
-    /// stored: now, where nobody knows. Answers what was stored, or `None` when it lost.
+    /// itself, or the whole that it is a part of. Answers what was stored, or `None` when it lost.
     ///
     /// # Errors
     /// When the database fails; then nothing has changed.
@@ -150,14 +159,14 @@ impl Store {
         id: JobId,
         attempt: u32,
         owner: JobId,
-        began: Option<DateTime<Utc>>,
+        ran: Ran,
         artifacts: &[NewArtifact],
     ) -> Result<Option<Succeeded>> {
         let now = self.now_ms();
         let mut update = change(id, &OWNED, JobStateKind::Succeeded);
         update
             .value(job::Column::FinishedAt, now)
-            .value(job::Column::StartedAt, started_or(began.map_or(now, ms)))
+            .value(job::Column::StartedAt, started_or(ran.began.map_or(now, ms)))
             .value(job::Column::HasImages, artifacts.iter().any(|new| new.kind == MediaKind::Image))
             .returning(Query::returning().columns([job::Column::StartedAt, job::Column::FinishedAt]));
         fence(&mut update, attempt);
@@ -165,7 +174,9 @@ impl Store {
         let artifacts: Vec<Artifact> =
             artifacts.iter().map(|new| new.stored(ArtifactRole::Output, Some(owner), stored_at)).collect();
         let mut then = insert_all(&artifacts)?;
-        then.push(closed(id, attempt.into(), "succeeded", None, now).into());
+        let mut closed = closed(id, attempt.into(), "succeeded", None, now);
+        closed.value(attempt::Column::Loaded, ran.loaded);
+        then.push(closed.into());
         let Some(row) = self.together(update, &then).await? else { return Ok(None) };
         let at = Row::new("jobs", id);
         let started_at = at.time_opt("started_at", row.try_get("", "started_at")?)?;

@@ -23,7 +23,10 @@ mod render_types;
 mod server_tests;
 mod servers;
 mod settings;
+mod showcases;
+mod statistics;
 mod styles;
+mod workflow_tests;
 mod workflows;
 
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -51,7 +54,9 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(jobs::events))
         .routes(routes!(events::follow))
         .routes(routes!(events::stats))
+        .routes(routes!(statistics::show))
         .routes(routes!(images::upload))
+        .routes(routes!(images::zip))
         .routes(routes!(images::show, images::remove))
         .routes(routes!(caller_weights::show, caller_weights::replace))
         .routes(routes!(catalogue::show))
@@ -67,10 +72,16 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(workflows::versions))
         .routes(routes!(workflows::show_version))
         .routes(routes!(workflows::restore))
+        .routes(routes!(workflow_tests::run))
+        .routes(routes!(workflow_tests::check))
         .routes(routes!(render_types::list, render_types::add))
         .routes(routes!(render_types::show, render_types::replace, render_types::change, render_types::remove))
         .routes(routes!(styles::list, styles::add))
         .routes(routes!(styles::show, styles::replace, styles::change, styles::remove))
+        .routes(routes!(showcases::of_style))
+        .routes(routes!(showcases::of_render_type))
+        .routes(routes!(showcases::missing))
+        .routes(routes!(showcases::scene, showcases::set_scene))
         .routes(routes!(llm_servers::list, llm_servers::add))
         .routes(routes!(llm_servers::show, llm_servers::replace, llm_servers::change, llm_servers::remove))
         .routes(routes!(llm_servers::models))

@@ -91,6 +91,7 @@ impl From<StoreError> for WebError {
         Self::User(match kind {
             StoreErrorKind::Transient => error.with_hint("Try again in a moment.").with_retry_after_s(2),
             StoreErrorKind::Full => error.with_hint("The disk is full: free some space."),
+            StoreErrorKind::ReadOnly => error.with_hint("The disk is read-only: make it writable."),
             _ => error.with_hint("The hub's log has the details."),
         })
     }

@@ -6,6 +6,7 @@
 //! input never names a file.
 
 mod api;
+mod archive;
 mod asker;
 mod assets;
 mod audit;
@@ -21,9 +22,11 @@ mod lookup;
 mod metrics;
 mod outputs;
 mod pages;
+mod presses;
 mod problem;
 mod render;
 mod router;
+mod undo;
 
 pub use cookies::session_of;
 pub use headers::secure as secure_headers;

@@ -201,11 +201,23 @@ pub(crate) async fn show(State(app): State<App>) -> Response {
     ] {
         text.line(&[("state", state.as_str())], count);
     }
+    waiting(&app, &mut text).await;
     servers(&app, &mut text);
     app.counters.counts().write(&mut text);
     process::write(&mut text);
     let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
     (kind, text.into_string()).into_response()
+}
+
+async fn waiting(app: &App, text: &mut Text) {
+    let mut depths: BTreeMap<[String; 2], u64> = BTreeMap::new();
+    for ((caller, render_type), jobs) in app.engine.queue_depths().await {
+        *series(&mut depths, [caller.as_str(), &render_type]) += jobs as u64;
+    }
+    text.family("genimage_queue_waiting", "gauge", "Jobs that wait for a server, by caller and render type.");
+    for ([caller, render_type], jobs) in &depths {
+        text.line(&[("caller", caller), ("render_type", render_type)], *jobs);
+    }
 }
 
 fn servers(app: &App, text: &mut Text) {
@@ -221,6 +233,18 @@ fn servers(app: &App, text: &mut Text) {
     text.family("genimage_server_in_flight", "gauge", "Prompts of the hub that are on a server.");
     for view in &servers {
         text.line(&[("server", &view.server.name)], view.in_flight);
+    }
+    text.family("genimage_server_runs_total", "counter", "The hub's runs on a server that went well.");
+    for view in &servers {
+        text.line(&[("server", &view.server.name)], view.live.runs);
+    }
+    text.family(
+        "genimage_server_model_loads_total",
+        "counter",
+        "Runs that went well for which a server had to load models.",
+    );
+    for view in &servers {
+        text.line(&[("server", &view.server.name)], view.live.model_loads);
     }
     text.family("genimage_server_in_flight_max", "gauge", "Prompts of the hub that may be on a server.");
     for view in &servers {

@@ -2,10 +2,12 @@
 //! redirect; script only adds live updates.
 
 mod access;
+mod compare;
 mod configuration;
 mod connect;
 mod dashboard;
 mod door;
+mod flash;
 pub(crate) mod form;
 mod gallery;
 mod job;
@@ -20,6 +22,7 @@ pub(crate) mod shown;
 mod start;
 mod statistics;
 mod styles;
+mod undo;
 mod workflows;
 
 use axum::{
@@ -31,6 +34,8 @@ use axum::{
 };
 use serde::Serialize;
 
+pub(crate) use self::access::MadeKeys;
+use self::flash::Flash;
 use crate::{
     asker::is_api,
     error::WebError,
@@ -66,9 +71,11 @@ fn routes_of_work() -> Routes {
         ("/jobs/{id}/cancel", post(jobs::cancel)),
         ("/jobs/{id}/move", post(jobs::shift)),
         ("/jobs/{id}/retry", post(jobs::retry)),
+        ("/compare", get(compare::show).post(compare::choose)),
         ("/gallery", get(gallery::show)),
         ("/gallery/favourites", post(gallery::favour)),
         ("/gallery/delete", post(gallery::delete)),
+        ("/gallery/zip", post(gallery::download)),
     ]
 }
 
@@ -102,19 +109,26 @@ fn routes_of_catalogue() -> Routes {
         ("/workflows/{id}", get(workflows::show_one)),
         ("/workflows/{id}/delete", post(workflows::remove)),
         ("/workflows/{id}/graph.json", get(workflows::download)),
+        ("/workflows/{id}/recheck", post(workflows::recheck)),
         ("/workflows/{id}/restore", post(workflows::restore)),
         ("/workflows/{id}/slots", post(workflows::choose_slots)),
+        ("/workflows/{id}/test-run", post(workflows::try_one)),
+        ("/workflows/{id}/test-run/live", get(workflows::follow)),
         ("/render-types", get(render_types::show)),
         ("/render-types/new", get(render_types::create).post(render_types::add)),
         ("/render-types/{id}", get(render_types::show_one).post(render_types::save)),
         ("/render-types/{id}/delete", post(render_types::remove)),
+        ("/render-types/{id}/picture", post(render_types::make_picture)),
         ("/styles", get(styles::show)),
         ("/styles.csv", get(styles::download)),
         ("/styles/import", post(styles::upload)),
+        ("/styles/pictures", post(styles::make_pictures)),
+        ("/styles/scene", post(styles::set_scene)),
         ("/styles/new", get(styles::create).post(styles::add)),
         ("/styles/new/preview", post(styles::preview_new)),
         ("/styles/{id}", get(styles::show_one).post(styles::save)),
         ("/styles/{id}/delete", post(styles::remove)),
+        ("/styles/{id}/picture", post(styles::make_picture)),
         ("/styles/{id}/preview", post(styles::preview)),
     ]
 }
@@ -135,6 +149,7 @@ fn routes_of_hub() -> Routes {
         ("/configuration/export", post(configuration::export)),
         ("/configuration/import", post(configuration::import)),
         ("/connect", get(connect::show)),
+        ("/undo", post(undo::apply)),
         ("/login", get(door::show_login).post(door::login)),
         ("/logout", post(door::logout)),
         ("/setup", get(door::show_setup).post(door::set_up)),
@@ -161,80 +176,6 @@ pub(crate) struct Frame {
 impl Frame {
     fn new(section: &'static str, title: impl Into<String>) -> Self {
         Self { section, title: title.into(), flash: None }
-    }
-}
-
-/// A message about what was just done. Only known codes are shown: the address bar is no place from
-/// which strangers put words on a page.
-#[derive(Debug, Serialize)]
-pub(crate) struct Flash {
-    tone: &'static str,
-    text: &'static str,
-}
-
-impl Flash {
-    fn of(code: Option<&str>) -> Option<Self> {
-        let (tone, text) = match code? {
-            "server-added" => ("good", "Server added. It appears as ready once it has answered."),
-            "server-saved" => ("good", "Server saved. Its session follows at once."),
-            "server-draining" => ("good", "The server finishes what it has and gets no more work."),
-            "server-resumed" => ("good", "The server gets work again."),
-            "server-refresh" => ("info", "Its nodes and models are being read again; reload in a moment."),
-            "server-said" => ("good", "Said. It is in force at once."),
-            "server-deleted" => ("good", "Server removed. Its finished jobs keep their history."),
-            "server-enabled" => ("good", "Server switched on."),
-            "server-disabled" => ("good", "Server switched off. It gets no more work."),
-            "workflow-imported" => ("good", "Workflow imported. Look whether its slots are right."),
-            "workflow-slots" => ("good", "Slots saved as a new version."),
-            "workflow-restored" => ("good", "That version is the newest again."),
-            "workflow-deleted" => ("good", "Workflow deleted."),
-            "render-type-added" => ("good", "Render type added. Agents can name it now."),
-            "render-type-saved" => ("good", "Render type saved."),
-            "render-type-deleted" => ("good", "Render type deleted."),
-            "style-added" => ("good", "Style added. Agents can name it now."),
-            "style-saved" => ("good", "Style saved."),
-            "style-deleted" => ("good", "Style deleted."),
-            "styles-imported" => ("good", "Styles imported."),
-            "llm-server-added" => ("good", "LLM server added. Give it a role, so that it is used."),
-            "llm-server-saved" => ("good", "LLM server saved."),
-            "llm-server-deleted" => ("good", "LLM server removed. The roles it had are played by nobody."),
-            "llm-connected" => ("good", "Ollama connected, with the roles that nobody played."),
-            "llm-role-given" => ("good", "Role given. It is in force at once."),
-            "llm-role-taken" => ("good", "The role is played by nobody now."),
-            "settings-saved" => ("good", "Settings saved."),
-            "setting-reset" => ("good", "The setting is back at what it was without the change."),
-            "instructions-saved" => ("good", "Instructions saved. They are in force at once."),
-            "instructions-reset" => ("good", "Instructions are back at what was shipped."),
-            "favoured" => ("good", "Kept as favourites: retention leaves them and their jobs alone."),
-            "unfavoured" => ("good", "No longer favourites."),
-            "none-chosen" => ("info", "No picture was chosen."),
-            "pictures-deleted" => ("good", "Deleted. Their jobs stay and can be tried again."),
-            "pictures-deleted-some" => {
-                ("info", "Deleted, except favourites and pictures that unfinished jobs work on.")
-            }
-            "pictures-stay" => {
-                ("info", "Nothing was deleted: they are favourites, in use by unfinished jobs, or gone already.")
-            }
-            "retention-saved" => {
-                ("good", "Saved. What is beyond the bounds goes within the hour, or at once by its task.")
-            }
-            "task-done" => ("good", "The task ran and put things right."),
-            "task-idle" => ("good", "The task ran and found nothing to do."),
-            "task-failed" => ("info", "The task ran, but not well: its row says why."),
-            "config-imported" => ("good", "Imported. It is in force at once."),
-            "key-saved" => ("good", "Key changed. It counts from the next request on."),
-            "key-revoked" => ("good", "Key revoked. Whoever uses it is refused from now on."),
-            "cancelled" => ("info", "Job cancelled."),
-            "already-ended" => ("info", "The job had ended before it could be cancelled."),
-            "retried" => ("info", "Tried again: this is the new job."),
-            "moved" => ("good", "Moved within the queue."),
-            "jobs-cancelled" => ("info", "Cancelled. A cancelled job can be tried again."),
-            "jobs-cancelled-more" => ("info", "1000 jobs were cancelled and more fit the filter: ask again for those."),
-            "jobs-none-cancelled" => ("info", "There was nothing to cancel: no job was chosen, or all had ended."),
-            "repeated" => ("info", "An identical request was just made: this is its job."),
-            _ => return None,
-        };
-        Some(Self { tone, text })
     }
 }
 
@@ -335,6 +276,7 @@ pub(crate) fn samples() -> Vec<(&'static str, minijinja::Value)> {
         sample::<access::AccessPage>(),
         sample::<access::AuditLogPage>(),
         sample::<access::KeyPage>(),
+        sample::<compare::ComparePage>(),
         sample::<configuration::ConfigurationPage>(),
         sample::<connect::ConnectPage>(),
         sample::<door::DoorPage>(),
@@ -368,6 +310,7 @@ pub(crate) fn samples() -> Vec<(&'static str, minijinja::Value)> {
         sample::<styles::StylePreviewLive>(),
         sample::<workflows::WorkflowsPage>(),
         sample::<workflows::WorkflowPage>(),
+        sample::<workflows::TrialLive>(),
     ]
 }
 

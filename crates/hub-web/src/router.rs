@@ -1,6 +1,9 @@
 //! The route list of this edge and the layers around it.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    hash::Hash,
+    sync::{Arc, OnceLock},
+};
 
 use axum::{
     Router,
@@ -12,7 +15,7 @@ use axum::{
 };
 use bytes::Bytes;
 use hub_access::Access;
-use hub_core::limits;
+use hub_core::{caller::Caller, limits};
 use hub_engine::Engine;
 use tokio::sync::Semaphore;
 use tower_http::compression::{
@@ -22,7 +25,13 @@ use tower_http::compression::{
 use url::Url;
 
 use crate::{
-    api, assets, audit, csrf, error::WebError, forms, headers, health, metrics, outputs, pages, render::Renderer,
+    api, archive, assets, audit, csrf,
+    error::WebError,
+    forms, headers, health, metrics, outputs,
+    pages::{self, MadeKeys},
+    presses::Presses,
+    render::Renderer,
+    undo::Undos,
 };
 
 /// Most event streams (pages and API together) that are open at once; beyond it callers are told to
@@ -71,8 +80,14 @@ pub(crate) struct Parts {
     pub(crate) versions: api::Versions,
     /// The API's document as JSON, made when first asked for.
     pub(crate) openapi: OnceLock<Bytes>,
+    /// Forms of the last moment.
+    pub(crate) presses: Presses,
+    /// The API keys of the last moment.
+    pub(crate) made_keys: MadeKeys,
     /// What `/metrics` counts.
     pub(crate) counters: metrics::Counters,
+    /// What can be taken back.
+    pub(crate) undos: Undos,
     /// What `/readyz` asked last.
     pub(crate) objects: health::Objects,
 }
@@ -82,6 +97,13 @@ impl std::ops::Deref for App {
 
     fn deref(&self) -> &Parts {
         &self.0
+    }
+}
+
+impl App {
+    /// The idempotency key of a form that begins a job: two presses of its button are one.
+    pub(crate) fn press(&self, caller: &Caller, form: impl Hash) -> String {
+        self.presses.key(self.engine.store().clock().now(), caller, form)
     }
 }
 
@@ -98,10 +120,14 @@ impl FromRef<App> for Engine {
 pub fn router(state: WebState) -> Router {
     let counters = metrics::Counters::default();
     counters.follow(&state.engine);
+    let first = state.engine.store().clock().now().timestamp_millis().unsigned_abs();
     let app = App(Arc::new(Parts {
         counters,
         objects: health::Objects::default(),
+        presses: Presses::default(),
+        made_keys: MadeKeys::default(),
         renderer: Renderer::new(&state.config),
+        undos: Undos::from(first),
         engine: state.engine,
         access: state.access,
         config: state.config,
@@ -115,7 +141,8 @@ pub fn router(state: WebState) -> Router {
         .and(NotForContentType::IMAGES)
         .and(NotForContentType::const_new("video/"))
         .and(NotForContentType::const_new("audio/"))
-        .and(NotForContentType::const_new(api::TAR));
+        .and(NotForContentType::const_new(api::TAR))
+        .and(NotForContentType::const_new(archive::ZIP));
     Router::new()
         .merge(page_router(&app))
         .merge(Router::from(api::routes()).layer(DefaultBodyLimit::max(limits::BODY_MAX_BYTES)))

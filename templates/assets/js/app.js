@@ -72,6 +72,22 @@
   document.addEventListener("submit", () => { unsaved = null; });
   window.addEventListener("beforeunload", (event) => { if (unsaved?.isConnected) event.preventDefault(); });
 
+  // Two pictures over each other: the upper one is cut where the slider is.
+  for (const overlay of document.querySelectorAll("[data-overlay]")) {
+    const slider = overlay.querySelector("input[type=range]");
+    const stage = overlay.querySelector(".overlay-stage");
+    const cut = () => stage.style.setProperty("--share", `${slider.value}%`);
+    slider.addEventListener("input", cut);
+    stage.addEventListener("pointermove", (event) => {
+      if (event.pointerType === "mouse" && event.buttons === 0) return;
+      const box = stage.getBoundingClientRect();
+      slider.value = Math.round(100 * (event.clientX - box.left) / box.width);
+      cut();
+    });
+    overlay.hidden = false;
+    cut();
+  }
+
   // A region that redraws itself forgets neither what was ticked in it nor what was opened.
   const ticked = new Set();
   const opened = new Set();

@@ -130,7 +130,9 @@ pub(super) async fn read(mut response: Response, limit_bytes: u64, idle: Duratio
     if response.content_length().is_some_and(|length| length > limit_bytes) {
         return Err(Error::TooLarge { limit_bytes });
     }
-    let mut all = BytesMut::new();
+    // Room for what is announced and no more: what is kept of a body would hold the rest of its buffer too.
+    let announced = response.content_length().and_then(|length| usize::try_from(length).ok());
+    let mut all = BytesMut::with_capacity(announced.unwrap_or_default().min(ANNOUNCED_MAX));
     while let Some(chunk) = next_chunk(&mut response, idle).await? {
         if (all.len() + chunk.len()) as u64 > limit_bytes {
             return Err(Error::TooLarge { limit_bytes });
@@ -139,6 +141,9 @@ pub(super) async fn read(mut response: Response, limit_bytes: u64, idle: Duratio
     }
     Ok(all.freeze())
 }
+
+/// Most bytes that are set aside because a server announces them.
+const ANNOUNCED_MAX: usize = 16 * 1024 * 1024;
 
 pub(super) async fn next_chunk(response: &mut Response, idle: Duration) -> Result<Option<Bytes>, Error> {
     match tokio::time::timeout(idle, response.chunk()).await {

@@ -80,7 +80,7 @@ impl<'r> Writing<'r, '_> {
         }
         match &instance.role {
             Role::Known { info, .. } => self.known(at, instance, info),
-            Role::Unknown => self.unknown(instance),
+            Role::Unknown => self.unknown(instance, instance.node.is_connected()),
             _ => {}
         }
     }
@@ -90,7 +90,14 @@ impl<'r> Writing<'r, '_> {
         for (index, input) in instance.inputs.iter().enumerate() {
             let value = match self.resolver.source(at, index) {
                 Ok(Source::Nothing) => continue,
-                Ok(Source::Output(origin, slot)) => json!([self.resolver.instances.all[origin].id, slot]),
+                Ok(Source::Output(origin, slot)) => {
+                    let origin = &self.resolver.instances.all[origin];
+                    // Files that others wrote may tell a link at one of its ends only.
+                    if matches!(origin.role, Role::Unknown) && !origin.node.is_connected() {
+                        self.unknown(origin, true);
+                    }
+                    json!([origin.id, slot])
+                }
                 Ok(Source::Held(value)) => as_value(value.clone()),
                 Ok(Source::Primitive(value)) => {
                     let value = self.settled(instance, &input.name, value.clone());
@@ -168,13 +175,19 @@ impl<'r> Writing<'r, '_> {
         }
     }
 
-    fn unknown(&mut self, instance: &Instance<'_>) {
-        if groups::name_of(instance.node.class).is_some() {
-            self.problems.push(instance.problem(Why::GroupNode));
+    fn unknown(&mut self, instance: &Instance<'_>, connected: bool) {
+        let why = if groups::name_of(instance.node.class).is_some() {
+            Some(Why::GroupNode)
         } else if is_uuid(instance.node.class) {
-            self.problems.push(instance.problem(Why::NoDefinition));
-        } else if instance.node.is_connected() {
-            self.problems.push(instance.problem(Why::NotInstalled));
+            Some(Why::NoDefinition)
+        } else {
+            connected.then_some(Why::NotInstalled)
+        };
+        if let Some(why) = why {
+            let problem = instance.problem(why);
+            if !self.problems.contains(&problem) {
+                self.problems.push(problem);
+            }
         } else {
             let why = "is not installed; nothing is connected to it, so it was left out".to_owned();
             self.warnings.push(instance.problem(Why::Other(why)));

@@ -37,13 +37,23 @@ pub(super) fn sources(figment: &Figment) -> BTreeMap<String, SettingSource> {
 pub(crate) fn settings(config: &Config) -> GivenSettings {
     let server = &config.server;
     let is_set = |secret: &SecretString| json!(if secret.expose_secret().is_empty() { "" } else { "(set)" });
-    let fixed: [(&str, Value, &str); 28] = [
+    let fixed: [(&str, Value, &str); 30] = [
         ("server.listen", json!(server.listen), "Address that the hub listens on."),
         ("server.data_dir", json!(server.data_dir), "Folder of the database and the pictures."),
         ("server.public_url", json!(server.public_url), "Address under which others reach the hub."),
         ("server.allowed_hosts", json!(server.allowed_hosts), "Further host names under which requests are accepted."),
         ("server.shutdown_grace_s", json!(server.shutdown_grace_s), "Seconds that running work gets at the end."),
         ("server.connections_max", json!(server.connections_max), "Connections that may be open at once."),
+        (
+            "server.connections_max_per_address",
+            json!(server.connections_max_per_address),
+            "Connections that one address may have open; 0 = any number.",
+        ),
+        (
+            "server.connections_exempt",
+            json!(server.connections_exempt.iter().map(ToString::to_string).collect::<Vec<_>>()),
+            "Addresses and networks that may have any number, such as reverse proxies.",
+        ),
         (
             "server.requests_max_per_caller",
             json!(server.requests_max_per_caller),

@@ -7,6 +7,8 @@ use hub_engine::{Evict, LeasePolicy};
 use secrecy::SecretString;
 use serde::Deserialize;
 
+use crate::listen::Network;
+
 /// See `[server]` in the default file.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -23,6 +25,10 @@ pub struct ServerSection {
     pub shutdown_grace_s: u64,
     /// Connections at once.
     pub connections_max: usize,
+    /// Connections of one address at once; 0 = any number.
+    pub connections_max_per_address: usize,
+    /// Who is not held to that.
+    pub connections_exempt: Vec<Network>,
     /// Open requests of one caller.
     pub requests_max_per_caller: usize,
     /// Seconds that a request's head, and each piece of its body, may take.
@@ -40,6 +46,12 @@ impl ServerSection {
             Ok(())
         };
         within("connections_max", self.connections_max as u64, 1_000_000)?;
+        let most = 1_000_000;
+        let per_address = self.connections_max_per_address;
+        anyhow::ensure!(
+            per_address <= most,
+            "server.connections_max_per_address is {per_address}; it must be 0 (any number) to {most}"
+        );
         within("requests_max_per_caller", self.requests_max_per_caller as u64, 1_000_000)?;
         within("read_limit_s", self.read_limit_s, 3600)
     }
@@ -79,6 +91,12 @@ pub struct OauthSection {
     pub scope_prefix: String,
     /// Seconds that clocks may differ.
     pub skew_s: u64,
+    /// Requests per minute of each subject; 0 = any number.
+    pub rate_per_minute: u32,
+    /// Pictures per day of each subject; 0 = any number.
+    pub images_per_day: u32,
+    /// Seconds on GPUs per day of each subject; 0 = any number.
+    pub gpu_seconds_per_day: u32,
 }
 
 /// See `[queue]` in the default file.
@@ -196,4 +214,16 @@ pub struct LoggingSection {
     pub format: LogFormat,
     /// Filter.
     pub level: String,
+}
+
+/// See `[traces]` in the default file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TracesSection {
+    /// Address of a collector that takes OTLP over HTTP; empty = no traces.
+    pub otlp_url: String,
+    /// `http/protobuf` or `http/json`; the standard variable OTEL_EXPORTER_OTLP_PROTOCOL wins.
+    pub protocol: String,
+    /// Share of the traces that begin here which is recorded, 0–1; a caller's own trace is recorded as the caller says.
+    pub sample: f64,
 }

@@ -2,16 +2,9 @@
 
 use std::{
     collections::HashMap,
-    pin::Pin,
     sync::{Arc, Mutex, PoisonError},
-    task::{Context, Poll},
 };
 
-use axum::{
-    body::{Body, Bytes},
-    response::Response,
-};
-use http_body::{Frame, SizeHint};
 use hub_core::caller::Caller;
 
 /// The open requests by caller.
@@ -62,39 +55,12 @@ impl Drop for Place {
     }
 }
 
-impl Place {
-    /// Keeps the place until the answer has been sent, or nobody takes it any more.
-    pub(super) fn until_sent(self, response: Response) -> Response {
-        response.map(|body| Body::new(Held { body, _place: self }))
-    }
-}
-
-/// A body, and the place that its request takes.
-struct Held {
-    body: Body,
-    _place: Place,
-}
-
-impl http_body::Body for Held {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use axum::{body::Body, response::Response};
+
     use super::*;
+    use crate::held::until_sent;
 
     #[test]
     fn a_callers_places_are_his_own_and_come_back() {
@@ -102,7 +68,7 @@ mod tests {
         let (one, other) = (Caller::named("one"), Caller::named("other"));
         let held = (crowd.enter(&one).expect("a place"), crowd.enter(&one).expect("another"));
         assert!(crowd.enter(&one).is_none());
-        let response = crowd.enter(&other).expect("his own").until_sent(Response::new(Body::from("text")));
+        let response = until_sent(Response::new(Body::from("text")), crowd.enter(&other).expect("his own"));
         drop(held.0);
         assert!(crowd.enter(&one).is_some());
         drop(held.1);

@@ -24,15 +24,16 @@ const WORK: [&str; 6] =
 /// Below these lies more of it.
 const WORK_BELOW: [&str; 7] =
     ["/mcp/", "/api/v1/jobs/", "/api/v1/images/", "/ws/stream/", "/outputs/", "/thumbs/", "/v1/"];
-/// What tells how the hub is, and nothing of what callers ask for or what the hub keeps secret. `/metrics` names
-/// callers and how long their jobs waited.
-const STATE: [&str; 7] = [
+/// What tells how the hub is, and nothing of what callers ask for or what the hub keeps secret. `/metrics` and the
+/// statistics name callers and how long their jobs waited.
+const STATE: [&str; 8] = [
     "/api/v1/servers",
     "/api/v1/workflows",
     "/api/v1/render-types",
     "/api/v1/styles",
     "/api/v1/llm-servers",
     "/api/v1/stats",
+    "/api/v1/statistics",
     "/metrics",
 ];
 

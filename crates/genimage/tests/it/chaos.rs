@@ -22,6 +22,7 @@ use hub_core::{job::Job, server::NewServer};
 use hub_sim::{ComfyConfig, ComfySim, Fault, Outcome};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -111,15 +112,7 @@ async fn weather(storm: Storm) {
         sims.push(demon.await.unwrap());
     }
     let calm = Instant::now();
-    let mut answers = HashMap::new();
-    for caller in callers {
-        let answer = tokio::time::timeout_at((calm + CALM_LIMIT).into(), caller);
-        let Ok(answer) = answer.await else {
-            panic!("CHAOS_SEED={seed}: jobs are left: {}", hub.get("/api/v1/jobs?state=active").await)
-        };
-        let (id, file) = answer.unwrap();
-        assert_eq!(answers.insert(id, file), None, "CHAOS_SEED={seed}: two callers got one job");
-    }
+    let answers = answers(callers, calm, &hub, seed).await;
     let (stormed, settled) = (calm - begun, calm.elapsed());
     assert_eq!(answers.len(), storm.jobs);
 
@@ -147,6 +140,25 @@ async fn weather(storm: Storm) {
     for (why, times) in wasted(folder.path(), &jobs, &sims).await {
         println!("{times} good runs came to nothing: {why}");
     }
+}
+
+/// What every caller got, job by job, once all have it.
+async fn answers(
+    callers: Vec<JoinHandle<(String, String)>>,
+    calm: Instant,
+    hub: &Hub,
+    seed: u64,
+) -> HashMap<String, String> {
+    let mut answers = HashMap::new();
+    for caller in callers {
+        let answer = tokio::time::timeout_at((calm + CALM_LIMIT).into(), caller);
+        let Ok(answer) = answer.await else {
+            panic!("CHAOS_SEED={seed}: jobs are left: {}", hub.get("/api/v1/jobs?state=active").await)
+        };
+        let (id, file) = answer.unwrap();
+        assert_eq!(answers.insert(id, file), None, "CHAOS_SEED={seed}: two callers got one job");
+    }
+    answers
 }
 
 /// Stores the servers as an operator would who wants hung prompts moved soon.

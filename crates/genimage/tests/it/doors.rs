@@ -229,6 +229,27 @@ async fn with_a_key_alone_the_account_needs_the_token_of_the_log() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_button_pressed_twice_shows_the_one_key_both_times() {
+    let bed = Bed::closed().await;
+    let cookie = bed.cookie().await;
+    let token = token_in(&bed.page(&cookie, "/access").await);
+    let press = |name: &'static str| {
+        let form = [("csrf", token.as_str()), ("name", name), ("scopes", "generate")];
+        bed.ask(Method::POST, "/access/keys").header(header::COOKIE, &cookie).form(&form).send()
+    };
+    let mut shown = Vec::new();
+    for answer in <[_; 3]>::from(tokio::join!(press("agent"), press("agent"), press("bot"))) {
+        let answer = answer.unwrap();
+        assert_eq!(answer.status(), StatusCode::CREATED);
+        let page = answer.text().await.unwrap();
+        let secret = page.split("gih_").map(|after| after.split(['<', '"', '…', ' ']).next().unwrap_or_default());
+        shown.push(secret.max_by_key(|text| text.len()).unwrap().to_owned());
+    }
+    assert!(shown[0].len() > 20 && shown[0] == shown[1] && shown[0] != shown[2], "{shown:?}");
+    bed.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_login_opens_the_pages_until_the_logout() {
     let bed = Bed::closed().await;
     let wrong = Instant::now();

@@ -4,6 +4,7 @@
 mod backup;
 mod bad_input;
 mod bed;
+mod browser;
 mod chaos;
 mod commands;
 mod configuration;
@@ -16,8 +17,10 @@ mod full_disk;
 mod health;
 mod hub;
 mod import_legacy;
+mod large_answers;
 mod oauth;
 mod probe_scenarios;
+mod read_only;
 mod refusals;
 mod results;
 mod secrets;
@@ -25,5 +28,6 @@ mod stopping;
 mod stored_damage;
 #[cfg(debug_assertions)]
 mod taken_back;
+mod traces;
 mod unheard;
 mod watching;

@@ -101,6 +101,10 @@ struct Bed {
 
 impl Bed {
     async fn start() -> Self {
+        Self::configured(|_| ()).await
+    }
+
+    async fn configured(change: impl FnOnce(&mut Config)) -> Self {
         let issuer = Issuer::start().await;
         let http = client();
         let folder = tempfile::tempdir().unwrap();
@@ -110,6 +114,7 @@ impl Bed {
         "https://hub.example.org".clone_into(&mut config.server.public_url);
         config.oauth.issuer.clone_from(&issuer.url);
         config.oauth.jwks_url = format!("{}/jwks", issuer.url);
+        change(&mut config);
         let hub = Hub::start(&config, &HubOptions { demo: true, ..HubOptions::default() }).await.unwrap();
         Self { hub, http, issuer, _folder: folder }
     }
@@ -248,6 +253,39 @@ async fn tokens_that_are_wrong_in_any_way_are_refused() {
     assert_eq!(bed.status(&with("aud", json!(["https://other.example.org", AUDIENCE]))).await, 200);
     // A flood of tokens with unknown keys has the keys fetched once a minute at most.
     assert_eq!(issuer.asked.load(Ordering::Relaxed), 1);
+    bed.hub.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_subject_has_its_bounds_whatever_tokens_it_brings() {
+    let bed = Bed::configured(|config| {
+        config.oauth.images_per_day = 1;
+        config.oauth.rate_per_minute = 4;
+    })
+    .await;
+    let of = |subject: &str, number: u64| {
+        let mut claims = bed.issuer.claims();
+        (claims["sub"], claims["jti"]) = (json!(subject), json!(number));
+        bed.issuer.token(&claims)
+    };
+    let job = |prompt: &str| json!({"tool": "generate_image", "arguments": {"prompt": prompt}});
+    let submit =
+        async |token: &str, prompt: &str| bed.ask(Method::POST, "/api/v1/jobs", token, Some(&job(prompt))).await;
+    assert_eq!(submit(&of("alice", 1), "a fox").await.status(), 202);
+    let refused = submit(&of("alice", 2), "a cow").await;
+    assert_eq!(refused.status(), 429);
+    let told: Value = refused.json().await.unwrap();
+    assert_eq!(told["code"], "quota_exceeded", "{told}");
+    assert_eq!(submit(&of("bob", 1), "a dog").await.status(), 202, "another has his own");
+    for number in 3..5 {
+        assert_eq!(bed.status(&of("alice", number)).await, 200);
+    }
+    let refused = bed.ask(Method::GET, "/api/v1/jobs", &of("alice", 5), None).await;
+    assert_eq!(refused.status(), 429);
+    let wait: u32 = refused.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!((1..=15).contains(&wait), "{wait}");
+    assert!(refused.text().await.unwrap().contains("4 requests per minute"));
+    assert_eq!(bed.status(&of("bob", 2)).await, 200);
     bed.hub.stop().await.unwrap();
 }
 

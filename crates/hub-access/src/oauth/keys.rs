@@ -123,3 +123,108 @@ enum FetchError {
     #[error("the answer is no key set")]
     NoKeySet,
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    };
+
+    use jsonwebtoken::Algorithm;
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpListener,
+    };
+
+    use super::*;
+
+    /// An issuer that tells what it is set to tell: names of keys, or nothing but a failure.
+    #[derive(Clone, Default)]
+    struct Issuer {
+        keys: Arc<Mutex<Option<Vec<&'static str>>>>,
+        asked: Arc<AtomicUsize>,
+    }
+
+    impl Issuer {
+        async fn start(&self) -> KeySet {
+            // Another test of this process may have installed it.
+            let _ = rustls::crypto::ring::default_provider().install_default();
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+            let url = format!("http://{}/jwks", listener.local_addr().expect("an address"));
+            let issuer = self.clone();
+            tokio::spawn(async move {
+                while let Ok((mut socket, _)) = listener.accept().await {
+                    let mut head = [0; 2048];
+                    let _ = socket.read(&mut head).await;
+                    let answer = issuer.answer();
+                    let _ = socket.write_all(answer.as_bytes()).await;
+                }
+            });
+            KeySet::new(url.parse().expect("a URL"))
+        }
+
+        fn tell(&self, keys: &[&'static str]) {
+            *self.keys.lock().expect("unpoisoned") = Some(keys.to_vec());
+        }
+
+        fn answer(&self) -> String {
+            self.asked.fetch_add(1, Ordering::Relaxed);
+            let Some(keys) = self.keys.lock().expect("unpoisoned").clone() else {
+                return "HTTP/1.1 503 Sorry\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".to_owned();
+            };
+            let key =
+                |name: &&str| format!(r#"{{"kty":"OKP","crv":"Ed25519","kid":"{name}","x":"{}"}}"#, "A".repeat(43));
+            let keys: Vec<String> = keys.iter().map(key).collect();
+            let body = format!(r#"{{"keys":[{}]}}"#, keys.join(","));
+            format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
+        }
+
+        fn asked(&self) -> usize {
+            self.asked.load(Ordering::Relaxed)
+        }
+    }
+
+    fn signed_with(name: &str) -> Header {
+        Header { kid: Some(name.to_owned()), ..Header::new(Algorithm::EdDSA) }
+    }
+
+    #[tokio::test]
+    async fn keys_that_are_rotated_are_found_and_withdrawn_ones_are_not() {
+        let (issuer, start) = (Issuer::default(), DateTime::UNIX_EPOCH + TimeDelta::days(20_000));
+        issuer.tell(&["one"]);
+        let keys = issuer.start().await;
+        let find = async |name: &str, after: TimeDelta| keys.find(&signed_with(name), start + after).await.map(drop);
+        let unknown = Err(TokenRefusal::Invalid("is signed with an unknown key"));
+
+        assert_eq!(find("one", TimeDelta::zero()).await, Ok(()));
+        issuer.tell(&["one", "two"]);
+        assert_eq!(find("two", TimeDelta::seconds(30)).await, unknown, "not asked again so soon");
+        assert_eq!(issuer.asked(), 1);
+        assert_eq!(find("two", TimeDelta::seconds(61)).await, Ok(()));
+        assert_eq!(
+            (find("one", TimeDelta::seconds(62)).await, issuer.asked()),
+            (Ok(()), 2),
+            "both, while they overlap"
+        );
+        issuer.tell(&["two"]);
+        assert_eq!(find("one", TimeDelta::minutes(59)).await, Ok(()), "not old yet");
+        assert_eq!(find("one", TimeDelta::minutes(63)).await, unknown, "withdrawn");
+        assert_eq!((find("two", TimeDelta::minutes(63)).await, issuer.asked()), (Ok(()), 3));
+    }
+
+    #[tokio::test]
+    async fn old_keys_serve_while_the_issuer_is_away_but_not_for_ever() {
+        let (issuer, start) = (Issuer::default(), DateTime::UNIX_EPOCH + TimeDelta::days(20_000));
+        let keys = issuer.start().await;
+        let find = async |after: TimeDelta| keys.find(&signed_with("one"), start + after).await.map(drop);
+        assert_eq!(find(TimeDelta::zero()).await, Err(TokenRefusal::NoKeys));
+        issuer.tell(&["one"]);
+        assert_eq!(find(TimeDelta::minutes(2)).await, Ok(()));
+        *issuer.keys.lock().expect("unpoisoned") = None;
+        assert_eq!(find(TimeDelta::hours(23)).await, Ok(()), "the issuer is away");
+        assert_eq!(find(TimeDelta::hours(25)).await, Err(TokenRefusal::NoKeys), "they may have been withdrawn");
+        issuer.tell(&["one"]);
+        assert_eq!(find(TimeDelta::hours(26)).await, Ok(()));
+    }
+}

@@ -93,7 +93,7 @@ fn an_upscale_takes_the_older_names() {
 
 #[test]
 fn pictures_are_named_in_five_forms_and_no_other() {
-    let id = crate::ids::ArtifactId::new();
+    let id = ArtifactId::new();
     assert_eq!(ImageRef::parse(&format!("genimage://images/{id}")), Ok(ImageRef::Artifact(id)));
     assert_eq!(ImageRef::parse(&id.to_string()), Ok(ImageRef::Artifact(id)));
     assert!(matches!(ImageRef::parse("https://x.test/a.png"), Ok(ImageRef::Url(_))));

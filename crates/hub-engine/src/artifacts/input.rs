@@ -3,7 +3,8 @@
 //!
 //! ComfyUI renders every frame of an animation as a batch and reads 16-bit files differently from
 //! release to release, so such pictures are stored as their first frame in 8 bits. Turned pictures and those in CMYK
-//! are written anew as well; places, cameras and whatever hides behind a picture's end are never passed on.
+//! are written anew as well; places, cameras and whatever hides behind a picture's end are never passed on. What is
+//! written anew is a PNG, of a photo a JPEG.
 
 use std::io::Cursor;
 
@@ -15,12 +16,12 @@ use base64::{
 use bytes::Bytes;
 use hub_core::{error::UserError, limits};
 use image::{
-    AnimationDecoder as _, ImageFormat,
+    AnimationDecoder as _, DynamicImage, ImageFormat,
     codecs::{gif::GifDecoder, png::PngDecoder, webp::WebPDecoder},
 };
 
 use super::{
-    metadata::{self, Cleaned},
+    metadata,
     pixels::{self, PixelError},
     sniff::{Sniffed, decodable, sniff},
 };
@@ -32,6 +33,9 @@ pub(crate) const ACCEPTED: [&str; 4] = ["PNG", "JPEG", "WebP", "GIF"];
 /// Told where a picture has several frames.
 const FIRST_FRAME: &str = "The input picture is an animation; its first frame is used.";
 
+/// JPEG quality of a photo that is written anew: nobody sees the difference.
+const REWRITTEN_QUALITY: u8 = 95;
+
 /// Padding may be missing: many clients drop it.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
@@ -40,15 +44,20 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 
 /// A picture that can be stored and sent on.
 #[derive(Debug)]
-pub(crate) struct Accepted {
-    pub(crate) bytes: Bytes,
-    pub(crate) sniffed: Sniffed,
+pub struct Accepted {
+    /// The whole file, as it is stored and sent on.
+    pub bytes: Bytes,
+    /// What the bytes are.
+    pub sniffed: Sniffed,
     /// What the caller should know.
-    pub(crate) notes: Vec<&'static str>,
+    pub notes: Vec<&'static str>,
 }
 
 /// The bytes of a `data:` URI. Its declared type is ignored.
-pub(crate) fn from_data_uri(uri: &str) -> Result<Bytes, UserError> {
+///
+/// # Errors
+/// `input_image`: not base64, or larger than [`limits::INPUT_IMAGE_MAX_BYTES`].
+pub fn from_data_uri(uri: &str) -> Result<Bytes, UserError> {
     let (_, encoded) = uri.split_once(";base64,").ok_or_else(|| input_image("The data URI is not base64 encoded."))?;
     if encoded.len() / 4 * 3 > limits::INPUT_IMAGE_MAX_BYTES {
         return Err(too_large());
@@ -58,34 +67,70 @@ pub(crate) fn from_data_uri(uri: &str) -> Result<Bytes, UserError> {
 }
 
 /// Checks and, where needed, simplifies a picture. Blocking.
-pub(crate) fn accept(bytes: Bytes) -> Result<Accepted, UserError> {
+///
+/// # Errors
+/// `input_image`: no picture, a broken one, or one beyond the limits.
+pub fn accept(bytes: &Bytes) -> Result<Accepted, UserError> {
     if bytes.len() > limits::INPUT_IMAGE_MAX_BYTES {
         return Err(too_large());
     }
-    let sniffed = sniff(&bytes);
+    let sniffed = sniff(bytes);
     let Some(format) = decodable(sniffed.mime) else {
         return Err(input_image(format!(
             "The file is no picture that is accepted: its content is {}.",
-            describe(&bytes, &sniffed)
+            describe(bytes, &sniffed)
         ))
         .with_valid(ACCEPTED));
     };
-    let picture = pixels::decode(&bytes, format).map_err(|error| refuse(&error))?;
-    let animated = is_animated(&bytes, format);
+    let (kept, picture) = look_at(bytes, format).map_err(|error| refuse(&error))?;
+    let animated = is_animated(bytes, format);
     let notes = if animated { vec![FIRST_FRAME] } else { Vec::new() };
-    let odd = animated
-        || picture.color().bytes_per_pixel() > picture.color().channel_count()
-        || pixels::is_turned(&bytes, format)
-        || (format == ImageFormat::Jpeg && metadata::is_cmyk(&bytes));
-    match metadata::clean(&bytes, format) {
-        Cleaned::AsItWas if !odd => Ok(Accepted { bytes, sniffed, notes }),
-        Cleaned::Without(bytes) if !odd => Ok(Accepted { bytes, sniffed, notes }),
-        _ => {
-            let png = Bytes::from(pixels::encode_png(&picture).map_err(|error| refuse(&error))?);
-            let sniffed = sniff(&png);
-            Ok(Accepted { bytes: png, sniffed, notes })
-        }
+    let bytes = match kept.filter(|_| !animated && !is_deep(&picture)) {
+        Some(kept) => kept,
+        None => write_anew(&picture, format, limits::INPUT_IMAGE_MAX_BYTES)?,
+    };
+    let sniffed = sniff(&bytes);
+    Ok(Accepted { bytes, sniffed, notes })
+}
+
+/// Decodes a picture, and answers beside its pixels the file that may be sent on for it, unless it is to be written
+/// anew.
+fn look_at(bytes: &Bytes, format: ImageFormat) -> Result<(Option<Bytes>, DynamicImage), PixelError> {
+    let odd = pixels::is_turned(bytes, format) || (format == ImageFormat::Jpeg && metadata::is_cmyk(bytes));
+    let kept = if odd { None } else { metadata::clean(bytes, format) };
+    // What is sent on is what was decoded: a file that is put together oddly may break when it is cut.
+    match kept.map(|kept| (pixels::decode(&kept, format), kept)) {
+        Some((Ok(picture), kept)) => Ok((Some(kept), picture)),
+        Some((Err(error), kept)) if kept == *bytes => Err(error),
+        _ => Ok((None, pixels::decode(bytes, format)?)),
     }
+}
+
+/// A file of at most `max_bytes` for what was a file of that format. Without loss a photo takes five times its room: it
+/// stays a JPEG.
+fn write_anew(picture: &DynamicImage, was: ImageFormat, max_bytes: usize) -> Result<Bytes, UserError> {
+    let jpeg = || pixels::encode_jpeg(&picture.to_rgb8(), REWRITTEN_QUALITY);
+    let written = match was {
+        ImageFormat::Jpeg => jpeg(),
+        // Of a WebP nothing says whether it is a photo.
+        ImageFormat::WebP if !picture.color().has_alpha() => match pixels::encode_png(picture) {
+            Ok(png) if png.len() > max_bytes => jpeg(),
+            png => png,
+        },
+        _ => pixels::encode_png(picture),
+    };
+    let written = Bytes::from(written.map_err(|error| refuse(&error))?);
+    if written.len() > max_bytes {
+        let limit = max_bytes / (1024 * 1024);
+        let fault = format!("The picture is larger than {limit} MiB once it is written anew, upright and in 8 bits.");
+        return Err(input_image(fault).with_hint("Make it smaller, and try again."));
+    }
+    Ok(written)
+}
+
+/// Whether a channel has more than 8 bits.
+fn is_deep(picture: &DynamicImage) -> bool {
+    picture.color().bytes_per_pixel() > picture.color().channel_count()
 }
 
 /// Whether a picture has more than one frame.
@@ -123,7 +168,7 @@ fn describe(bytes: &[u8], sniffed: &Sniffed) -> String {
 
 #[cfg(test)]
 mod tests {
-    use image::{DynamicImage, Frame, ImageBuffer, Rgb, RgbaImage, codecs::gif::GifEncoder};
+    use image::{Frame, ImageBuffer, Rgb, RgbaImage, codecs::gif::GifEncoder};
     use img_parts::{ImageEXIF as _, jpeg::Jpeg};
 
     use super::*;
@@ -139,7 +184,7 @@ mod tests {
         let picture = DynamicImage::new_rgb8(20, 10);
         for format in [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP] {
             let bytes = encoded(&picture, format);
-            let accepted = accept(bytes.clone()).expect("accepted");
+            let accepted = accept(&bytes).expect("accepted");
             assert_eq!(accepted.bytes, bytes, "{format:?}");
             assert_eq!((accepted.sniffed.width_px, accepted.sniffed.height_px), (20, 10));
         }
@@ -148,9 +193,9 @@ mod tests {
     #[test]
     fn animations_and_deep_colour_become_plain_pngs() {
         let gif = encoded(&DynamicImage::new_rgba8(6, 4), ImageFormat::Gif);
-        assert_eq!(accept(gif).expect("accepted").sniffed.mime, "image/png");
+        assert_eq!(accept(&gif).expect("accepted").sniffed.mime, "image/png");
         let deep = DynamicImage::ImageRgb16(ImageBuffer::from_pixel(6, 4, Rgb([65_535, 0, 32_768])));
-        let accepted = accept(encoded(&deep, ImageFormat::Png)).expect("accepted");
+        let accepted = accept(&encoded(&deep, ImageFormat::Png)).expect("accepted");
         let plain = pixels::decode(&accepted.bytes, ImageFormat::Png).expect("decodes");
         assert_eq!(plain.color(), image::ColorType::Rgb8);
     }
@@ -164,12 +209,12 @@ mod tests {
             encoder.encode_frame(Frame::new(frame)).expect("encodes");
         }
         drop(encoder);
-        let accepted = accept(Bytes::from(gif)).expect("accepted");
+        let accepted = accept(&Bytes::from(gif)).expect("accepted");
         assert_eq!(accepted.notes, [FIRST_FRAME]);
         let first = pixels::decode(&accepted.bytes, ImageFormat::Png).expect("decodes").to_rgb8();
         assert!(first.get_pixel(0, 0).0[0] < 60, "{:?}", first.get_pixel(0, 0));
         let still = encoded(&DynamicImage::new_rgba8(6, 4), ImageFormat::Gif);
-        assert!(accept(still).expect("accepted").notes.is_empty());
+        assert!(accept(&still).expect("accepted").notes.is_empty());
     }
 
     #[test]
@@ -178,8 +223,9 @@ mod tests {
         let exif = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0GPS 48.8583 N";
         let mut jpeg = Jpeg::from_bytes(encoded(&DynamicImage::new_rgb8(20, 10), ImageFormat::Jpeg)).expect("a JPEG");
         jpeg.set_exif(Some(Bytes::from_static(exif)));
-        let accepted = accept(jpeg.encoder().bytes()).expect("accepted");
+        let accepted = accept(&jpeg.encoder().bytes()).expect("accepted");
         assert_eq!((accepted.sniffed.width_px, accepted.sniffed.height_px), (10, 20));
+        assert_eq!(accepted.sniffed.mime, "image/jpeg", "a photo stays one");
         assert!(!accepted.bytes.windows(3).any(|at| at == b"GPS"));
     }
 
@@ -187,11 +233,29 @@ mod tests {
     fn cmyk_becomes_rgb() {
         let cmyk = Bytes::from_static(include_bytes!("../../tests/fixtures/cmyk.jpg"));
         assert!(metadata::is_cmyk(&cmyk));
-        let accepted = accept(cmyk).expect("accepted");
-        assert_eq!(accepted.sniffed.mime, "image/png");
-        let plain = pixels::decode(&accepted.bytes, ImageFormat::Png).expect("decodes").to_rgb8();
+        let accepted = accept(&cmyk).expect("accepted");
+        assert_eq!(accepted.sniffed.mime, "image/jpeg");
+        let plain = pixels::decode(&accepted.bytes, ImageFormat::Jpeg).expect("decodes").to_rgb8();
         let [red, green, blue] = plain.get_pixel(8, 8).0;
         assert!(red > 180 && green < 90 && blue < 90, "{red} {green} {blue}: it is a red square");
+    }
+
+    #[test]
+    fn what_grows_beyond_the_limit_when_it_is_written_anew_is_refused() {
+        let mut shade = 1_u32;
+        let noise = DynamicImage::ImageRgb8(ImageBuffer::from_fn(64, 64, |_, _| {
+            shade = shade.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let [red, green, blue, _] = shade.to_be_bytes();
+            Rgb([red, green, blue])
+        }));
+        let png = pixels::encode_png(&noise).expect("encodes").len();
+        let photo = write_anew(&noise, ImageFormat::WebP, png - 1).expect("as a photo");
+        assert_eq!(sniff(&photo).mime, "image/jpeg");
+        for (was, most) in [(ImageFormat::Png, png - 1), (ImageFormat::Jpeg, photo.len() - 1)] {
+            assert_eq!(write_anew(&noise, was, most + 1).expect("just fits").len(), most + 1);
+            let error = write_anew(&noise, was, most).expect_err("one byte too much");
+            assert!(error.message.contains("larger than"), "{}", error.message);
+        }
     }
 
     #[test]
@@ -201,7 +265,7 @@ mod tests {
         png[16..24].copy_from_slice(&[0, 0, 0xea, 0x60, 0, 0, 0xea, 0x60]);
         let checksum = crc32(&png[12..29]);
         png[29..33].copy_from_slice(&checksum.to_be_bytes());
-        let error = accept(Bytes::from(png)).expect_err("3.6 gigapixels");
+        let error = accept(&Bytes::from(png)).expect_err("3.6 gigapixels");
         assert!(error.message.contains("3600000000 pixels"), "{}", error.message);
     }
 
@@ -214,9 +278,9 @@ mod tests {
     #[test]
     fn a_wrong_name_or_type_does_not_matter_and_a_cut_file_is_refused() {
         let jpeg = encoded(&DynamicImage::new_rgb8(64, 64), ImageFormat::Jpeg);
-        assert_eq!(accept(jpeg.clone()).expect("by content").sniffed.mime, "image/jpeg");
+        assert_eq!(accept(&jpeg).expect("by content").sniffed.mime, "image/jpeg");
         let png = encoded(&DynamicImage::new_rgb8(64, 64), ImageFormat::Png);
-        let error = accept(png.slice(..png.len() / 2)).expect_err("cut off");
+        let error = accept(&png.slice(..png.len() / 2)).expect_err("cut off");
         assert!(error.message.contains("decoded"), "{}", error.message);
     }
 
@@ -229,7 +293,7 @@ mod tests {
             (b"", "empty"),
             (b"\x89PNG\r\n\x1a\nrubbish", "decoded"),
         ] {
-            let error = accept(Bytes::from_static(bytes)).expect_err(said);
+            let error = accept(&Bytes::from_static(bytes)).expect_err(said);
             assert_eq!(error.code, hub_core::error::ErrorCode::InputImage);
             assert!(error.message.contains(said), "{}", error.message);
         }

@@ -51,9 +51,13 @@ impl Vault {
 
     /// All keys that a row stands for, whether something lies there or not.
     pub(crate) fn keys_of(artifact: &Artifact) -> Vec<String> {
+        [artifact.object_key(), thumbnail_key(artifact)].into_iter().chain(Self::own_keys_of(artifact)).collect()
+    }
+
+    /// Those of them that no row of equal bytes stands for.
+    pub(super) fn own_keys_of(artifact: &Artifact) -> Vec<String> {
         let beside = artifact.job.filter(|_| artifact.role == ArtifactRole::Output);
-        let beside = beside.map(|job| sidecar_key(&artifact.sha256, job));
-        [artifact.object_key(), thumbnail_key(artifact)].into_iter().chain(beside).collect()
+        beside.map(|job| sidecar_key(&artifact.sha256, job)).into_iter().collect()
     }
 
     /// Whether a row's file is there.

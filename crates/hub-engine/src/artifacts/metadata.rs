@@ -15,30 +15,25 @@ const PNG_KEPT: [[u8; 4]; 13] = [
     *b"pHYs", *b"bKGD",
 ];
 
-/// What became of a picture.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Cleaned {
-    /// There was nothing to take out.
-    AsItWas,
-    /// Without what was taken out.
-    Without(Bytes),
-    /// Something must go that cannot be cut out: the pixels are to be written anew.
-    Rewrite,
-}
-
-/// Looks a picture over that has been decoded without a fault.
-pub(super) fn clean(bytes: &Bytes, format: ImageFormat) -> Cleaned {
-    match format {
+/// The file with nothing but the picture in it: the same bytes where there was nothing to take out. `None` where
+/// something must go that cannot be cut out, so that the pixels are to be written anew.
+///
+/// What is answered is not known to be sound: a file that is put together oddly may break when it is cut.
+pub(super) fn clean(bytes: &Bytes, format: ImageFormat) -> Option<Bytes> {
+    let once = |bytes: &Bytes| match format {
         ImageFormat::Jpeg => clean_jpeg(bytes),
         ImageFormat::Png => clean_png(bytes),
         ImageFormat::WebP => clean_webp(bytes),
-        _ => Cleaned::Rewrite,
-    }
+        _ => None,
+    };
+    let cleaned = once(bytes)?;
+    // A cut may bring together what then reads as something to take out.
+    (cleaned == *bytes || once(&cleaned)? == cleaned).then_some(cleaned)
 }
 
-fn clean_jpeg(bytes: &Bytes) -> Cleaned {
-    let Some(end) = end_of_jpeg(bytes) else { return Cleaned::Rewrite };
-    let Ok(mut jpeg) = Jpeg::from_bytes(bytes.slice(..end)) else { return Cleaned::Rewrite };
+fn clean_jpeg(bytes: &Bytes) -> Option<Bytes> {
+    let end = end_of_jpeg(bytes)?;
+    let mut jpeg = Jpeg::from_bytes(bytes.slice(..end)).ok()?;
     let before = jpeg.segments().len();
     // The colour profile (APP2) and Adobe's transform (APP14) belong to the pixels; so does JFIF's header (APP0).
     jpeg.segments_mut().retain(|segment| match segment.marker() {
@@ -46,10 +41,8 @@ fn clean_jpeg(bytes: &Bytes) -> Cleaned {
         markers::APP0 | markers::APP14 => true,
         other => !(markers::APP0..=markers::APP15).contains(&other) && other != markers::COM,
     });
-    if jpeg.segments().len() == before && end == bytes.len() {
-        return Cleaned::AsItWas;
-    }
-    Cleaned::Without(jpeg.encoder().bytes())
+    let whole = jpeg.segments().len() == before && end == bytes.len();
+    Some(if whole { bytes.clone() } else { jpeg.encoder().bytes() })
 }
 
 /// Where the picture ends: behind its EOI marker, found by walking its segments and scans. `None` without one.
@@ -78,18 +71,17 @@ pub(super) fn is_cmyk(bytes: &Bytes) -> bool {
     })
 }
 
-fn clean_png(bytes: &Bytes) -> Cleaned {
-    let Ok(mut png) = Png::from_bytes(bytes.clone()) else { return Cleaned::Rewrite };
+fn clean_png(bytes: &Bytes) -> Option<Bytes> {
+    let mut png = Png::from_bytes(bytes.clone()).ok()?;
     png.chunks_mut().retain(|chunk| PNG_KEPT.contains(&chunk.kind()));
-    let cleaned = png.encoder().bytes();
-    if cleaned == *bytes { Cleaned::AsItWas } else { Cleaned::Without(cleaned) }
+    Some(png.encoder().bytes())
 }
 
-fn clean_webp(bytes: &Bytes) -> Cleaned {
-    let Ok(webp) = WebP::from_bytes(bytes.clone()) else { return Cleaned::Rewrite };
+fn clean_webp(bytes: &Bytes) -> Option<Bytes> {
+    let webp = WebP::from_bytes(bytes.clone()).ok()?;
     // The header lists what follows, and something may hide behind the end: written anew it is sound again.
     let plain = !webp.has_chunk(CHUNK_EXIF) && !webp.has_chunk(CHUNK_XMP);
-    if plain && webp.encoder().bytes().len() == bytes.len() { Cleaned::AsItWas } else { Cleaned::Rewrite }
+    (plain && webp.encoder().bytes().len() == bytes.len()).then(|| bytes.clone())
 }
 
 #[cfg(test)]
@@ -110,7 +102,7 @@ mod tests {
     #[test]
     fn pictures_without_more_are_left_alone() {
         for format in [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::WebP] {
-            assert_eq!(clean(&encoded(format), format), Cleaned::AsItWas, "{format:?}");
+            assert_eq!(clean(&encoded(format), format), Some(encoded(format)), "{format:?}");
         }
     }
 
@@ -123,8 +115,7 @@ mod tests {
         png.set_exif(Some(secret));
         for (with, format) in [(jpeg.encoder().bytes(), ImageFormat::Jpeg), (png.encoder().bytes(), ImageFormat::Png)] {
             assert!(with.windows(3).any(|at| at == b"GPS"));
-            let Cleaned::Without(without) = clean(&with, format) else { panic!("{format:?} had EXIF") };
-            assert_eq!(without, encoded(format), "{format:?}");
+            assert_eq!(clean(&with, format), Some(encoded(format)), "{format:?}");
         }
     }
 
@@ -133,15 +124,15 @@ mod tests {
         for format in [ImageFormat::Jpeg, ImageFormat::Png] {
             let plain = encoded(format);
             let polyglot = Bytes::from([&plain[..], b"PK\x03\x04<script>alert(1)</script>\xff\xd9"].concat());
-            assert_eq!(clean(&polyglot, format), Cleaned::Without(plain), "{format:?}");
+            assert_eq!(clean(&polyglot, format), Some(plain), "{format:?}");
         }
         let webp = Bytes::from([&encoded(ImageFormat::WebP)[..], b"<html>"].concat());
-        assert_eq!(clean(&webp, ImageFormat::WebP), Cleaned::Rewrite);
+        assert_eq!(clean(&webp, ImageFormat::WebP), None);
     }
 
     #[test]
     fn a_broken_file_is_written_anew_rather_than_trusted() {
         let cut = encoded(ImageFormat::Jpeg);
-        assert_eq!(clean(&cut.slice(..cut.len() - 2), ImageFormat::Jpeg), Cleaned::Rewrite);
+        assert_eq!(clean(&cut.slice(..cut.len() - 2), ImageFormat::Jpeg), None);
     }
 }

@@ -169,7 +169,8 @@ fn over_white(channel: u8, alpha: u8) -> u8 {
     u8::try_from((channel * alpha + 255 * (255 - alpha)) / 255).unwrap_or(u8::MAX)
 }
 
-fn encode_jpeg(picture: &RgbImage, quality: u8) -> Result<Vec<u8>, PixelError> {
+/// A JPEG of full colour resolution; `quality` from 1 to 100.
+pub(crate) fn encode_jpeg(picture: &RgbImage, quality: u8) -> Result<Vec<u8>, PixelError> {
     let mut jpeg = Vec::new();
     JpegEncoder::new_with_quality(&mut jpeg, quality)
         .write_image(picture, picture.width(), picture.height(), ExtendedColorType::Rgb8)

@@ -3,26 +3,28 @@
 //! Previews are kept in memory within a bound, least recently used out first; thumbnails are kept in the
 //! object store under `thumbs/`. Both can be made again at any time, so losing one costs time only.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-};
+use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
+use hashlink::LruCache;
 use hub_core::{
     artifact::{Artifact, MediaKind},
     error::{ErrorCode, UserError},
 };
 
 use super::{
+    error::VaultError,
     pixels,
     sniff::{Sniffed, decodable, sniff},
-    vault::{Vault, VaultError},
+    vault::Vault,
 };
 use crate::{Preview, PreviewBudget};
 
 /// Most bytes of previews kept in memory.
 const CACHE_MAX_BYTES: usize = 32 * 1024 * 1024;
+/// What a preview takes beside its bytes: its key, its place in the table, and what the allocator adds. Small pictures
+/// by the ten thousand would otherwise take twice the bound.
+const ENTRY_BYTES: usize = 512;
 /// Results up to this size are kept in memory as they are, since whoever waits for one asks for it at once, in
 /// bytes. Larger ones are made smaller for most clients anyway.
 const ORIGINAL_MAX_BYTES: usize = 1024 * 1024;
@@ -35,12 +37,16 @@ const THUMBNAIL_MAX_BYTES: usize = 96 * 1024;
 #[derive(Default)]
 pub(super) struct PreviewCache(Mutex<Cache>);
 
-#[derive(Default)]
 struct Cache {
-    entries: HashMap<Key, Entry>,
+    entries: LruCache<Key, Preview>,
     bytes: usize,
-    /// Raised with every use; the entry with the lowest was used longest ago.
-    uses: u64,
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        // Bounded in bytes, not in number.
+        Self { entries: LruCache::new_unbounded(), bytes: 0 }
+    }
 }
 
 #[derive(PartialEq, Eq, Hash, Clone)]
@@ -48,11 +54,6 @@ struct Key {
     sha256: String,
     /// Longest side in pixels and most bytes; none for the original.
     budget: Option<(u32, usize)>,
-}
-
-struct Entry {
-    preview: Preview,
-    used: u64,
 }
 
 impl PreviewCache {
@@ -68,41 +69,38 @@ impl PreviewCache {
     pub(super) fn forget(&self, sha256: &str) {
         let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut freed = 0;
-        cache.entries.retain(|key, entry| {
+        cache.entries.retain(|key, preview| {
             let goes = key.sha256 == sha256;
-            freed += if goes { entry.preview.bytes.len() } else { 0 };
+            freed += if goes { weight(preview) } else { 0 };
             !goes
         });
         cache.bytes -= freed;
     }
 
     fn get(&self, key: &Key) -> Option<Preview> {
-        let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        cache.uses += 1;
-        let used = cache.uses;
-        let entry = cache.entries.get_mut(key)?;
-        entry.used = used;
-        Some(entry.preview.clone())
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).entries.get(key).cloned()
     }
 
     fn put(&self, key: Key, preview: Preview) {
-        let size = preview.bytes.len();
+        let size = weight(&preview);
         if size > CACHE_MAX_BYTES / 4 {
             return;
         }
         let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        cache.uses += 1;
-        let used = cache.uses;
         cache.bytes += size;
-        if let Some(replaced) = cache.entries.insert(key, Entry { preview, used }) {
-            cache.bytes -= replaced.preview.bytes.len();
+        if let Some(replaced) = cache.entries.insert(key, preview) {
+            cache.bytes -= weight(&replaced);
         }
         while cache.bytes > CACHE_MAX_BYTES {
-            let oldest = cache.entries.iter().min_by_key(|(_, entry)| entry.used).map(|(key, _)| key.clone());
-            let Some(gone) = oldest.and_then(|key| cache.entries.remove(&key)) else { break };
-            cache.bytes -= gone.preview.bytes.len();
+            let Some((_, gone)) = cache.entries.remove_lru() else { break };
+            cache.bytes -= weight(&gone);
         }
     }
+}
+
+/// What a preview takes of the bound, in bytes.
+fn weight(preview: &Preview) -> usize {
+    preview.bytes.len() + ENTRY_BYTES
 }
 
 impl Vault {
@@ -224,7 +222,7 @@ mod tests {
     #[test]
     fn the_cache_keeps_its_bound_and_what_is_used() {
         let cache = PreviewCache::default();
-        let size = CACHE_MAX_BYTES / 8;
+        let size = CACHE_MAX_BYTES / 8 - ENTRY_BYTES;
         for n in 0..8 {
             cache.put(key(n), preview(size));
         }
@@ -235,5 +233,10 @@ mod tests {
         cache.put(key(9), preview(CACHE_MAX_BYTES));
         assert!(cache.get(&key(9)).is_none(), "too large to be worth the others");
         assert!(cache.0.lock().expect("lock").bytes <= CACHE_MAX_BYTES);
+        for n in 10..2 * CACHE_MAX_BYTES / ENTRY_BYTES {
+            cache.put(key(n), preview(1));
+        }
+        let kept = cache.0.lock().expect("lock");
+        assert_eq!(kept.entries.len(), CACHE_MAX_BYTES / (ENTRY_BYTES + 1), "small ones count with what they take");
     }
 }

@@ -8,15 +8,17 @@ use image::{ImageFormat, ImageReader};
 
 /// What a file's bytes say that it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Sniffed {
-    pub(crate) kind: MediaKind,
-    pub(crate) mime: &'static str,
-    /// Without the dot.
-    pub(crate) extension: &'static str,
+pub struct Sniffed {
+    /// Picture, film, sound or something else.
+    pub kind: MediaKind,
+    /// Its media type.
+    pub mime: &'static str,
+    /// The ending of its name, without the dot.
+    pub extension: &'static str,
     /// 0 where the kind has none or the header does not say.
-    pub(crate) width_px: u32,
+    pub width_px: u32,
     /// 0 where the kind has none or the header does not say.
-    pub(crate) height_px: u32,
+    pub height_px: u32,
 }
 
 /// Looks at the bytes.

@@ -4,7 +4,7 @@
 //! care. Bytes are stored before the row that names them: a crash leaves an unnamed object, never a row
 //! without its file. Outputs are stored untouched, with all text chunks that ComfyUI wrote.
 
-use std::{io, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use hub_core::{
@@ -21,61 +21,21 @@ use sha2::{Digest, Sha256};
 use tokio::sync::{RwLock, Semaphore};
 
 use super::{
+    error::VaultError,
     input, pixels,
     preview::PreviewCache,
     sniff::{Sniffed, decodable, sniff},
+    unnamed::{Unnamed, UnnamedObjects},
 };
 use crate::{
     CrashPoint, crash,
-    refusal::{disk_full, input_image, storage},
+    refusal::{input_image, storage},
 };
 
 /// From this size on hashing leaves the async threads, in bytes.
 const HASH_INLINE_MAX_BYTES: usize = 256 * 1024;
 /// Pictures decoded at the same time: bounds memory, which is large per decode.
 const DECODES_PARALLEL: usize = 4;
-
-/// A failure to store or read a file.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum VaultError {
-    /// The object store failed.
-    #[error("the object store failed: {0}")]
-    Objects(#[from] object_store::Error),
-    /// A blocking task died.
-    #[error("a background thread died: {0}")]
-    Thread(#[from] tokio::task::JoinError),
-}
-
-impl VaultError {
-    /// Whether space is all that is missing.
-    pub(crate) fn is_full(&self) -> bool {
-        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(self);
-        while let Some(error) = cause {
-            let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
-            if matches!(kind, Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)) {
-                return true;
-            }
-            cause = error.source();
-        }
-        false
-    }
-}
-
-impl From<VaultError> for UserError {
-    fn from(error: VaultError) -> Self {
-        tracing::error!(error = %error, "the artifact store failed");
-        match error {
-            VaultError::Objects(object_store::Error::NotFound { .. }) => {
-                Self::new(ErrorCode::UnknownImage, "The picture's file is gone from the hub's store.")
-            }
-            ref full if full.is_full() => disk_full(),
-            VaultError::Objects(_) => {
-                Self::new(ErrorCode::Storage, "The hub's picture store failed.").with_hint("The hub's log says more.")
-            }
-            VaultError::Thread(_) => Self::new(ErrorCode::Internal, "The hub failed while it handled a picture."),
-        }
-    }
-}
 
 /// What belongs to an output besides its bytes.
 #[derive(Debug, Clone, Copy)]
@@ -96,11 +56,12 @@ pub(crate) struct OutputMeta<'a> {
 #[derive(Clone)]
 pub(crate) struct Vault {
     pub(super) objects: Arc<dyn ObjectStore>,
-    store: Store,
+    pub(super) store: Store,
     pub(super) previews: Arc<PreviewCache>,
     pub(super) decodes: Arc<Semaphore>,
     /// Held for reading by whoever writes an object, for writing by who deletes what nothing names.
     pub(super) writing: Arc<RwLock<()>>,
+    pub(super) unnamed: UnnamedObjects,
 }
 
 impl Vault {
@@ -112,6 +73,7 @@ impl Vault {
             previews: Arc::new(PreviewCache::default()),
             decodes: Arc::new(Semaphore::new(DECODES_PARALLEL)),
             writing: Arc::default(),
+            unnamed: UnnamedObjects::default(),
         }
     }
 
@@ -120,16 +82,22 @@ impl Vault {
         Arc::clone(&self.objects)
     }
 
-    /// Stores an output's bytes and its recipe. The row is the caller's to write, with the job's end.
+    /// Stores an output's bytes and its recipe. The row is the caller's to write, with the job's end; what is answered
+    /// beside it is to be held until then.
     ///
     /// A recipe that cannot be written is logged, not fatal: the row has it too.
-    pub(crate) async fn store_output(&self, bytes: Bytes, meta: OutputMeta<'_>) -> Result<NewArtifact, VaultError> {
+    pub(crate) async fn store_output(
+        &self,
+        bytes: Bytes,
+        meta: OutputMeta<'_>,
+    ) -> Result<(NewArtifact, Unnamed), VaultError> {
         let sniffed = sniff(&bytes);
         let size_bytes = bytes.len() as u64;
         let sha256 = sha256_hex(bytes.clone()).await?;
         let beside = sidecar_key(&sha256, meta.job);
         let note = json!({ "job": meta.job, "node": meta.node, "position": meta.position, "recipe": meta.recipe });
         let key = object_key(&sha256, sniffed.extension);
+        let unnamed = self.unnamed.note(&key);
         let stored = crash::around(CrashPoint::OutputObject, self.put(&key, bytes.clone()));
         let (stored, noted) = tokio::join!(stored, self.put(&beside, Bytes::from(note.to_string())),);
         stored?;
@@ -141,7 +109,7 @@ impl Vault {
         new.seed = meta.seed;
         new.position = meta.position;
         new.node = meta.node.map(str::to_owned);
-        Ok(new)
+        Ok((new, unnamed))
     }
 
     /// Checks and stores a picture that a caller gave.
@@ -180,7 +148,7 @@ impl Vault {
     /// # Errors
     /// `input_image` saying what is wrong with it; `storage`.
     pub(crate) async fn take_in(&self, bytes: Bytes) -> Result<(Artifact, Vec<String>), UserError> {
-        let accepted = self.decoding(move || input::accept(bytes)).await??;
+        let accepted = self.decoding(move || input::accept(&bytes)).await??;
         let notes = accepted.notes.iter().map(|note| (*note).to_owned()).collect();
         self.keep_input(accepted).await.map(|artifact| (artifact, notes))
     }
@@ -189,6 +157,7 @@ impl Vault {
         let size_bytes = accepted.bytes.len() as u64;
         let sha256 = sha256_hex(accepted.bytes.clone()).await.map_err(VaultError::from)?;
         let key = object_key(&sha256, accepted.sniffed.extension);
+        let _unnamed = self.unnamed.note(&key);
         crash::around(CrashPoint::InputObject, self.put(&key, accepted.bytes)).await?;
         // The same picture again, by a caller who repeats a call or uses it for several.
         if let Some(known) = self.store.artifact_find_input(&sha256).await.map_err(storage)? {
@@ -342,8 +311,8 @@ mod tests {
         let vault = Vault::new(Arc::new(InMemory::new()), store);
         let (recipe, job, bytes) = (recipe(), JobId::new(), png_with_text());
         let meta = OutputMeta { job, node: Some("7"), position: 2, seed: Some(7), recipe: &recipe };
-        let first = vault.store_output(bytes.clone(), meta).await.expect("stored");
-        let again = vault.store_output(bytes.clone(), meta).await.expect("stored again");
+        let (first, _held) = vault.store_output(bytes.clone(), meta).await.expect("stored");
+        let (again, _held) = vault.store_output(bytes.clone(), meta).await.expect("stored again");
         assert_eq!(first.sha256, again.sha256);
         assert_eq!((first.mime.as_str(), first.width_px, first.height_px), ("image/png", 3, 2));
         assert_eq!((first.position, first.node.as_deref(), first.seed), (2, Some("7"), Some(7)));
@@ -351,6 +320,32 @@ mod tests {
         let note = vault.get(&sidecar_key(&first.sha256, job)).await.expect("there");
         let note: serde_json::Value = serde_json::from_slice(&note).expect("JSON");
         assert_eq!(serde_json::from_value::<Recipe>(note["recipe"].clone()).expect("a recipe"), recipe);
+    }
+
+    #[tokio::test]
+    async fn bytes_that_another_is_about_to_name_or_has_named_stay_when_their_last_row_goes() {
+        let store = Store::open("sqlite::memory:", Arc::new(SystemClock)).await.expect("a store");
+        let vault = Vault::new(Arc::new(InMemory::new()), store.clone());
+        let recipe = recipe();
+        let meta = OutputMeta { job: JobId::new(), node: None, position: 0, seed: None, recipe: &recipe };
+        let deleted = vault.store_input(png_with_text()).await.expect("an input");
+        let key = deleted.object_key();
+        // As it is stored: without its text.
+        let bytes = vault.get(&key).await.expect("there");
+        // The row of the equal result is not written yet.
+        let (new, unnamed) = vault.store_output(bytes.clone(), meta).await.expect("stored");
+        assert_eq!(object_key(&new.sha256, &new.extension), key);
+        store.artifacts_delete(&[deleted.id], false).await.expect("deleted");
+        vault.discard(&deleted).await.expect("done");
+        assert_eq!(vault.get(&key).await.expect("there"), bytes);
+        // Named by now, when the file of the row that went is discarded late.
+        let named = store.artifact_insert_input(&new).await.expect("named");
+        drop(unnamed);
+        vault.discard(&deleted).await.expect("done");
+        assert_eq!(vault.get(&key).await.expect("there"), bytes);
+        store.artifacts_delete(&[named.id], false).await.expect("deleted");
+        vault.discard(&named).await.expect("done");
+        assert!(vault.get(&key).await.is_err(), "nothing names it any more");
     }
 
     #[tokio::test]

@@ -145,7 +145,7 @@ impl<'g> Follower<'g> {
         let job = &attempt.waiting.job;
         self.was_there = matches!(job.state, JobState::Running(_) | JobState::Collecting(_));
         self.start_stored = self.was_there;
-        let ran = job.times.started_at.map(|started| self.inner.ctx.clock.now() - started);
+        let ran = job.times.started_at.map(|started| self.inner.ctx.clock.age(started));
         // A clock that was set back meanwhile gives the prompt its whole time again.
         self.ran_before = ran.and_then(|ran| ran.to_std().ok()).unwrap_or_default();
         self.unproven();

@@ -10,15 +10,17 @@ use hub_core::{
     ids::ServerId,
     job::{self, JobState, JobStateKind},
 };
-use hub_store::{NewArtifact, Succeeded};
+use hub_store::{NewArtifact, Ran, Succeeded};
 
 use super::Attempt;
-use crate::{CrashPoint, JobView, attempt::memory, background::Inner, crash, persist, schedule::Waiting};
+use crate::{
+    CrashPoint, JobView, artifacts::Unnamed, attempt::memory, background::Inner, crash, persist, schedule::Waiting,
+};
 
 /// How an attempt ended.
 pub(super) enum End {
-    /// With these files, stored already.
-    Succeeded(Vec<NewArtifact>),
+    /// With these files, stored already and not named yet.
+    Succeeded(Vec<(NewArtifact, Unnamed)>),
     /// The job cannot be done.
     Failed(UserError),
     /// Not on this server, by no fault that counts: try again when some server can.
@@ -51,9 +53,12 @@ pub(super) async fn settle(mut attempt: Attempt, end: End) {
     let inner = attempt.inner.clone();
     let (ctx, job, number) = (&inner.ctx, attempt.waiting.job.id, attempt.at.number);
     match end {
-        End::Succeeded(artifacts) => {
-            let (owner, began) = (attempt.waiting.job.result_job(), attempt.began);
-            let succeeded = persist::settle(ctx, || ctx.store.job_succeed(job, number, owner, began, &artifacts));
+        End::Succeeded(files) => {
+            // Held until the rows are written.
+            let (artifacts, _unnamed): (Vec<NewArtifact>, Vec<Unnamed>) = files.into_iter().unzip();
+            let owner = attempt.waiting.job.result_job();
+            let ran = Ran { began: attempt.began, loaded: attempt.loaded };
+            let succeeded = persist::settle(ctx, || ctx.store.job_succeed(job, number, owner, ran, &artifacts));
             match crash::around(CrashPoint::Succeed, succeeded).await {
                 Some(Some(succeeded)) => {
                     tracing::info!(job = %job, server = %attempt.server_name, attempt = number, files = artifacts.len(), "job succeeded");

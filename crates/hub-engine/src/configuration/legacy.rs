@@ -62,7 +62,7 @@ pub async fn import(
     })?;
     let rows = Rows::new(read)?;
     let stored = store.server_list().await.map_err(storage)?;
-    let mut reading = Reading { rows: &rows, notes: Vec::new(), stored };
+    let mut reading = Reading { rows: &rows, notes: rows.left_out(), stored };
     let graphs = reading.workflows(store, workflows).await?;
     let document = reading.document(graphs)?;
     let notes = reading.notes;

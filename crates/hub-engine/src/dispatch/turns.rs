@@ -11,7 +11,7 @@ use hub_schedule::{
 };
 use tokio::time::Instant;
 
-use super::{Condition, DispatchHandle, Order, Orders, hopeless, take_back::AskedBack, why};
+use super::{Condition, DispatchHandle, Order, Orders, QueueDepths, hopeless, take_back::AskedBack, why};
 use crate::{JobProgress, attempt, background::Inner, events::Board, schedule::Waiting};
 
 /// Pause between two updates of the queue positions that watchers see.
@@ -125,6 +125,15 @@ impl Dispatcher {
                 }
                 // As above.
                 let _ = answer.send(());
+            }
+            Order::Depths { answer } => {
+                let mut depths = QueueDepths::new();
+                for job in self.jobs.values().map(|waiting| &waiting.job) {
+                    let render_type = job.recipe.as_ref().map_or("", |recipe| recipe.render_type.as_str());
+                    *depths.entry((job.caller.clone(), render_type.to_owned())).or_default() += 1;
+                }
+                // As above.
+                let _ = answer.send(depths);
             }
             Order::Learned { answer } => {
                 self.land();

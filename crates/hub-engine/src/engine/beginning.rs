@@ -24,10 +24,14 @@ use crate::{
 const SETTLING_PAUSE: Duration = Duration::from_millis(40);
 
 impl Engine {
-    /// Looks for ComfyUI and Ollama where they usually listen (see `EngineConfig::usual_places`), all at once, at
-    /// most some 1.5 s. Nothing is stored.
-    pub async fn look_nearby(&self) -> Nearby {
-        nearby::look(&self.config().usual_places).await
+    /// Looks for ComfyUI and Ollama where they usually listen (see `EngineConfig::usual_places`), all at once; answers
+    /// after `patience` at the latest with what was found until then, by default after 1.5 s, when the time of all
+    /// places is over. Nothing is stored.
+    pub async fn look_nearby(&self, patience: Option<Duration>) -> Nearby {
+        let places = &self.config().usual_places;
+        // A little more than a place has: it is over then.
+        let patience = patience.unwrap_or(nearby::LIMIT * 2);
+        self.ctx().lookout.look(places, patience, &self.ctx().tasks).await
     }
 
     /// Where the model files of the shipped workflows come from.

@@ -50,7 +50,7 @@ impl Engine {
         };
         let attempts: Vec<AttemptView> = rows
             .into_iter()
-            .map(|(part, AttemptRow { attempt, created_at, ended_at, outcome, error })| AttemptView {
+            .map(|(part, AttemptRow { attempt, created_at, ended_at, outcome, error, loaded })| AttemptView {
                 number: attempt.number,
                 part,
                 server_id: attempt.server,
@@ -60,6 +60,7 @@ impl Engine {
                 ended_at,
                 outcome,
                 error,
+                loaded_models: loaded,
             })
             .collect();
         Ok(JobHistory::of(job, attempts))

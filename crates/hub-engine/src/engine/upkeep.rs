@@ -5,8 +5,6 @@ use std::collections::HashSet;
 use hub_core::{
     error::UserError,
     ids::{ArtifactId, JobId},
-    job::Job,
-    request::{Area, ImageRef, JobRequest},
 };
 use hub_store::FileDeletion;
 
@@ -25,7 +23,7 @@ impl Engine {
     /// `storage`; then some may be deleted and some not.
     pub async fn artifacts_delete(&self, ids: &[ArtifactId], with_favourites: bool) -> Result<FileDeletion, UserError> {
         let unfinished = self.store().jobs_unfinished().await.map_err(storage)?;
-        let worked_on: HashSet<ArtifactId> = unfinished.iter().flat_map(works_on).collect();
+        let worked_on: HashSet<ArtifactId> = unfinished.iter().flat_map(|job| job.request.works_on()).collect();
         let (in_use, free): (Vec<ArtifactId>, Vec<ArtifactId>) =
             ids.iter().copied().partition(|id| worked_on.contains(id));
         let mut outcome = self.store().artifacts_delete(&free, with_favourites).await.map_err(storage)?;
@@ -56,28 +54,4 @@ impl Engine {
     pub async fn files_check(&self) -> Result<FileCheck, UserError> {
         orphans::check(self.ctx()).await
     }
-}
-
-/// The stored pictures that a job works on.
-fn works_on(job: &Job) -> Vec<ArtifactId> {
-    let named = |image: &ImageRef| match image {
-        ImageRef::Artifact(id) => Some(*id),
-        _ => None,
-    };
-    let mut found = Vec::new();
-    match &job.request {
-        JobRequest::Image(request) => {
-            found.extend(request.input.as_ref().and_then(named));
-            if let Some(Area::Mask(mask)) = &request.area {
-                found.extend(named(mask));
-            }
-        }
-        JobRequest::Describe(request) => found.extend(named(&request.image)),
-        JobRequest::Prompt(_) => {}
-    }
-    if let Some(recipe) = &job.recipe {
-        found.extend(recipe.input);
-        found.extend(recipe.mask);
-    }
-    found
 }

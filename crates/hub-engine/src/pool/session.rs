@@ -248,6 +248,9 @@ impl Session {
             foreign: seen.foreign.view(now),
             breaker,
             loaded: seen.loaded.clone(),
+            // Counted by the dispatcher.
+            runs: 0,
+            model_loads: 0,
             inventory: self.stock.view(now, max_age),
             workflows: self.stock.workflows(),
             lease: None,

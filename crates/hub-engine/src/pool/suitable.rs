@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use hub_core::{
     error::{ErrorCode, UserError},
+    ids::ServerId,
     placement::Placement,
 };
 use tokio::time::Instant;
@@ -20,6 +21,8 @@ const YOUNG: Duration = Duration::from_secs(10);
 const OTHER_PIN: &str = "Name another server or group, or none; or install what is missing there.";
 /// Longest wait for inventories to be read again before a job is refused.
 const ASK_AGAIN_LIMIT: Duration = Duration::from_secs(5);
+/// The same, when a person asks for it and looks on: lists of nodes may be tens of megabytes.
+const READ_AGAIN_LIMIT: Duration = Duration::from_secs(20);
 
 impl Pool {
     /// Begins to tell alerts.
@@ -90,15 +93,24 @@ impl Pool {
             .values()
             .map(|session| PlannedServer {
                 name: session.server().name.clone(),
-                why_not: match session.verdict(runnable, max_age) {
-                    Verdict::May => None,
-                    Verdict::Lacks(lack) => Some(format!("lacks {lack}")),
-                    Verdict::SaidNot => Some("is not used for it".to_owned()),
-                },
+                why_not: why_not(session.verdict(runnable, max_age)),
             })
             .collect();
         fits.sort_by(|a, b| a.name.cmp(&b.name));
         fits
+    }
+
+    /// Why a server could not run the workflow, as far as its inventory tells; `None` too of a server that is not
+    /// enabled.
+    pub(crate) fn why_not(&self, ctx: &Context, server: ServerId, runnable: &Runnable) -> Option<String> {
+        why_not(self.session(server)?.verdict(runnable, inventory::max_age(ctx)))
+    }
+
+    /// Has the inventories of all enabled servers, or of this one, read again now, and waits for that. Answers the
+    /// names of those that did not answer in time.
+    pub(crate) async fn read_again(&self, only: Option<ServerId>) -> Vec<String> {
+        let meant = self.all().into_iter().filter(|session| only.is_none_or(|only| session.id() == only));
+        read(meant.collect(), READ_AGAIN_LIMIT).await
     }
 
     /// What each server lacks, when none of those meant can run the workflow. `None` too when there is no such
@@ -131,26 +143,40 @@ impl Pool {
         let is_old = |session: &Arc<Session>| {
             session.stock.read_at().is_some_and(|at| now.saturating_duration_since(at) >= YOUNG)
         };
-        let asked: Vec<_> = self
-            .all()
-            .into_iter()
-            .filter(is_old)
-            .map(|session| {
-                let mut reads = session.inventory_reads.subscribe();
-                reads.mark_unchanged();
-                session.inventory_doubted.notify_one();
-                async move {
-                    // The session may end; then its verdict falls away as well.
-                    let _ = reads.changed().await;
-                }
-            })
-            .collect();
+        let old = self.all().into_iter().filter(is_old).collect();
         // Whoever does not answer in time is judged by what is known.
-        let _ = tokio::time::timeout(ASK_AGAIN_LIMIT, futures_util::future::join_all(asked)).await;
+        let _silent = read(old, ASK_AGAIN_LIMIT).await;
     }
 
     pub(super) fn all(&self) -> Vec<Arc<Session>> {
         self.members().sessions.values().cloned().collect()
+    }
+}
+
+/// Has the inventories of these servers read again, and waits at most `limit` for each. Answers the names of those
+/// that did not answer.
+async fn read(sessions: Vec<Arc<Session>>, limit: Duration) -> Vec<String> {
+    let reads = sessions.into_iter().map(|session| async move {
+        // Nothing is read of a server that is away.
+        let answers = session.link().borrow().answers;
+        let mut reads = session.inventory_reads.subscribe();
+        reads.mark_unchanged();
+        session.inventory_doubted.notify_one();
+        // The session may end meanwhile; then nothing was read either.
+        let read = answers && matches!(tokio::time::timeout(limit, reads.changed()).await, Ok(Ok(())));
+        (!read).then(|| session.server().name.clone())
+    });
+    let mut silent: Vec<String> = futures_util::future::join_all(reads).await.into_iter().flatten().collect();
+    silent.sort();
+    silent
+}
+
+/// Why a server could not run a workflow, in words behind its name.
+fn why_not(verdict: Verdict) -> Option<String> {
+    match verdict {
+        Verdict::May => None,
+        Verdict::Lacks(lack) => Some(format!("lacks {lack}")),
+        Verdict::SaidNot => Some("is not used for it".to_owned()),
     }
 }
 

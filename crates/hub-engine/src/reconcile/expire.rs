@@ -12,7 +12,7 @@ use crate::{CrashPoint, background::Inner, crash, persist};
 pub(super) async fn activate(inner: &Arc<Inner>) -> Status {
     let ctx = &inner.ctx;
     let limit = TimeDelta::from_std(ctx.settings.now().queue_wait_limit).unwrap_or(TimeDelta::MAX);
-    let Some(before) = ctx.clock.now().checked_sub_signed(limit) else { return Status::Idle };
+    let Some(before) = ctx.clock.before(limit) else { return Status::Idle };
     let mut expired = 0;
     for job in inner.dispatch.queued_before(before).await {
         match crash::around(CrashPoint::Expire, persist::user(ctx, || ctx.store.job_expire(job))).await {

@@ -48,7 +48,7 @@ struct Compared {
 /// Files and rows written after this are young.
 fn young_from(ctx: &Context) -> Option<DateTime<Utc>> {
     let grace = TimeDelta::from_std(ctx.config.orphan_grace).unwrap_or(TimeDelta::MAX);
-    ctx.clock.now().checked_sub_signed(grace)
+    ctx.clock.before(grace)
 }
 
 async fn compare(ctx: &Context, digits: &str, before: DateTime<Utc>) -> Result<Compared, UserError> {

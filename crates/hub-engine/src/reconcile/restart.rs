@@ -30,6 +30,11 @@ pub(crate) async fn adopt_all(inner: &Arc<Inner>) -> Result<Vec<Job>, UserError>
     Ok(jobs.into_iter().filter_map(|job| inner.adopt(failed(&job), job)).collect())
 }
 
+/// A job from the future is one from before the clock was set back.
+fn is_young(age: TimeDelta) -> bool {
+    (TimeDelta::zero()..MIN_AGE).contains(&age)
+}
+
 /// Takes up unfinished jobs that nobody follows.
 pub(super) async fn activate(background: &Background) -> Status {
     let inner = background.inner();
@@ -37,10 +42,9 @@ pub(super) async fn activate(background: &Background) -> Status {
         Ok(jobs) => jobs,
         Err(error) => return Status::Failed(error),
     };
-    let settled_by = inner.ctx.clock.now() - MIN_AGE;
     let mut adopted = 0;
     for job in jobs {
-        if job.times.created_at > settled_by || inner.board.knows(job.id) {
+        if is_young(inner.ctx.clock.age(job.times.created_at)) || inner.board.knows(job.id) {
             continue;
         }
         // The list is a moment old: what ended since must not come back.

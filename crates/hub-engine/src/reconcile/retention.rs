@@ -1,10 +1,10 @@
 //! Forgets finished jobs that are older, or more, than may be, with their files: oldest end first, never one that
-//! has a favourite.
+//! has a favourite. Pictures that callers gave go by age, once no job that is kept works on them.
 
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use hub_core::{artifact::Artifact, error::UserError};
+use hub_core::{artifact::Artifact, error::UserError, ids::ArtifactId};
 use hub_store::{Expendable, FileCount};
 
 use super::Status;
@@ -15,11 +15,13 @@ const STEP: u32 = 200;
 /// Most jobs that a plan counts.
 const PLANNED_MAX: u64 = 200_000;
 const BYTES_PER_GB: u64 = 1_000_000_000;
+/// Most given pictures that go in one turn.
+const INPUTS_MAX: usize = 10_000;
 
 /// What may be kept; `None` = any number.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RetentionPolicy {
-    /// Days since the end of a job.
+    /// Days since the end of a job, and since a caller gave a picture that no job needs.
     pub days: Option<u32>,
     /// Results in all, favourites included.
     pub pictures: Option<u32>,
@@ -52,6 +54,8 @@ pub struct RetentionPlan {
     pub span: Option<(DateTime<Utc>, DateTime<Utc>)>,
     /// There are more than are counted.
     pub more: bool,
+    /// Pictures that callers gave and that no job needs, beside the files of these jobs.
+    pub inputs: FileCount,
 }
 
 /// Walks over the jobs that a policy does not keep.
@@ -70,7 +74,7 @@ impl<'a> Walk<'a> {
     async fn begin(ctx: &'a Context, policy: RetentionPolicy) -> Result<Self, UserError> {
         let left = persist::user(ctx, || ctx.store.stored_files()).await?.results;
         let age = policy.days.map(|days| TimeDelta::days(days.into()));
-        let before = age.and_then(|age| ctx.clock.now().checked_sub_signed(age));
+        let before = age.and_then(|age| ctx.clock.before(age));
         Ok(Self { ctx, policy, before, left, last: None, ended: policy.keeps_all() })
     }
 
@@ -127,7 +131,45 @@ pub(crate) async fn plan(ctx: &Context, policy: RetentionPolicy) -> Result<Reten
             break;
         }
     }
+    // As of now: those of the jobs that would go follow them later.
+    for input in unneeded_inputs(ctx, policy).await? {
+        plan.inputs.files += 1;
+        plan.inputs.bytes += input.size_bytes;
+    }
     Ok(plan)
+}
+
+/// Pictures that callers gave longer ago than the policy keeps, and that no job needs any more.
+async fn unneeded_inputs(ctx: &Context, policy: RetentionPolicy) -> Result<Vec<Artifact>, UserError> {
+    let age = policy.days.map(|days| TimeDelta::days(days.into()));
+    let Some(before) = age.and_then(|age| ctx.clock.now().checked_sub_signed(age)) else { return Ok(Vec::new()) };
+    let (mut unneeded, mut after, mut needed) = (Vec::new(), None, None);
+    loop {
+        let page = persist::user(ctx, || ctx.store.inputs_before(before, after, STEP)).await?;
+        after = page.last().map(|input| input.id);
+        if after.is_none() || unneeded.len() >= INPUTS_MAX {
+            return Ok(unneeded);
+        }
+        // Only now: mostly there is nothing that old.
+        if needed.is_none() {
+            needed = Some(persist::user(ctx, || ctx.store.artifacts_worked_on()).await?);
+        }
+        unneeded
+            .extend(page.into_iter().filter(|input| !needed.as_ref().is_some_and(|known| known.contains(&input.id))));
+    }
+}
+
+/// Deletes those.
+async fn delete_inputs(ctx: &Context, policy: RetentionPolicy) -> Result<usize, UserError> {
+    // Nobody takes a picture in meanwhile whose job is not stored yet.
+    let _alone = ctx.inputs.write().await;
+    let unneeded: Vec<ArtifactId> = unneeded_inputs(ctx, policy).await?.iter().map(|input| input.id).collect();
+    if unneeded.is_empty() {
+        return Ok(0);
+    }
+    let outcome = persist::user(ctx, || ctx.store.artifacts_delete(&unneeded, false)).await?;
+    discard(ctx, &outcome.unnamed).await;
+    Ok(outcome.deleted.len())
 }
 
 /// Deletes what the policy in force does not keep.
@@ -158,7 +200,7 @@ async fn delete(inner: &Inner, policy: RetentionPolicy) -> Result<usize, UserErr
         discard(ctx, &unnamed).await;
         ctx.pictures_gone.send_modify(|count| *count += 1);
     }
-    Ok(deleted)
+    Ok(deleted + delete_inputs(ctx, policy).await?)
 }
 
 /// Deletes the files of rows that are gone. One that stays behind is only space, and found by the task for files.

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    hash::{BuildHasher as _, RandomState},
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -20,8 +21,11 @@ use sha2::{Digest, Sha256};
 
 use crate::{context::Context, refusal::storage};
 
-/// Calls of the last window that are remembered without asking the store.
-const RECENT_MAX: usize = 16_384;
+/// Calls that are remembered in one piece; two pieces are, in about 2 MB. One alone is more than a fast hub is asked in
+/// the ordinary window: 480 a second. It is what a table of 2^16 places takes without growing.
+const PIECE_MAX: usize = 57_344;
+/// Calls of an earlier process that are read at a start.
+const RECALLED_MAX: usize = 16_384;
 /// An identical call without a seed that comes sooner than this is a wish for another picture; one that
 /// comes later, while the first is unfinished, is a client that timed out and asks again. No client's
 /// time-out is shorter.
@@ -73,13 +77,14 @@ pub(super) async fn find_repeat(
     request: &JobRequest,
     digest: &str,
 ) -> Result<Option<Job>, UserError> {
-    let now = ctx.clock.now();
     let window = TimeDelta::from_std(ctx.settings.now().repeat_window).unwrap_or(TimeDelta::zero());
-    if !ctx.recent_calls.may_repeat(caller, digest, now, window) {
+    let begin = ctx.clock.before(window).unwrap_or_default();
+    if !ctx.recent_calls.may_repeat(caller, digest, begin) {
         return Ok(None);
     }
-    let found = ctx.store.job_find_repeat(caller, digest, now - window).await.map_err(storage)?;
-    let Some(job) = found.filter(|job| is_repeat(request, job, now)) else { return Ok(None) };
+    let found = ctx.store.job_find_repeat(caller, digest, begin).await.map_err(storage)?;
+    let found = found.filter(|job| is_repeat(request, job, ctx.clock.age(job.times.created_at)));
+    let Some(job) = found else { return Ok(None) };
     let made_pictures = job.state.kind() == JobStateKind::Succeeded && matches!(request, JobRequest::Image(_));
     if made_pictures && ctx.store.artifacts_of(job.id).await.map_err(storage)?.is_empty() {
         // They were deleted since: who asks again wants them made.
@@ -88,13 +93,17 @@ pub(super) async fn find_repeat(
     Ok(Some(job))
 }
 
-fn is_repeat(request: &JobRequest, earlier: &Job, now: DateTime<Utc>) -> bool {
+/// `age`: how long ago the earlier job was asked for.
+fn is_repeat(request: &JobRequest, earlier: &Job, age: TimeDelta) -> bool {
     let seed_given = match request {
         JobRequest::Image(image) => image.seed.is_some(),
         JobRequest::Prompt(prompt) => prompt.seed.is_some(),
         JobRequest::Describe(_) => false,
     };
-    let retried = !earlier.state.kind().is_terminal() && now - earlier.times.created_at >= RETRY_AFTER_MIN;
+    // From the future: the clock was set back since, and how long ago it was nobody knows. A job too few is asked for
+    // once more, a job too many is paid for.
+    let long_ago = age >= RETRY_AFTER_MIN || age < TimeDelta::zero();
+    let retried = !earlier.state.kind().is_terminal() && long_ago;
     seed_given || retried
 }
 
@@ -104,13 +113,26 @@ pub(crate) struct RecentCalls {
     inner: Mutex<Recent>,
 }
 
+/// By the hash of a caller and a digest, when the call was made last, in milliseconds since 1970. Two calls of one hash
+/// cost a look-up in the store, which decides.
+type Piece = HashMap<u64, i64>;
+
 #[derive(Default)]
 struct Recent {
-    seen: HashMap<(Caller, String), DateTime<Utc>>,
+    hashing: RandomState,
+    seen: Piece,
+    /// The piece before, and when it was full.
+    earlier: (Piece, Option<DateTime<Utc>>),
     /// Since when every call is remembered; before that the store is the only witness.
     since: Option<DateTime<Utc>>,
-    /// Something was forgotten before its window ended, at this time.
+    /// Calls up to this time were forgotten.
     forgot: Option<DateTime<Utc>>,
+}
+
+impl Recent {
+    fn hash(&self, caller: &Caller, digest: &str) -> u64 {
+        self.hashing.hash_one((caller, digest))
+    }
 }
 
 impl RecentCalls {
@@ -121,30 +143,37 @@ impl RecentCalls {
     /// `storage`.
     pub(crate) async fn recall(&self, store: &Store, now: DateTime<Utc>, window: Duration) -> Result<(), UserError> {
         let since = now - TimeDelta::from_std(window).unwrap_or(TimeDelta::zero());
-        let calls = store.jobs_asked_since(since, RECENT_MAX).await.map_err(storage)?;
+        let calls = store.jobs_asked_since(since, RECALLED_MAX).await.map_err(storage)?;
         let mut recent = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         // With more than fit, the store stays the witness until the window has passed.
-        recent.since = Some(if calls.len() < RECENT_MAX { since } else { now });
-        recent.seen.extend(calls.into_iter().map(|call| ((call.caller, call.request_digest), call.asked_at)));
+        recent.since = Some(if calls.len() < RECALLED_MAX { since } else { now });
+        for call in calls {
+            let hash = recent.hash(&call.caller, &call.request_digest);
+            recent.seen.insert(hash, call.asked_at.timestamp_millis());
+        }
         Ok(())
     }
 
-    /// Whether an equal call may lie within the window.
-    fn may_repeat(&self, caller: &Caller, digest: &str, now: DateTime<Utc>, window: TimeDelta) -> bool {
-        let mut recent = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        let since = *recent.since.get_or_insert(now);
-        let blind = now - since < window || recent.forgot.is_some_and(|at| now - at < window);
-        blind || recent.seen.get(&(caller.clone(), digest.to_owned())).is_some_and(|at| now - *at <= window)
+    /// Whether an equal call may lie within the window that begins at `begin`.
+    fn may_repeat(&self, caller: &Caller, digest: &str, begin: DateTime<Utc>) -> bool {
+        let recent = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let hash = recent.hash(caller, digest);
+        let blind = recent.since.is_none_or(|since| since > begin) || recent.forgot.is_some_and(|at| at > begin);
+        let asked = [&recent.seen, &recent.earlier.0].into_iter().filter_map(|piece| piece.get(&hash)).max();
+        blind || asked.is_some_and(|at| *at >= begin.timestamp_millis())
     }
 
     /// Remembers a call.
-    pub(super) fn note(&self, caller: &Caller, digest: String, now: DateTime<Utc>) {
+    pub(super) fn note(&self, caller: &Caller, digest: &str, now: DateTime<Utc>) {
         let mut recent = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        if recent.seen.len() >= RECENT_MAX {
+        let recent = &mut *recent;
+        if recent.seen.len() >= PIECE_MAX {
+            std::mem::swap(&mut recent.seen, &mut recent.earlier.0);
             recent.seen.clear();
-            recent.forgot = Some(now);
+            recent.forgot = recent.earlier.1.replace(now).or(recent.forgot);
         }
-        recent.seen.insert((caller.clone(), digest), now);
+        let hash = recent.hash(caller, digest);
+        recent.seen.insert(hash, now.timestamp_millis());
     }
 }
 
@@ -173,11 +202,34 @@ mod tests {
         let (caller, window) = (Caller::local(), TimeDelta::seconds(120));
         let start = DateTime::UNIX_EPOCH;
         let at = |seconds| start + TimeDelta::seconds(seconds);
-        assert!(recent.may_repeat(&caller, "a", at(0), window), "a hub that just started cannot know");
-        assert!(!recent.may_repeat(&caller, "a", at(200), window));
-        recent.note(&caller, "a".to_owned(), at(200));
-        assert!(recent.may_repeat(&caller, "a", at(250), window));
-        assert!(!recent.may_repeat(&Caller::admin(), "a", at(250), window), "callers are kept apart");
-        assert!(!recent.may_repeat(&caller, "a", at(400), window), "the window is over");
+        let begin = |seconds| at(seconds) - window;
+        assert!(recent.may_repeat(&caller, "a", begin(0)), "a hub that did not ask its store cannot know");
+        recent.inner.lock().expect("whole").since = Some(at(0));
+        assert!(recent.may_repeat(&caller, "a", begin(100)), "what was asked before is not remembered");
+        assert!(!recent.may_repeat(&caller, "a", begin(200)));
+        recent.note(&caller, "a", at(200));
+        assert!(recent.may_repeat(&caller, "a", begin(250)));
+        assert!(!recent.may_repeat(&Caller::admin(), "a", begin(250)), "callers are kept apart");
+        assert!(!recent.may_repeat(&caller, "a", begin(400)), "the window is over");
+    }
+    #[test]
+    fn among_many_calls_those_of_the_window_are_remembered() {
+        let recent = RecentCalls::default();
+        let (caller, window, start) = (Caller::local(), TimeDelta::seconds(120), DateTime::UNIX_EPOCH);
+        recent.inner.lock().expect("whole").since = Some(start - window);
+        // 400 a second, for three pieces.
+        let at = |call: usize| start + TimeDelta::milliseconds(i64::try_from(call * 1_000 / 400).expect("small"));
+        let calls = PIECE_MAX * 3;
+        for call in 0..calls {
+            recent.note(&caller, &call.to_string(), at(call));
+            assert!(call % 997 > 0 || !recent.may_repeat(&caller, "new", at(call) - window), "{call}: it knows");
+        }
+        let begin = at(calls) - window;
+        assert!((0..calls).all(|call| recent.may_repeat(&caller, &call.to_string(), begin) == (at(call) >= begin)));
+        // All at once: nothing is known of what had to be forgotten.
+        for call in 0..=PIECE_MAX * 2 {
+            recent.note(&caller, &format!("again {call}"), at(calls));
+        }
+        assert!(recent.may_repeat(&caller, "new", begin) && !recent.may_repeat(&caller, "new", at(calls + 400)));
     }
 }

@@ -33,6 +33,8 @@ pub struct AttemptView {
     pub outcome: Option<String>,
     /// Why, where it was neither success nor a cancel.
     pub error: Option<UserError>,
+    /// Whether the server loaded models for it; null where nobody knows, as of runs that did not succeed.
+    pub loaded_models: Option<bool>,
 }
 
 /// What a point of a job's life is.

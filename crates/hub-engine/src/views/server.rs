@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use chrono::{DateTime, Utc};
 use comfyui::MissingResource;
 use hub_core::{
+    catalogue::Mode,
     ids::{ServerId, WorkflowId},
     server::{BaseUrl, Server, ServerState},
 };
@@ -58,6 +59,10 @@ pub struct ServerLive {
     pub breaker: BreakerView,
     /// Model files that its newest job of ours used, sorted; they are likely in its memory.
     pub loaded: Vec<String>,
+    /// The hub's runs on it that went well, since the hub's start.
+    pub runs: u64,
+    /// Those of them for which it had to load models.
+    pub model_loads: u64,
     /// What is known of its nodes and files.
     pub inventory: InventoryView,
     /// Workflows that jobs do not go there for, and what was said about workflows by hand.
@@ -351,4 +356,33 @@ impl AlertKind {
             Self::BreakerOpened => "breaker_opened",
         }
     }
+}
+
+/// Whether a server can run one version of a workflow now, as far as is known.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct WorkflowCheck {
+    /// The server.
+    pub server: ServerId,
+    /// Its name.
+    pub name: String,
+    /// Why it cannot, in words that go behind its name; null when it can.
+    pub why_not: Option<String>,
+    /// How long ago its lists of nodes and files were read, in seconds; null when they are unknown.
+    pub read_s_ago: Option<f64>,
+}
+
+/// What a test run of a workflow can be given, by the slots that it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "facts that do not depend on each other")]
+pub struct TrialForm {
+    /// The tool whose arguments it takes.
+    pub mode: Mode,
+    /// Prompt.
+    pub takes_prompt: bool,
+    /// Seed.
+    pub takes_seed: bool,
+    /// Picture to work on.
+    pub takes_image: bool,
+    /// What of the picture is redrawn.
+    pub takes_mask: bool,
 }

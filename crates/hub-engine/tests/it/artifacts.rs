@@ -16,11 +16,8 @@ use crate::hub::{Hub, picture};
 const LARGE: PreviewBudget = PreviewBudget { max_side_px: 1024, max_bytes: 10_000_000 };
 
 fn allowing(hosts: &[&str]) -> EngineConfig {
-    let input = InputPolicy {
-        allowed_hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
-        timeout: Duration::from_millis(700),
-        ..InputPolicy::default()
-    };
+    let input =
+        InputPolicy { allowed_hosts: hosts.iter().map(|host| (*host).to_owned()).collect(), ..InputPolicy::default() };
     EngineConfig { input, ..EngineConfig::default() }
 }
 
@@ -132,12 +129,23 @@ async fn pictures_are_fetched_from_allowed_hosts_and_judged_by_content() {
         ("/huge", "larger than"),
         ("/endless", "larger than"),
         ("/gone", "404"),
-        ("/silent", "did not"),
     ] {
         let error = upscale(path).await.expect_err(path);
         assert_eq!(error.code, ErrorCode::InputImage);
         assert!(error.message.contains(said), "{path}: {}", error.message);
     }
+}
+
+#[tokio::test]
+async fn who_does_not_answer_in_time_is_told_of() {
+    let address = web(|_, _| None).await;
+    let mut config = allowing(&["localhost"]);
+    config.input.timeout = Duration::from_millis(300);
+    let hub = Hub::start(config).await;
+    let image = format!("http://localhost:{}/silent", address.port());
+    let error = hub.call("upscale_image", json!({"image": image})).await.expect_err("silent");
+    assert_eq!(error.code, ErrorCode::InputImage);
+    assert!(error.message.contains("did not answer in time"), "{}", error.message);
 }
 
 #[tokio::test]
@@ -188,7 +196,7 @@ async fn print_colours_and_turned_photos_are_accepted_and_shown_upright() {
     // CMYK, as print shops save it.
     let bytes = Bytes::from_static(include_bytes!("../fixtures/cmyk.jpg"));
     let cmyk = hub.engine.store_input(&hub_core::caller::Caller::local(), bytes.clone()).await.unwrap();
-    assert_eq!((cmyk.mime.as_str(), cmyk.width_px, cmyk.height_px), ("image/png", 24, 16), "in RGB");
+    assert_eq!((cmyk.mime.as_str(), cmyk.width_px, cmyk.height_px), ("image/jpeg", 24, 16), "in RGB");
     let preview = hub.engine.preview(&cmyk, own).await.unwrap();
     let pixel = *image::load_from_memory(&preview.bytes).unwrap().to_rgb8().get_pixel(6, 4);
     assert!(pixel[0] > 200 && pixel[1] < 120 && pixel[2] < 120, "a red, not its opposite: {pixel:?}");

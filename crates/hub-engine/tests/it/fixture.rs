@@ -41,6 +41,7 @@ const RENDER_TYPES: [(&str, &str, Mode); 5] = [
 pub(crate) struct Setup {
     servers: Vec<ComfyConfig>,
     config: EngineConfig,
+    clock: SharedClock,
 }
 
 /// So many equal servers, with quick probes and a calm poll.
@@ -50,7 +51,8 @@ pub(crate) fn servers(count: usize) -> Setup {
         poll_interval: Duration::from_secs(1),
         ..EngineConfig::default()
     };
-    Setup { servers: vec![ComfyConfig { run_ms: 60, ..ComfyConfig::default() }; count], config }
+    let servers = vec![ComfyConfig { run_ms: 60, ..ComfyConfig::default() }; count];
+    Setup { servers, config, clock: Arc::new(SystemClock) }
 }
 
 impl Setup {
@@ -66,6 +68,11 @@ impl Setup {
 
     pub(crate) fn config(mut self, change: impl FnOnce(&mut EngineConfig)) -> Self {
         change(&mut self.config);
+        self
+    }
+
+    pub(crate) fn clock(mut self, clock: SharedClock) -> Self {
+        self.clock = clock;
         self
     }
 
@@ -85,7 +92,7 @@ impl Setup {
             sims.push(ComfySim::start(any_port, config).await.unwrap());
         }
         let dir = tempfile::tempdir().unwrap();
-        let engine = start_engine(&dir, self.config.clone()).await;
+        let engine = start_engine_at(dir.path(), self.config.clone(), self.clock).await;
         for (name, graph, mode) in RENDER_TYPES {
             engine.workflow_import(name, graph.as_bytes(), "").await.unwrap();
             engine.render_type_save(render_type(name, mode)).await.unwrap();

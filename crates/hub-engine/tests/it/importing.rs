@@ -4,10 +4,11 @@ use hub_core::{
     catalogue::{Mode, RenderType},
     error::ErrorCode,
 };
+use hub_engine::{EngineConfig, ImportOptions};
 use hub_sim::SimAuth;
 use serde_json::{Value, json};
 
-use crate::fixture::servers;
+use crate::{fixture::servers, hub::Hub};
 
 /// Two instances of a subgraph between an empty picture and the savers.
 fn saved() -> Value {
@@ -73,4 +74,19 @@ async fn a_server_that_does_not_answer_is_passed_over() {
     test.until("the second server is ready", || test.engine.servers()[1].state.takes_work()).await;
     let imported = test.engine.workflow_import_value("mine", &saved(), "").await.unwrap();
     assert_eq!(imported.converted.unwrap().server, "gpu-2");
+}
+
+#[tokio::test]
+async fn a_configuration_file_whose_workflow_does_not_serve_is_at_fault_itself() {
+    let hub = Hub::empty(EngineConfig::default()).await;
+    let graph = json!({"1": {"class_type": "EmptyImage", "inputs": {"width": 8, "height": 8, "batch_size": 1}}});
+    let file = json!({
+        "format": "genimage-config", "version": 1, "workflows": [{"name": "w", "graph": graph}],
+        "render_types": [{"name": "r", "workflow": "w", "mode": "generate"}],
+    });
+    let options = ImportOptions::default();
+    let refused = hub.engine.config_import(file.to_string().as_bytes(), &options).await.unwrap_err();
+    assert_eq!(refused.code, ErrorCode::BadArgument, "{refused:?}");
+    assert_eq!(refused.argument.as_deref(), Some("render_types[0].workflow"));
+    assert!(refused.message.contains("no slot for an output"), "{refused:?}");
 }

@@ -5,6 +5,7 @@
 mod artifacts;
 mod cable;
 mod cancelling;
+mod clock_set;
 mod detailing;
 mod enhance;
 mod exactly_once;

@@ -2,12 +2,17 @@
 
 use std::time::Duration;
 
-use hub_core::ids::ArtifactId;
-use hub_engine::{JobView, PreviewBudget, ReconcilerStatus, RetentionPolicy};
+use chrono::TimeDelta;
+use hub_core::{caller::Caller, ids::ArtifactId};
+use hub_engine::{EngineConfig, JobView, PreviewBudget, ReconcilerStatus, RetentionPolicy};
 use hub_store::FileDeletion;
+use image::ImageFormat;
 use serde_json::json;
 
-use crate::fixture::{TestEngine, servers};
+use crate::{
+    fixture::{TestEngine, servers},
+    hub::{Hub, picture},
+};
 
 async fn pictures(test: &TestEngine, count: usize) -> Vec<JobView> {
     let mut views = Vec::new();
@@ -99,6 +104,41 @@ async fn retention_by_number_takes_the_oldest_and_says_so_before() {
         assert_eq!(test.engine.view(views[at].job.id).await.is_ok(), stays, "{at}");
         assert_eq!(file(&test, &views[at]).exists(), stays, "{at}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn given_pictures_go_by_age_once_no_job_needs_them() {
+    let hub = Hub::start(EngineConfig { retention_days: Some(2), ..EngineConfig::default() }).await;
+    let give = async |width| {
+        hub.engine.store_input(&Caller::local(), picture(width, 8, ImageFormat::Png).into()).await.unwrap()
+    };
+    let (unused, used, favourite) = (give(8).await, give(9).await, give(10).await);
+    hub.engine.artifacts_favour(&[favourite.id], true).await.unwrap();
+    let job = hub.call("upscale_image", json!({"image": used.id.to_string()})).await.unwrap().job.id;
+    let run = async || hub.engine.reconcile("retention").await.unwrap().last.unwrap().status;
+    let stay = async || {
+        let ids = [unused.id, used.id, favourite.id];
+        let mut found = Vec::new();
+        for id in ids {
+            found.push(hub.engine.artifact(id).await.is_ok());
+        }
+        found
+    };
+    let policy = RetentionPolicy { days: Some(2), ..RetentionPolicy::default() };
+    assert_eq!(run().await, ReconcilerStatus::Idle, "nothing is old");
+
+    hub.clock.advance(TimeDelta::days(3));
+    let plan = hub.engine.retention_plan(policy).await.unwrap();
+    assert_eq!((plan.jobs, plan.inputs.files, plan.inputs.bytes), (0, 1, unused.size_bytes));
+    assert_eq!(stay().await, [true, true, true], "a plan deletes nothing");
+    assert_eq!(run().await, ReconcilerStatus::Done(1));
+    assert_eq!(stay().await, [false, true, true]);
+
+    hub.engine.cancel(job).await.unwrap();
+    assert_eq!(run().await, ReconcilerStatus::Idle, "the job has only just ended");
+    hub.clock.advance(TimeDelta::days(3));
+    assert_eq!(run().await, ReconcilerStatus::Done(2), "the job and its picture");
+    assert_eq!(stay().await, [false, false, true]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

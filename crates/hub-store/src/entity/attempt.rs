@@ -27,6 +27,7 @@ pub(crate) struct Model {
     pub(crate) ended_at: Option<i64>,
     pub(crate) outcome: Option<String>,
     pub(crate) error: Option<String>,
+    pub(crate) loaded: Option<bool>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -49,6 +50,7 @@ impl TryFrom<Model> for AttemptRow {
             ended_at: at.time_opt("ended_at", row.ended_at)?,
             error: at.json_opt("error", row.error.as_deref())?,
             outcome: row.outcome,
+            loaded: row.loaded,
         })
     }
 }

@@ -8,6 +8,7 @@ use hub_core::{
     job::{Attempt, Job, JobState, JobStateKind, JobTimes, Part},
     placement::Placement,
     request::{DescribeRequest, ImageRequest, JobRequest, PromptRequest},
+    trace::TraceParent,
 };
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -49,6 +50,7 @@ pub(crate) struct Model {
     pub(crate) pinned_server_id: Option<Uuid>,
     pub(crate) pinned_group: Option<String>,
     pub(crate) parent_id: Option<Uuid>,
+    pub(crate) trace_parent: Option<String>,
     pub(crate) has_images: bool,
     pub(crate) favourite: bool,
     pub(crate) part_of: Option<Uuid>,
@@ -68,7 +70,7 @@ impl TryFrom<Model> for Job {
         Ok(Self {
             id: JobId::from_uuid(row.id),
             state: state(&at, &row)?,
-            request: at.json::<StoredRequest<'_>>("request", &row.request)?.into(),
+            request: read_request(&at, &row.request)?,
             recipe: at.json_opt("recipe", row.recipe.as_deref())?,
             warnings: at.json("warnings", &row.warnings)?,
             attempts: at.number("attempts", row.attempts)?,
@@ -87,6 +89,7 @@ impl TryFrom<Model> for Job {
             text: row.text,
             idempotency_key: row.idempotency_key,
             parent: row.parent_id.map(JobId::from_uuid),
+            trace: row.trace_parent.as_deref().and_then(TraceParent::parse),
         })
     }
 }
@@ -110,6 +113,11 @@ impl From<StoredRequest<'_>> for JobRequest {
             StoredRequest::Prompt(request) => Self::Prompt(request.into_owned()),
         }
     }
+}
+
+/// A request of JSON text.
+pub(crate) fn read_request(at: &Row, text: &str) -> Result<JobRequest> {
+    Ok(at.json::<StoredRequest<'_>>("request", text)?.into())
 }
 
 /// A request as JSON text.

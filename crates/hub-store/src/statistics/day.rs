@@ -32,6 +32,7 @@ pub(crate) struct Day {
     /// Pictures that were finished on it.
     pub(super) pictures: u64,
     pub(super) gpu_ms: u64,
+    pub(super) loads: u64,
     /// From the queue to the end, of what succeeded.
     pub(super) whole: Times,
     /// From the start on a server to the end, of what succeeded.
@@ -47,6 +48,7 @@ pub(super) struct Group {
     pub(super) jobs: Tally,
     pub(super) run: Times,
     pub(super) gpu_ms: u64,
+    pub(super) loads: u64,
 }
 
 impl Day {
@@ -59,6 +61,7 @@ impl Day {
         self.jobs.add(other.jobs);
         self.pictures += other.pictures;
         self.gpu_ms += other.gpu_ms;
+        self.loads += other.loads;
         self.whole.add_all(&other.whole);
         self.run.add_all(&other.run);
         add_groups(&mut self.servers, &other.servers);
@@ -76,6 +79,7 @@ fn add_groups<K: Ord + Clone>(all: &mut BTreeMap<K, Group>, others: &BTreeMap<K,
         group.jobs.add(other.jobs);
         group.run.add_all(&other.run);
         group.gpu_ms += other.gpu_ms;
+        group.loads += other.loads;
     }
 }
 
@@ -111,7 +115,7 @@ fn attempts_of(date: NaiveDate) -> Select<job::Entity> {
         .select_only()
         .columns([job::Column::StartedAt, job::Column::Caller, job::Column::RenderType])
         .columns([attempt::Column::ServerId, attempt::Column::CreatedAt, attempt::Column::EndedAt])
-        .column(attempt::Column::Outcome)
+        .columns([attempt::Column::Outcome, attempt::Column::Loaded])
         .join(JoinType::InnerJoin, attempts::of_job())
         .filter(on(date, job::Column::CreatedAt))
 }
@@ -167,18 +171,20 @@ impl Store {
     }
 
     async fn read_attempts(&self, date: NaiveDate, day: &mut Day) -> Result<()> {
-        type Read = (Option<i64>, String, Option<String>, Uuid, i64, Option<i64>, Option<String>);
+        type Read = (Option<i64>, String, Option<String>, Uuid, i64, Option<i64>, Option<String>, Option<bool>);
         let mut rows = attempts_of(date).into_tuple::<Read>().stream(self.reader()).await?;
-        while let Some((started, caller, render_type, server, assigned, ended, outcome)) = rows.try_next().await? {
+        while let Some((started, caller, render_type, server, assigned, ended, outcome, loaded)) =
+            rows.try_next().await?
+        {
             let run = ended.map(|ended| attempts::gpu_ms(started, assigned, ended));
             let gpu_ms = run.unwrap_or(0);
-            day.gpu_ms += gpu_ms;
-            day.callers.entry(caller).or_default().gpu_ms += gpu_ms;
-            if let Some(name) = render_type {
-                day.render_types.entry(name).or_default().gpu_ms += gpu_ms;
-            }
+            let loads = u64::from(loaded == Some(true));
+            (day.gpu_ms, day.loads) = (day.gpu_ms + gpu_ms, day.loads + loads);
+            let of_render_type = render_type.map(|name| day.render_types.entry(name).or_default());
             let on = day.servers.entry(ServerId::from_uuid(server)).or_default();
-            on.gpu_ms += gpu_ms;
+            for group in of_render_type.into_iter().chain([day.callers.entry(caller).or_default(), &mut *on]) {
+                (group.gpu_ms, group.loads) = (group.gpu_ms + gpu_ms, group.loads + loads);
+            }
             on.run.extend(run.filter(|_| outcome.as_deref() == Some(SUCCEEDED)));
             match outcome.as_deref() {
                 None => on.jobs.active += 1,

@@ -8,7 +8,7 @@ use hub_core::{
     caller::Caller,
     ids::KeyId,
 };
-use hub_store::StoreError;
+use hub_store::{StoreError, Swapped};
 
 use crate::{
     bed::{Bed, on_both},
@@ -86,17 +86,19 @@ async fn sessions_are_found_by_hash_and_forgotten_when_old(bed: &Bed) {
 async fn a_key_is_found_again_with_its_rights_and_is_revoked_once(bed: &Bed) {
     let store = &bed.store;
     let mut bot = key(bed, "bot");
+    let read = bot.clone();
     store.api_key_insert(&bot, "hash").await.unwrap();
     assert_eq!(store.api_key_list().await.unwrap(), [(bot.clone(), "hash".to_owned())]);
     bot.rights.scopes = BTreeSet::from([Scope::Admin]);
     bot.expires_at = Some(bot.created_at + TimeDelta::days(1));
-    assert!(store.api_key_update(&bot).await.unwrap());
+    assert_eq!(store.api_key_swap(&read, &bot).await.unwrap(), Swapped::Done);
+    assert_eq!(store.api_key_swap(&read, &bot).await.unwrap(), Swapped::Changed, "that is not what is stored any more");
     store.api_key_used(bot.id, bot.created_at).await.unwrap();
     bot.last_used_at = Some(bot.created_at);
     assert_eq!(store.api_key_list().await.unwrap()[0].0, bot);
     assert!(store.api_key_revoke(bot.id).await.unwrap());
     assert!(!store.api_key_revoke(bot.id).await.unwrap());
-    assert!(!store.api_key_update(&bot).await.unwrap(), "a revoked key stays as it was");
+    assert_eq!(store.api_key_swap(&bot, &bot).await.unwrap(), Swapped::Gone, "a revoked key stays as it was");
     assert!(store.api_key_list().await.unwrap()[0].0.revoked_at.is_some());
 }
 

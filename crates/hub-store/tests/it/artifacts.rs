@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::TimeDelta;
 use hub_core::{artifact::ArtifactRole, ids::ArtifactId};
-use hub_store::{NewArtifact, StoreError, StoreErrorKind};
+use hub_store::{NewArtifact, Ran, StoreError, StoreErrorKind};
 
 use crate::{
     bed::{Bed, on_both},
@@ -54,7 +54,13 @@ async fn inputs_belong_to_no_job(bed: &Bed) {
     let new = NewArtifact { seed: None, node: None, ..artifact(7, 0) };
     let input = bed.store.artifact_insert_input(&new).await.unwrap();
     assert_eq!((input.job, input.role), (None, ArtifactRole::Input));
-    assert_eq!(bed.store.artifact_get(input.id).await.unwrap(), Some(input));
+    assert_eq!(bed.store.artifact_get(input.id).await.unwrap(), Some(input.clone()));
+    // Among results, the given ones are found, newest first.
+    succeeded(&bed.store, &[artifact(1, 0)]).await;
+    bed.clock.advance(TimeDelta::milliseconds(1));
+    let later = bed.store.artifact_insert_input(&artifact(8, 0)).await.unwrap();
+    assert_eq!(bed.store.inputs_newest(1).await.unwrap(), std::slice::from_ref(&later));
+    assert_eq!(bed.store.inputs_newest(9).await.unwrap(), [later, input]);
 }
 
 async fn lists_are_complete_and_newest_first(bed: &Bed) {
@@ -94,11 +100,11 @@ async fn a_result_that_cannot_be_stored_leaves_the_job_as_it_was(bed: &Bed) {
     let (id, _) = assigned(&bed.store).await;
     let before = bed.store.job_get(id).await.unwrap();
     let file = artifact(1, 0);
-    let error = bed.store.job_succeed(id, 1, id, None, &[file.clone(), file.clone()]).await.unwrap_err();
+    let error = bed.store.job_succeed(id, 1, id, Ran::default(), &[file.clone(), file.clone()]).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Conflict, "{error}");
     assert_eq!(bed.store.job_get(id).await.unwrap(), before);
     assert!(bed.store.artifacts_of(id).await.unwrap().is_empty());
-    assert!(bed.store.job_succeed(id, 1, id, None, &[file]).await.unwrap().is_some());
+    assert!(bed.store.job_succeed(id, 1, id, Ran::default(), &[file]).await.unwrap().is_some());
 }
 
 async fn a_broken_row_is_named(bed: &Bed) {

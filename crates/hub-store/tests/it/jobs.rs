@@ -10,7 +10,7 @@ use hub_core::{
     placement::Placement,
     request::{DescribeRequest, DescriptionKind, ImageRef, JobRequest, ToolCall},
 };
-use hub_store::{Inserted, JobFilter, NewJob, PageCursor, StoreError, StoreErrorKind};
+use hub_store::{Inserted, JobFilter, NewJob, PageCursor, Ran, StoreError, StoreErrorKind};
 
 use crate::{
     bed::{Bed, on_both},
@@ -161,7 +161,7 @@ async fn a_repeat_is_found_within_its_window_unless_it_came_to_nothing(bed: &Bed
     assert_eq!(find(since).await.map(|job| job.id), Some(first.id));
     assert_eq!(find(second.times.created_at).await, None, "the first one is too old then");
     assert!(bed.store.job_assign(first.id, &crate::samples::attempt(1)).await.unwrap());
-    assert!(bed.store.job_succeed(first.id, 1, first.id, None, &[artifact(1, 0)]).await.unwrap().is_some());
+    assert!(bed.store.job_succeed(first.id, 1, first.id, Ran::default(), &[artifact(1, 0)]).await.unwrap().is_some());
     assert_eq!(find(since).await.map(|job| job.id), Some(first.id), "a result is worth finding");
 
     let others = Caller::named("others");

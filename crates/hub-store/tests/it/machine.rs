@@ -6,7 +6,7 @@ use hub_core::{
     job::{Attempt, InvalidTransition, JobEvent, JobState},
     parts::Outcome,
 };
-use hub_store::Store;
+use hub_store::{Ran, Store};
 use proptest::{
     prelude::*,
     test_runner::{Config, TestCaseError, TestRunner},
@@ -99,7 +99,7 @@ async fn perform(store: &Store, id: JobId, call: Call, next: Attempt) -> bool {
         Call::Started(attempt) => store.job_started(id, attempt, store.clock().now()).await,
         Call::Collecting(attempt) => store.job_collecting(id, attempt).await,
         Call::Succeed(attempt) => {
-            store.job_succeed(id, attempt, id, None, &[artifact(1, 0)]).await.map(|won| won.is_some())
+            store.job_succeed(id, attempt, id, Ran::default(), &[artifact(1, 0)]).await.map(|won| won.is_some())
         }
         Call::SucceedWithText => store.job_succeed_with_text(id, "done", &[]).await,
         Call::Requeue(attempt) => store.job_requeue(id, attempt, &why, &[next.server]).await,

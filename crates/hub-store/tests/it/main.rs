@@ -25,6 +25,7 @@ mod retention;
 mod samples;
 mod secrets;
 mod servers;
+mod showcases;
 mod snapshot;
 mod statistics;
 mod transitions;

@@ -9,7 +9,7 @@ use hub_core::{
     parts::{Outcome, outcome},
     request::{ImageRequest, JobRequest},
 };
-use hub_store::{Inserted, JobFilter, NewJob, NewPart, Store};
+use hub_store::{Inserted, JobFilter, NewJob, NewPart, Ran, Store};
 
 use crate::{
     bed::{Bed, on_both},
@@ -51,7 +51,11 @@ async fn succeed(store: &Store, part: &Job, content: u8) {
     assert!(store.job_assign(part.id, &attempt(1)).await.unwrap());
     let index = part.part.unwrap().index;
     assert!(
-        store.job_succeed(part.id, 1, part.result_job(), None, &[artifact(content, index)]).await.unwrap().is_some()
+        store
+            .job_succeed(part.id, 1, part.result_job(), Ran::default(), &[artifact(content, index)])
+            .await
+            .unwrap()
+            .is_some()
     );
 }
 

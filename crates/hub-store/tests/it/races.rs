@@ -1,7 +1,7 @@
 //! Several writers at once: exactly one wins.
 
 use hub_core::job::JobState;
-use hub_store::JobFilter;
+use hub_store::{JobFilter, Ran};
 use tokio::task::JoinSet;
 
 use crate::{
@@ -45,7 +45,8 @@ async fn a_cancel_and_a_success_make_one_end(bed: &Bed) {
         let (one, two) = (bed.store.clone(), bed.store.clone());
         let files = [artifact(1, 0)];
         let cancel = tokio::spawn(async move { !one.job_cancel(id).await.unwrap().is_empty() });
-        let succeed = tokio::spawn(async move { two.job_succeed(id, 1, id, None, &files).await.unwrap().is_some() });
+        let succeed =
+            tokio::spawn(async move { two.job_succeed(id, 1, id, Ran::default(), &files).await.unwrap().is_some() });
         let (cancelled, succeeded) = (cancel.await.unwrap(), succeed.await.unwrap());
         assert!(cancelled ^ succeeded, "round {round}: {cancelled} {succeeded}");
         let state = bed.store.job_get(id).await.unwrap().unwrap().state;
@@ -61,7 +62,8 @@ async fn a_requeue_and_a_success_make_one_change(bed: &Bed) {
         let (id, _) = assigned(&bed.store).await;
         let (one, two) = (bed.store.clone(), bed.store.clone());
         let requeue = tokio::spawn(async move { one.job_requeue(id, 1, &failure(), &[]).await.unwrap() });
-        let succeed = tokio::spawn(async move { two.job_succeed(id, 1, id, None, &[]).await.unwrap().is_some() });
+        let succeed =
+            tokio::spawn(async move { two.job_succeed(id, 1, id, Ran::default(), &[]).await.unwrap().is_some() });
         assert!(requeue.await.unwrap() ^ succeed.await.unwrap());
     }
 }

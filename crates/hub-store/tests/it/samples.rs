@@ -12,7 +12,7 @@ use hub_core::{
     recipe::Recipe,
     request::{AspectRatio, ImageRequest, ImageSize, JobRequest},
 };
-use hub_store::{Inserted, NewArtifact, NewJob, Store};
+use hub_store::{Inserted, NewArtifact, NewJob, Ran, Store};
 
 pub(crate) fn recipe() -> Recipe {
     Recipe {
@@ -56,6 +56,7 @@ pub(crate) fn planning(prompt: &str) -> NewJob {
         placement: hub_core::placement::Placement::Anywhere,
         idempotency_key: None,
         parent: None,
+        trace: None,
     }
 }
 
@@ -81,7 +82,7 @@ pub(crate) async fn assigned(store: &Store) -> (JobId, Attempt) {
 /// A job that succeeded with these artifacts.
 pub(crate) async fn succeeded(store: &Store, artifacts: &[NewArtifact]) -> JobId {
     let (id, _) = assigned(store).await;
-    assert!(store.job_succeed(id, 1, id, None, artifacts).await.unwrap().is_some());
+    assert!(store.job_succeed(id, 1, id, Ran::default(), artifacts).await.unwrap().is_some());
     id
 }
 

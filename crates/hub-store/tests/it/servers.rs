@@ -6,7 +6,7 @@ use hub_core::{
     ids::{LlmServerId, ServerId},
     server::{LlmAssignment, LlmDialect, LlmRole, LlmServer, NewServer, SecretSource, Server, ServerAuth},
 };
-use hub_store::{StoreError, StoreErrorKind, Swapped};
+use hub_store::{Ran, StoreError, StoreErrorKind, Swapped};
 
 use crate::{
     bed::{Bed, on_both},
@@ -86,7 +86,7 @@ async fn a_deleted_server_stays_in_history_and_frees_its_name(bed: &Bed) {
     let mut at = attempt(1);
     at.server = old.id;
     assert!(bed.store.job_assign(id, &at).await.unwrap());
-    bed.store.job_succeed(id, 1, id, None, &[]).await.unwrap().unwrap();
+    bed.store.job_succeed(id, 1, id, Ran::default(), &[]).await.unwrap().unwrap();
 
     assert!(bed.store.server_delete(old.id).await.unwrap());
     assert!(!bed.store.server_delete(old.id).await.unwrap());

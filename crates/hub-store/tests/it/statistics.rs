@@ -2,7 +2,7 @@
 
 use chrono::{Days, TimeDelta};
 use hub_core::caller::Caller;
-use hub_store::{GroupStatistics, NewJob, Percentiles, Tally};
+use hub_store::{GroupStatistics, NewJob, Percentiles, Ran, Tally};
 
 use crate::{
     bed::{Bed, on_both, start},
@@ -28,7 +28,8 @@ async fn jobs_are_counted_by_day_and_by_what_they_share(bed: &Bed) {
     bed.clock.advance(TimeDelta::seconds(3));
     assert!(store.job_started(id, 2, store.clock().now()).await.unwrap());
     bed.clock.advance(TimeDelta::seconds(20));
-    assert!(store.job_succeed(id, 2, id, None, &[artifact(1, 0), artifact(2, 1)]).await.unwrap().is_some());
+    let ran = Ran { loaded: Some(true), ..Ran::default() };
+    assert!(store.job_succeed(id, 2, id, ran, &[artifact(1, 0), artifact(2, 1)]).await.unwrap().is_some());
     // Today: one fails, one is cancelled, one waits without a plan.
     bed.clock.advance(TimeDelta::days(1));
     let failed = insert(store, &queued("a dog")).await.id;
@@ -43,18 +44,28 @@ async fn jobs_are_counted_by_day_and_by_what_they_share(bed: &Bed) {
     let won = Tally { succeeded: 1, ..Tally::default() };
     let rest = Tally { failed: 1, cancelled: 1, active: 1, ..Tally::default() };
     assert_eq!((both.days[0].jobs, both.days[0].pictures, both.days[0].gpu_ms), (won, 2, 25_000));
+    assert_eq!((both.days[0].model_loads, both.days[1].model_loads), (1, 0));
     assert_eq!((both.days[1].jobs, both.days[1].pictures, both.days[1].gpu_ms), (rest, 0, 0));
     assert_eq!((both.jobs.total(), both.jobs.success_rate()), (4, Some(0.5)));
     let same = |ms| Some(Percentiles { p50_ms: ms, p95_ms: ms });
     assert_eq!(both.run, same(20_000));
     assert_eq!(both.servers.len(), 2);
     let given_back = Tally { failed: 1, ..Tally::default() };
-    assert_eq!(both.servers[&first.server], GroupStatistics { jobs: given_back, run: None, gpu_ms: 5_000 });
-    assert_eq!(both.servers[&second.server], GroupStatistics { jobs: won, run: same(20_000), gpu_ms: 20_000 });
+    assert_eq!(
+        both.servers[&first.server],
+        GroupStatistics { jobs: given_back, gpu_ms: 5_000, ..GroupStatistics::default() }
+    );
+    assert_eq!(
+        both.servers[&second.server],
+        GroupStatistics { jobs: won, run: same(20_000), gpu_ms: 20_000, model_loads: 1 }
+    );
     let planned = Tally { succeeded: 1, failed: 1, cancelled: 1, active: 0 };
-    assert_eq!(both.render_types["draft"], GroupStatistics { jobs: planned, run: same(20_000), gpu_ms: 25_000 });
+    assert_eq!(
+        both.render_types["draft"],
+        GroupStatistics { jobs: planned, run: same(20_000), gpu_ms: 25_000, model_loads: 1 }
+    );
     assert_eq!(both.styles["oil"].jobs, planned);
-    assert_eq!(both.callers["robot"], GroupStatistics { jobs: won, run: same(20_000), gpu_ms: 25_000 });
+    assert_eq!(both.callers["robot"], GroupStatistics { jobs: won, run: same(20_000), gpu_ms: 25_000, model_loads: 1 });
     assert_eq!(both.callers[Caller::local().as_str()].jobs, rest);
 
     let today = store.statistics(1).await.unwrap();

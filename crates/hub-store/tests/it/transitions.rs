@@ -5,7 +5,7 @@ use hub_core::{
     ids::{JobId, ServerId},
     job::{Attempt, Job, JobState},
 };
-use hub_store::{Cancelled, NewJob};
+use hub_store::{Cancelled, NewJob, Ran};
 
 use crate::{
     bed::{Bed, on_both},
@@ -63,7 +63,7 @@ async fn a_job_walks_from_planning_to_success(bed: &Bed) {
     assert_eq!(job(bed, id).await.state, JobState::Collecting(at));
 
     let files = [artifact(1, 0), artifact(2, 1)];
-    let succeeded = store.job_succeed(id, 1, id, None, &files).await.unwrap().unwrap();
+    let succeeded = store.job_succeed(id, 1, id, Ran::default(), &files).await.unwrap().unwrap();
     let stored = succeeded.artifacts;
     assert_eq!(stored.iter().map(|file| file.id).collect::<Vec<_>>(), files.map(|file| file.id));
     assert_eq!(store.artifacts_of(id).await.unwrap(), stored);
@@ -71,7 +71,7 @@ async fn a_job_walks_from_planning_to_success(bed: &Bed) {
     assert_eq!((&done.state, done.server), (&JobState::Succeeded, Some(at.server)));
     assert_eq!((done.times.started_at, done.times.finished_at), (started, now(bed)));
     assert_eq!((succeeded.started_at, succeeded.finished_at), (started, now(bed)));
-    assert_eq!(store.job_succeed(id, 1, id, None, &[artifact(3, 0)]).await.unwrap(), None);
+    assert_eq!(store.job_succeed(id, 1, id, Ran::default(), &[artifact(3, 0)]).await.unwrap(), None);
     assert_eq!(store.artifacts_of(id).await.unwrap().len(), 2, "a late result leaves no files");
     let attempts = store.job_attempts(id).await.unwrap();
     assert_eq!(attempts.len(), 1);
@@ -81,7 +81,7 @@ async fn a_job_walks_from_planning_to_success(bed: &Bed) {
 
 async fn a_quick_job_skips_the_steps_between(bed: &Bed) {
     let (id, _) = assigned(&bed.store).await;
-    let succeeded = bed.store.job_succeed(id, 1, id, None, &[]).await.unwrap().unwrap();
+    let succeeded = bed.store.job_succeed(id, 1, id, Ran::default(), &[]).await.unwrap().unwrap();
     assert_eq!((succeeded.artifacts.len(), succeeded.started_at), (0, now(bed)));
     let done = job(bed, id).await;
     assert_eq!(done.state, JobState::Succeeded);
@@ -90,7 +90,7 @@ async fn a_quick_job_skips_the_steps_between(bed: &Bed) {
     let (id, _) = assigned(&bed.store).await;
     let began = now(bed);
     bed.clock.advance(TimeDelta::milliseconds(700));
-    let told = bed.store.job_succeed(id, 1, id, began, &[]).await.unwrap().unwrap();
+    let told = bed.store.job_succeed(id, 1, id, Ran { began, ..Ran::default() }, &[]).await.unwrap().unwrap();
     assert_eq!((told.started_at, told.finished_at), (began, now(bed)), "its start is told with its end");
     assert_eq!(job(bed, id).await.times.started_at, began);
 
@@ -130,7 +130,7 @@ async fn a_requeued_job_goes_elsewhere_and_its_late_attempt_is_fenced(bed: &Bed)
     assert!(store.job_assign(id, &second).await.unwrap());
     assert!(!store.job_started(id, 1, store.clock().now()).await.unwrap());
     assert!(!store.job_collecting(id, 1).await.unwrap());
-    assert_eq!(store.job_succeed(id, 1, id, None, &[artifact(1, 0)]).await.unwrap(), None);
+    assert_eq!(store.job_succeed(id, 1, id, Ran::default(), &[artifact(1, 0)]).await.unwrap(), None);
     assert!(!store.job_requeue(id, 1, &failure(), &[]).await.unwrap());
     assert!(!store.job_fail(id, Some(1), &failure()).await.unwrap());
     assert_eq!(job(bed, id).await.state, JobState::Assigned(second));
@@ -220,7 +220,7 @@ async fn jobs_that_do_not_exist_lose_every_race(bed: &Bed) {
     assert!(!store.job_planned(id, &recipe(), &[]).await.unwrap());
     assert!(!store.job_assign(id, &attempt(1)).await.unwrap());
     assert!(!store.job_started(id, 1, store.clock().now()).await.unwrap());
-    assert_eq!(store.job_succeed(id, 1, id, None, &[artifact(1, 0)]).await.unwrap(), None);
+    assert_eq!(store.job_succeed(id, 1, id, Ran::default(), &[artifact(1, 0)]).await.unwrap(), None);
     assert!(!store.job_fail(id, None, &failure()).await.unwrap());
     assert_eq!(store.job_cancel(id).await.unwrap(), []);
     assert!(!store.job_expire(id).await.unwrap());

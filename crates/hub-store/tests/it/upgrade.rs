@@ -20,7 +20,7 @@ use crate::bed::{Bed, on_both};
 on_both!(every_schema_is_brought_up_to_date_with_its_rows);
 
 /// By the beginning of the migration's name.
-const ROWS: [(&str, &str); 7] = [
+const ROWS: [(&str, &str); 8] = [
     ("m20261121_000001", include_str!("upgrade/000001.sql")),
     ("m20261121_000002", include_str!("upgrade/000002.sql")),
     ("m20261121_000003", include_str!("upgrade/000003.sql")),
@@ -28,6 +28,7 @@ const ROWS: [(&str, &str); 7] = [
     ("m20261121_000005", include_str!("upgrade/000005.sql")),
     ("m20261121_000006", include_str!("upgrade/000006.sql")),
     ("m20261121_000007", include_str!("upgrade/000007.sql")),
+    ("m20261122_000001", include_str!("upgrade/showcases.sql")),
 ];
 
 async fn every_schema_is_brought_up_to_date_with_its_rows(bed: &Bed) {
@@ -100,6 +101,7 @@ async fn check(store: &Store, applied: &[String], at: &str) {
         let whole = id("job_01a1ffde5c297121a5b18589dad8933b");
         assert_eq!(store.job_parts(whole).await.unwrap().len(), 2, "from {at}");
     }
+    assert_eq!(store.is_showcase(done.id).await.unwrap(), has("m20261122_000001"), "from {at}");
     let admitted = usize::from(has("m20261121_000007"));
     assert_eq!(usize::from(store.admin_any().await.unwrap().is_some()), admitted);
     assert_eq!(store.api_key_list().await.unwrap().len(), admitted);

@@ -1,12 +1,12 @@
 //! What a caller can choose from, in one answer.
 
-use axum::{Json, extract::State};
+use axum::{Json, extract::State, http::HeaderMap};
 use hub_core::{catalogue::Mode, limits, request::AspectRatio};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{render_types::RenderTypeRecord, styles::StyleRecord};
-use crate::router::App;
+use super::{render_types::RenderTypeRecord, showcases::Previews, styles::StyleRecord};
+use crate::{error::WebError, router::App};
 
 /// What a caller can choose from.
 #[derive(Debug, Serialize, ToSchema)]
@@ -47,7 +47,8 @@ struct LimitsRecord {
 /// Tells what a caller can choose from.
 #[utoipa::path(get, path = "/api/v1/catalogue", tag = "catalogue", operation_id = "get_catalogue",
     responses((status = 200, body = CatalogueRecord)))]
-pub(crate) async fn show(State(app): State<App>) -> Json<CatalogueRecord> {
+pub(crate) async fn show(State(app): State<App>, headers: HeaderMap) -> Result<Json<CatalogueRecord>, WebError> {
+    let previews = Previews::load(&app, &headers).await?;
     let catalogue = app.engine.catalogue();
     let mut tools: Vec<&str> = [Mode::Generate, Mode::Upscale, Mode::Edit, Mode::Detail]
         .into_iter()
@@ -61,11 +62,11 @@ pub(crate) async fn show(State(app): State<App>) -> Json<CatalogueRecord> {
         tools.push("generate_prompt");
     }
     let visible = catalogue.render_types.iter().filter(|render_type| render_type.visible);
-    Json(CatalogueRecord {
+    Ok(Json(CatalogueRecord {
         version: catalogue.version,
         tools,
-        render_types: visible.map(|render_type| RenderTypeRecord::of(render_type, &app)).collect(),
-        styles: catalogue.enabled_styles().map(|style| StyleRecord::of(style, &app)).collect(),
+        render_types: visible.map(|render_type| RenderTypeRecord::of(render_type, &app, &previews)).collect(),
+        styles: catalogue.enabled_styles().map(|style| StyleRecord::of(style, &app, &previews)).collect(),
         aspect_ratios: AspectRatio::ALL.to_vec(),
         can_enhance: catalogue.can_enhance,
         can_describe: catalogue.can_describe,
@@ -78,5 +79,5 @@ pub(crate) async fn show(State(app): State<App>) -> Json<CatalogueRecord> {
             side_max: limits::SIDE_MAX_PX,
             seed_max: u64::MAX,
         },
-    })
+    }))
 }

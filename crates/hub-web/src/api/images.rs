@@ -19,9 +19,9 @@ use utoipa::ToSchema;
 
 use super::{
     answers::{self, Conflict, Invalid, NotFound},
-    body::Params,
+    body::{JsonBody, Params},
 };
-use crate::{asker::Asker, error::WebError, links, router::App};
+use crate::{archive, asker::Asker, error::WebError, links, router::App};
 
 /// One stored file.
 #[derive(Debug, Serialize, ToSchema)]
@@ -70,6 +70,30 @@ impl ImageRecord {
             created_at: artifact.created_at,
         }
     }
+}
+
+/// Which pictures to send in one file.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = ImageArchive)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ZipBody {
+    /// 1 to 500 ids, 2 GB together at most.
+    #[schema(value_type = Vec<ArtifactId>, min_items = 1, max_items = 500)]
+    images: Vec<String>,
+}
+
+/// Sends several pictures as one zip file, named by job and place (`job_…-1.png`), as they are stored: each with its
+/// recipe in its metadata. A picture whose file is gone is named in `missing.txt`.
+#[utoipa::path(post, path = "/api/v1/images/zip", tag = "images", operation_id = "zip_images",
+    request_body = ZipBody,
+    responses((status = 200, description = "The archive", content_type = archive::ZIP, body = String), NotFound, Invalid))]
+pub(crate) async fn zip(
+    State(app): State<App>,
+    Asker(caller): Asker,
+    JsonBody(body): JsonBody<ZipBody>,
+) -> Result<Response, WebError> {
+    let ids = archive::parse_ids(&body.images)?;
+    Ok(archive::answer(&app, archive::pictures(&app, &caller, &ids).await?))
 }
 
 /// Tells about one stored file.

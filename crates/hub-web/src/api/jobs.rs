@@ -26,6 +26,7 @@ use hub_core::{
     placement::{Placement, Wish},
     recipe::Recipe,
     request::{GeneratedPrompt, ToolCall, parse_idempotency_key},
+    trace::TraceParent,
 };
 use hub_engine::{JobProgress, JobView, PlanView, Submitted, WhyWaiting};
 use serde::{Deserialize, Serialize};
@@ -205,7 +206,7 @@ pub(crate) struct SubmittedRecord {
 
 /// Takes in a job; it is stored when this answers. With the argument `plan_only` only the plan is told.
 #[utoipa::path(post, path = "/api/v1/jobs", tag = "jobs", operation_id = "submit_job",
-    params(("Idempotency-Key" = Option<String>, Header)),
+    params(("Idempotency-Key" = Option<String>, Header), ("traceparent" = Option<String>, Header)),
     request_body = SubmitBody,
     responses((status = 200, description = "The plan, where only it was asked for", body = PlanView),
         (status = 202, body = SubmittedRecord, headers(("Location" = String))), Conflict, Invalid))]
@@ -220,6 +221,7 @@ pub(crate) async fn submit(
         call.options.idempotency_key = Some(key);
     }
     call.options.wish = Wish::parse(body.priority, body.server, body.group)?;
+    call.options.trace = headers.get("traceparent").and_then(|value| TraceParent::parse(value.to_str().ok()?));
     if call.options.plan_only {
         return Ok(Json(app.engine.plan(&caller, call).await?).into_response());
     }
@@ -228,13 +230,13 @@ pub(crate) async fn submit(
 }
 
 /// The key of the body, else that of the header.
-fn idempotency_key(given: Option<String>, headers: &HeaderMap) -> Result<Option<String>, UserError> {
+pub(super) fn idempotency_key(given: Option<String>, headers: &HeaderMap) -> Result<Option<String>, UserError> {
     let header = || headers.get("idempotency-key").map(|value| value.to_str().unwrap_or("").to_owned());
     given.or_else(header).map(|key| parse_idempotency_key(&key)).transpose()
 }
 
 /// 202 with where the job can be followed.
-fn accepted(submitted: Submitted) -> Response {
+pub(super) fn accepted(submitted: Submitted) -> Response {
     let id = submitted.job.id;
     let record = SubmittedRecord {
         id,

@@ -204,14 +204,16 @@ pub(crate) async fn change(
     Path(id): Path<String>,
     JsonBody(fields): JsonBody<Map<String, Value>>,
 ) -> Result<Response, WebError> {
-    let key = app.access.key(parse_id(&id)?).await?;
-    let body: KeyBody = patched(&KeyBody::of(&key), &fields, &READ_ONLY)?;
-    if body.name != key.name {
-        let error = UserError::argument("name", "The name of a key stays as it is: its jobs belong to it.");
-        return Err(error.with_hint("Make another key.").into());
-    }
-    let expires_at = body.expires_at;
-    let key = app.access.key_change(key.id, body.rights(), expires_at).await?;
+    let edit = |key: &ApiKey| {
+        let body: KeyBody = patched(&KeyBody::of(key), &fields, &READ_ONLY)?;
+        if body.name != key.name {
+            let error = UserError::argument("name", "The name of a key stays as it is: its jobs belong to it.");
+            return Err(error.with_hint("Make another key."));
+        }
+        let expires_at = body.expires_at;
+        Ok((body.rights(), expires_at))
+    };
+    let key = app.access.key_edit(parse_id(&id)?, edit).await?;
     let mut response = Json(KeyRecord::of(&key, &app)).into_response();
     response.extensions_mut().insert(Subject(key.name));
     Ok(response)

@@ -23,11 +23,9 @@ use super::{
     body::{JsonBody, parse_whole, patched},
     etag::Expected,
     servers::parse_name,
+    showcases::{PreviewRecord, Previews, READ_ONLY},
 };
 use crate::{error::WebError, lookup, router::App};
-
-/// Fields of the record that are told but not taken: they may be sent back.
-const READ_ONLY: [&str; 2] = ["id", "etag"];
 
 /// One render type.
 #[derive(Debug, Serialize, ToSchema)]
@@ -38,12 +36,19 @@ pub(crate) struct RenderTypeRecord {
     etag: String,
     #[serde(flatten)]
     settings: RenderTypeBody,
+    #[serde(flatten)]
+    preview: PreviewRecord,
 }
 
 impl RenderTypeRecord {
     /// The record of `render_type`.
-    pub(crate) fn of(render_type: &RenderType, app: &App) -> Self {
-        Self { id: render_type.id, etag: app.versions.of(render_type), settings: RenderTypeBody::of(render_type) }
+    pub(super) fn of(render_type: &RenderType, app: &App, previews: &Previews) -> Self {
+        Self {
+            id: render_type.id,
+            etag: app.versions.of(render_type),
+            settings: RenderTypeBody::of(render_type),
+            preview: previews.of_render_type(render_type),
+        }
     }
 }
 
@@ -197,18 +202,23 @@ impl RenderTypeBody {
 /// Lists all render types.
 #[utoipa::path(get, path = "/api/v1/render-types", tag = "catalogue", operation_id = "list_render_types",
     responses((status = 200, body = RenderTypeList)))]
-pub(crate) async fn list(State(app): State<App>) -> Json<RenderTypeList> {
+pub(crate) async fn list(State(app): State<App>, headers: HeaderMap) -> Result<Json<RenderTypeList>, WebError> {
+    let previews = Previews::load(&app, &headers).await?;
     let catalogue = app.engine.catalogue();
-    let all = catalogue.render_types.iter().map(|row| RenderTypeRecord::of(row, &app));
-    Json(RenderTypeList { render_types: all.collect() })
+    let all = catalogue.render_types.iter().map(|row| RenderTypeRecord::of(row, &app, &previews));
+    Ok(Json(RenderTypeList { render_types: all.collect() }))
 }
 
 /// Tells one render type, by id or name.
 #[utoipa::path(get, path = "/api/v1/render-types/{id}", tag = "catalogue", operation_id = "get_render_type",
     params(("id" = String, Path, description = "Id or name")),
     responses((status = 200, body = RenderTypeRecord, headers(("ETag" = String))), NotFound))]
-pub(crate) async fn show(State(app): State<App>, Path(id): Path<String>) -> Result<Response, WebError> {
-    Ok(told(&app, &lookup::render_type(&app, &id)?))
+pub(crate) async fn show(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, WebError> {
+    told(&app, &headers, &lookup::render_type(&app, &id)?).await
 }
 
 /// Adds a render type.
@@ -217,11 +227,12 @@ pub(crate) async fn show(State(app): State<App>, Path(id): Path<String>) -> Resu
     responses((status = 201, body = RenderTypeRecord, headers(("Location" = String), ("ETag" = String))), Conflict, Invalid))]
 pub(crate) async fn add(
     State(app): State<App>,
+    headers: HeaderMap,
     JsonBody(fields): JsonBody<Map<String, Value>>,
 ) -> Result<Response, WebError> {
     let body: RenderTypeBody = parse_whole(fields, &READ_ONLY)?;
     let row = app.engine.render_type_save(body.into_render_type(RenderTypeId::new())?).await?;
-    let record = RenderTypeRecord::of(&row, &app);
+    let record = RenderTypeRecord::of(&row, &app, &Previews::load(&app, &headers).await?);
     Ok(answers::created(&format!("/api/v1/render-types/{}", row.id), Some(&record.etag), &record))
 }
 
@@ -280,12 +291,12 @@ async fn edit(
         expected.check(&app.versions.of(row))?;
         body(row)?.into_render_type(row.id)
     });
-    Ok(told(app, &changed.await?))
+    told(app, headers, &changed.await?).await
 }
 
-fn told(app: &App, row: &RenderType) -> Response {
-    let record = RenderTypeRecord::of(row, app);
-    answers::versioned(&record.etag, &record)
+async fn told(app: &App, headers: &HeaderMap, row: &RenderType) -> Result<Response, WebError> {
+    let record = RenderTypeRecord::of(row, app, &Previews::load(app, headers).await?);
+    Ok(answers::versioned(&record.etag, &record))
 }
 
 #[cfg(test)]

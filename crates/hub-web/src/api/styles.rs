@@ -16,14 +16,12 @@ use super::{
     body::{JsonBody, parse_whole, patched},
     etag::Expected,
     servers::parse_name,
+    showcases::{PreviewRecord, Previews, READ_ONLY},
 };
 use crate::{error::WebError, lookup, router::App};
 
 /// Category of a style that names none.
 pub(crate) const OTHER_CATEGORY: &str = "other";
-/// Fields of the record that are told but not taken: they may be sent back.
-const READ_ONLY: [&str; 2] = ["id", "etag"];
-
 /// One style.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Style)]
@@ -33,12 +31,19 @@ pub(crate) struct StyleRecord {
     etag: String,
     #[serde(flatten)]
     settings: StyleBody,
+    #[serde(flatten)]
+    preview: PreviewRecord,
 }
 
 impl StyleRecord {
     /// The record of `style`.
-    pub(crate) fn of(style: &Style, app: &App) -> Self {
-        Self { id: style.id, etag: app.versions.of(style), settings: StyleBody::of(style) }
+    pub(super) fn of(style: &Style, app: &App, previews: &Previews) -> Self {
+        Self {
+            id: style.id,
+            etag: app.versions.of(style),
+            settings: StyleBody::of(style),
+            preview: previews.of_style(style),
+        }
     }
 }
 
@@ -118,17 +123,24 @@ impl StyleBody {
 /// Lists all styles.
 #[utoipa::path(get, path = "/api/v1/styles", tag = "catalogue", operation_id = "list_styles",
     responses((status = 200, body = StyleList)))]
-pub(crate) async fn list(State(app): State<App>) -> Json<StyleList> {
+pub(crate) async fn list(State(app): State<App>, headers: HeaderMap) -> Result<Json<StyleList>, WebError> {
+    let previews = Previews::load(&app, &headers).await?;
     let catalogue = app.engine.catalogue();
-    Json(StyleList { styles: catalogue.styles.iter().map(|style| StyleRecord::of(style, &app)).collect() })
+    Ok(Json(StyleList {
+        styles: catalogue.styles.iter().map(|style| StyleRecord::of(style, &app, &previews)).collect(),
+    }))
 }
 
 /// Tells one style, by id or name.
 #[utoipa::path(get, path = "/api/v1/styles/{id}", tag = "catalogue", operation_id = "get_style",
     params(("id" = String, Path, description = "Id or name")),
     responses((status = 200, body = StyleRecord, headers(("ETag" = String))), NotFound))]
-pub(crate) async fn show(State(app): State<App>, Path(id): Path<String>) -> Result<Response, WebError> {
-    Ok(told(&app, &lookup::style(&app, &id)?))
+pub(crate) async fn show(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, WebError> {
+    told(&app, &headers, &lookup::style(&app, &id)?).await
 }
 
 /// Adds a style.
@@ -137,11 +149,12 @@ pub(crate) async fn show(State(app): State<App>, Path(id): Path<String>) -> Resu
     responses((status = 201, body = StyleRecord, headers(("Location" = String), ("ETag" = String))), Conflict, Invalid))]
 pub(crate) async fn add(
     State(app): State<App>,
+    headers: HeaderMap,
     JsonBody(fields): JsonBody<Map<String, Value>>,
 ) -> Result<Response, WebError> {
     let body: StyleBody = parse_whole(fields, &READ_ONLY)?;
     let style = app.engine.style_save(body.into_style(StyleId::new())?).await?;
-    let record = StyleRecord::of(&style, &app);
+    let record = StyleRecord::of(&style, &app, &Previews::load(&app, &headers).await?);
     Ok(answers::created(&format!("/api/v1/styles/{}", style.id), Some(&record.etag), &record))
 }
 
@@ -200,10 +213,10 @@ async fn edit(
         expected.check(&app.versions.of(style))?;
         body(style)?.into_style(style.id)
     });
-    Ok(told(app, &changed.await?))
+    told(app, headers, &changed.await?).await
 }
 
-fn told(app: &App, style: &Style) -> Response {
-    let record = StyleRecord::of(style, app);
-    answers::versioned(&record.etag, &record)
+async fn told(app: &App, headers: &HeaderMap, style: &Style) -> Result<Response, WebError> {
+    let record = StyleRecord::of(style, app, &Previews::load(app, headers).await?);
+    Ok(answers::versioned(&record.etag, &record))
 }

@@ -1,6 +1,7 @@
 //! Keys of programs, the admin's password, and the log of what was done.
 
 mod key;
+mod made;
 
 use std::collections::BTreeSet;
 
@@ -24,11 +25,14 @@ use super::{
     form::{Done, Fault, FormFields, lines, number, refused},
     html, see_other,
 };
-use crate::{audit::Subject, error::WebError, render::Page, router::App};
+use crate::{asker::Asker, audit::Subject, error::WebError, render::Page, router::App};
 
 #[cfg(test)]
 pub(crate) use self::key::KeyPage;
-pub(crate) use self::key::{save, show as show_key};
+pub(crate) use self::{
+    key::{save, show as show_key},
+    made::MadeKeys,
+};
 
 /// Fields of a key's form that a fault can stand beside.
 const FIELDS: [&str; 10] = [
@@ -89,7 +93,7 @@ struct ShownScope {
 }
 
 /// What was typed, to be shown again.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Hash, Serialize)]
 struct Typed {
     name: String,
     tools: String,
@@ -225,19 +229,22 @@ pub(crate) async fn show(State(app): State<App>, done: Done) -> Result<Html<Stri
 }
 
 /// Makes a key and shows it, this once.
-pub(crate) async fn add(State(app): State<App>, request: Request) -> Result<Response, WebError> {
+pub(crate) async fn add(State(app): State<App>, Asker(caller): Asker, request: Request) -> Result<Response, WebError> {
     // Whoever makes the first key closes the hub to strangers, and must be able to come in himself.
     if !app.access.has_account() {
         return Ok(Redirect::to("/setup").into_response());
     }
     let typed = Typed::read(&FormFields::read(request, &app).await?);
-    let made = async { app.access.key_add(&typed.name, typed.rights()?, typed.expires_at()?).await }.await;
-    match made {
-        Ok(NewKey { key, secret }) => {
+    let make = async { app.access.key_add(&typed.name, typed.rights()?, typed.expires_at()?).await };
+    let shown =
+        |new: &NewKey| ShownSecret { name: new.key.name.clone(), secret: new.secret.expose_secret().to_owned() };
+    match app.made_keys.once((&caller, &typed), make, shown).await {
+        Ok(secret) => {
             let mut page = page(&app, blank(), None).await?;
-            page.new = Some(ShownSecret { name: key.name.clone(), secret: secret.expose_secret().to_owned() });
+            let name = secret.name.clone();
+            page.new = Some(secret);
             let mut response = (StatusCode::CREATED, html(&app, &page)?).into_response();
-            response.extensions_mut().insert(Subject(key.name));
+            response.extensions_mut().insert(Subject(name));
             Ok(response)
         }
         Err(error) => {

@@ -94,11 +94,12 @@ impl FormFields {
 #[serde(default)]
 pub(crate) struct Done {
     done: Option<String>,
+    undo: Option<u64>,
 }
 
 impl Done {
     pub(crate) fn flash(&self) -> Option<Flash> {
-        Flash::of(self.done.as_deref())
+        Flash::with_undo(self.done.as_deref(), self.undo)
     }
 }
 

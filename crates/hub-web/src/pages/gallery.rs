@@ -22,7 +22,7 @@ use super::{
     html, see_other,
     shown::{Moment, PROMPT_SHOWN_CHARS, ShownImage, shorten},
 };
-use crate::{api, error::WebError, render::Page, router::App};
+use crate::{api, archive, asker::Asker, error::WebError, render::Page, router::App, undo::Undo};
 
 #[cfg(test)]
 pub(crate) use self::delete::DeletePage;
@@ -77,6 +77,7 @@ pub(crate) struct ListQuery {
     favourites: String,
     cursor: String,
     done: Option<String>,
+    undo: Option<u64>,
 }
 
 impl ListQuery {
@@ -135,7 +136,7 @@ pub(crate) async fn show(
     }
     let catalogue = app.engine.catalogue();
     let mut frame = Frame::new("gallery", "Gallery");
-    frame.flash = Flash::of(query.done.as_deref());
+    frame.flash = Flash::with_undo(query.done.as_deref(), query.undo);
     html(
         &app,
         &GalleryPage {
@@ -166,19 +167,34 @@ pub(crate) struct Bulk {
     back: String,
 }
 
-/// Keeps pictures, or no longer. Undone by the opposite button.
+/// Keeps pictures, or no longer. What can be taken back are those that it changed.
 pub(crate) async fn favour(State(app): State<App>, Sent(form): Sent<Bulk>) -> Result<Response, WebError> {
-    let mut ids: Vec<ArtifactId> = Vec::new();
-    for image in form.image.iter().take(BULK_MAX) {
-        ids.push(image.parse().map_err(|_| WebError::missing("picture", image))?);
-    }
+    let ids = archive::parse_ids(&form.image[..form.image.len().min(BULK_MAX)])?;
     let keep = ticked(&form.favourite);
-    let done = match app.engine.artifacts_favour(&ids, keep).await? {
-        0 => "none-chosen",
-        _ if keep => "favoured",
-        _ => "unfavoured",
-    };
-    Ok(see_other(&own_page(&form.back, "/gallery", "/gallery", done)))
+    let mut others: Vec<ArtifactId> = Vec::new();
+    for id in &ids {
+        let known = app.engine.store().artifact_get(*id).await?;
+        others.extend(known.filter(|picture| picture.favourite != keep).map(|picture| picture.id));
+    }
+    let to = |done: &str| own_page(&form.back, "/gallery", "/gallery", done);
+    if app.engine.artifacts_favour(&ids, keep).await? == 0 {
+        return Ok(see_other(&to("none-chosen")));
+    }
+    let number = app.undos.keep(Undo::Favour { pictures: others, favourite: !keep }, &form.back);
+    Ok(see_other(&to(&format!("{}&undo={number}", if keep { "favoured" } else { "unfavoured" }))))
+}
+
+/// The ticked pictures as one file.
+pub(crate) async fn download(
+    State(app): State<App>,
+    Asker(caller): Asker,
+    Sent(form): Sent<Bulk>,
+) -> Result<Response, WebError> {
+    let ids = archive::parse_ids(&form.image)?;
+    if ids.is_empty() {
+        return Ok(see_other(&own_page(&form.back, "/gallery", "/gallery", "none-chosen")));
+    }
+    Ok(archive::answer(&app, archive::pictures(&app, &caller, &ids).await?))
 }
 
 impl Choice {

@@ -9,12 +9,14 @@ use axum::{
 };
 use chrono::{DateTime, Utc};
 use hub_core::{
+    artifact::MediaKind,
     ids::JobId,
     job::{Job, JobState, JobStateKind},
     placement::Placement,
     request::{DescribeRequest, JobRequest},
 };
 use hub_engine::JobView;
+use hub_store::JobFilter;
 use serde::Serialize;
 
 use self::story::{Milestone, ShownAttempt, ShownPart};
@@ -120,6 +122,9 @@ struct Story {
     parts: Vec<ShownPart>,
     /// Page of the job that it repeats or varies.
     parent_path: Option<String>,
+    /// It beside the job that it varies, and beside the one that its caller had made before.
+    compare_parent_path: Option<String>,
+    compare_before_path: Option<String>,
     /// Page of the job of which it makes one picture.
     whole_path: Option<String>,
 }
@@ -185,9 +190,47 @@ async fn load(app: &App, id: JobId) -> Result<ShownDetail, WebError> {
         attempts: history.attempts.into_iter().map(|attempt| ShownAttempt::of(attempt, now)).collect(),
         parts: parts.iter().enumerate().map(ShownPart::of).collect(),
         parent_path: view.job.parent.map(page),
+        compare_parent_path: compared(app, &view, Kin::Parent).await?,
+        compare_before_path: compared(app, &view, Kin::Before).await?,
         whole_path: view.job.part.map(|part| page(part.of)),
     };
     Ok(detail(&view, story, now))
+}
+
+/// What a job is compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kin {
+    Parent,
+    /// The one before it that has pictures, of the same caller.
+    Before,
+}
+
+/// Address of the job beside another one, where both have pictures.
+async fn compared(app: &App, view: &JobView, kin: Kin) -> Result<Option<String>, WebError> {
+    let has_picture = |view: &JobView| view.artifacts.iter().any(|file| file.kind == MediaKind::Image);
+    let job = &view.job;
+    if !has_picture(view) {
+        return Ok(None);
+    }
+    let other = match (kin, job.parent) {
+        (Kin::Parent, Some(parent)) => match app.engine.store().job_get(parent).await? {
+            // It may be deleted by now.
+            Some(_) => Some(app.engine.view(parent).await?).filter(has_picture).map(|view| view.job.id),
+            None => None,
+        },
+        (Kin::Parent, None) => None,
+        (Kin::Before, _) => {
+            let before = JobFilter {
+                caller: Some(job.caller.clone()),
+                created_to: Some(job.times.created_at),
+                has_images: Some(true),
+                ..JobFilter::default()
+            };
+            app.engine.store().job_list(&before, None, 1).await?.jobs.first().map(|other| other.id)
+        }
+    };
+    let other = other.filter(|other| kin == Kin::Parent || Some(*other) != job.parent);
+    Ok(other.map(|other| format!("/compare?job={other}&job={}", job.id)))
 }
 
 fn detail(view: &JobView, story: Story, now: DateTime<Utc>) -> ShownDetail {
@@ -312,6 +355,8 @@ fn sample_detail(state: JobState) -> ShownDetail {
         attempts,
         parts: vec![ShownPart::of((0, &view.job))],
         parent_path: Some("/jobs/job_1".to_owned()),
+        compare_parent_path: Some("/compare?job=job_1&job=job_2".to_owned()),
+        compare_before_path: Some("/compare?job=job_1&job=job_2".to_owned()),
         whole_path: Some("/jobs/job_2".to_owned()),
     };
     detail(&view, story, sample::now())

@@ -40,6 +40,7 @@ pub(crate) struct JobsPage {
     tools: Vec<Choice>,
     servers: Vec<Choice>,
     render_types: Vec<Choice>,
+    styles: Vec<Choice>,
     /// Address of the live stream of this very list.
     live_path: String,
     /// Address of the first page, when this is another.
@@ -62,6 +63,8 @@ struct Listing {
     next_path: Option<String>,
     /// Whether any job of the page can be cancelled.
     some_open: bool,
+    /// Whether two of them at least have pictures, which can be compared.
+    some_made: bool,
     /// This very page, to come back to.
     here: String,
     /// The filters, for what is done to all that they find.
@@ -156,6 +159,7 @@ async fn page(app: &App, query: ListQuery, now: Listing, error: Option<&UserErro
         tools: tools(&query.tool),
         servers: choices(servers.iter().map(|view| same(&view.server.name)), &query.server),
         render_types: choices(types, &query.render_type),
+        styles: choices(catalogue.styles.iter().map(|style| same(&style.name)), &query.style),
         live_path: query.path("/jobs/live", current, &query.cursor),
         first_path: (!query.cursor.is_empty()).then(|| query.path("/jobs", current, "")),
         typed: query,
@@ -182,6 +186,7 @@ async fn load(app: &App, query: &ListQuery) -> Result<Listing, WebError> {
     }
     Ok(Listing {
         some_open: views.iter().any(|view| !view.job.state.kind().is_terminal()),
+        some_made: views.iter().filter(|view| !view.artifacts.is_empty()).count() > 1,
         jobs,
         filtered: !group.is_empty() || query.is_narrowed() || !query.cursor.is_empty(),
         next_path: page.next.map(|cursor| query.path("/jobs", group, &cursor.to_string())),
@@ -206,6 +211,7 @@ fn sample_jobs() -> Listing {
         ],
         next_path: Some("/jobs?state=failed&cursor=1.0".to_owned()),
         some_open: true,
+        some_made: true,
         here: format!("/jobs?q={}", sample::HOSTILE),
         matching: sample::HOSTILE.to_owned(),
         ..Listing::default()
@@ -228,6 +234,7 @@ impl Page for JobsPage {
             tools: choice(),
             servers: choice(),
             render_types: choice(),
+            styles: choice(),
             live_path: "/jobs/live".to_owned(),
             first_path: Some("/jobs".to_owned()),
             now: sample_jobs(),

@@ -73,6 +73,7 @@ struct ShownPlan {
     first: Option<Moment>,
     last: Option<Moment>,
     more: bool,
+    inputs: Amount,
     keeps_all: bool,
 }
 
@@ -267,6 +268,7 @@ impl ShownPlan {
             first: plan.span.map(|(first, _)| Moment::of(first, now)),
             last: plan.span.map(|(_, last)| Moment::of(last, now)),
             more: plan.more,
+            inputs: Amount::of(plan.inputs),
             keeps_all: policy.keeps_all(),
         }
     }
@@ -331,7 +333,14 @@ impl Page for MaintenancePage {
         use super::shown::sample::{HOSTILE, artifact, now};
         let amount = || Amount { files: 3, size: "2.0 MB".to_owned() };
         let check = FileCheck { unnamed: 1, unnamed_bytes: 5, lost: 1, lost_first: vec![artifact()] };
-        let plan = RetentionPlan { jobs: 1, files: 2, bytes: 3, span: Some((now(), now())), more: true };
+        let plan = RetentionPlan {
+            jobs: 1,
+            files: 2,
+            bytes: 3,
+            span: Some((now(), now())),
+            more: true,
+            inputs: FileCount { files: 2, bytes: 5 },
+        };
         Self {
             frame: Frame::new("maintenance", "Maintenance"),
             results: amount(),

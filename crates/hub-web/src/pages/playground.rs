@@ -3,10 +3,10 @@
 //! What is typed becomes the tool's arguments and is parsed by the same code as an agent's call; a
 //! fault is shown beside its field, with everything else as it was typed.
 
+mod around;
 mod form;
+mod options;
 mod plan;
-
-use std::collections::BTreeMap;
 
 use axum::{
     extract::{Path, Query, Request, State, rejection::QueryRejection},
@@ -14,19 +14,27 @@ use axum::{
 };
 use hub_core::{
     caller::Caller,
-    catalogue::{Catalogue, Mode, RenderType},
+    catalogue::{Catalogue, Mode},
     error::UserError,
     job::Job,
     limits,
-    request::{AspectRatio, ToolCall},
+    request::ToolCall,
 };
 use serde::{Deserialize, Serialize};
 
-use self::{form::Typed, plan::ShownPlan};
+use self::{
+    around::Around,
+    form::Typed,
+    options::{
+        Ratio, RenderTypeOption, StyleGroup, StyleOption, prompt_styles, ratios, render_types, shown_type, style_groups,
+    },
+    plan::ShownPlan,
+};
 use super::{
     Frame,
     form::{Fault, FormFields},
     html, see_other,
+    shown::ShownImage,
 };
 use crate::{api, asker::Asker, error::WebError, problem, render::Page, router::App};
 
@@ -58,6 +66,10 @@ pub(crate) struct PlaygroundPage {
     pictures_max: u32,
     prompt_styles: Vec<StyleOption>,
     plan: Option<ShownPlan>,
+    /// The newest results: to be picked to work on, or compared.
+    recent: Vec<ShownImage>,
+    /// The newest pictures that somebody gave, to be picked again.
+    given: Vec<ShownImage>,
 }
 
 #[derive(Debug, Serialize)]
@@ -66,37 +78,6 @@ struct Tab {
     title: &'static str,
     path: String,
     current: bool,
-}
-
-#[derive(Debug, Serialize)]
-struct RenderTypeOption {
-    name: String,
-    title: String,
-    description: String,
-    is_default: bool,
-    chosen: bool,
-    hidden: bool,
-}
-
-#[derive(Debug, Serialize)]
-struct StyleGroup {
-    category: String,
-    styles: Vec<StyleOption>,
-}
-
-#[derive(Debug, Serialize)]
-struct StyleOption {
-    name: String,
-    description: String,
-    chosen: bool,
-}
-
-#[derive(Debug, Serialize)]
-struct Ratio {
-    name: &'static str,
-    /// Icon in the sprite.
-    icon: &'static str,
-    chosen: bool,
 }
 
 /// Tools with a form, and the mode of those that need a render type.
@@ -165,7 +146,7 @@ pub(crate) async fn show(
         typed.image = image;
     }
     let tool = tool.or(query.tool.as_deref()).and_then(known_tool).unwrap_or(TOOLS[0].0);
-    html(&app, &page(&catalogue, tool, typed, None))
+    html(&app, &page(&catalogue, &Around::load(&app).await?, tool, typed, None))
 }
 
 pub(crate) async fn submit(
@@ -182,7 +163,10 @@ pub(crate) async fn submit(
         if let Some(bytes) = uploaded {
             typed.image = stored(&app, &caller, bytes).await?;
         }
-        let call = ToolCall::parse(tool, &typed.arguments(tool))?;
+        let arguments = typed.arguments(tool);
+        let mut call = ToolCall::parse(tool, &arguments)?;
+        call.options.idempotency_key =
+            Some(app.press(&caller, (tool, serde_json::Value::Object(arguments).to_string())));
         app.engine.submit(&caller, call).await
     }
     .await;
@@ -193,7 +177,7 @@ pub(crate) async fn submit(
         }
         Err(error) => {
             let catalogue = app.engine.catalogue();
-            let page = page(&catalogue, tool, typed, Some(&error));
+            let page = page(&catalogue, &Around::load(&app).await?, tool, typed, Some(&error));
             Ok((problem::status_of(error.code), html(&app, &page)?).into_response())
         }
     }
@@ -222,12 +206,12 @@ pub(crate) async fn plan(
     let catalogue = app.engine.catalogue();
     match planned {
         Ok(plan) => {
-            let mut page = page(&catalogue, tool, typed, None);
+            let mut page = page(&catalogue, &Around::load(&app).await?, tool, typed, None);
             page.plan = Some(ShownPlan::of(&plan));
             Ok(html(&app, &page)?.into_response())
         }
         Err(error) => {
-            let page = page(&catalogue, tool, typed, Some(&error));
+            let page = page(&catalogue, &Around::load(&app).await?, tool, typed, Some(&error));
             Ok((problem::status_of(error.code), html(&app, &page)?).into_response())
         }
     }
@@ -255,7 +239,13 @@ fn known_tool(given: &str) -> Option<&'static str> {
     TOOLS.iter().find(|(name, ..)| *name == given).map(|(name, ..)| *name)
 }
 
-fn page(catalogue: &Catalogue, tool: &'static str, typed: Typed, error: Option<&UserError>) -> PlaygroundPage {
+fn page(
+    catalogue: &Catalogue,
+    around: &Around,
+    tool: &'static str,
+    typed: Typed,
+    error: Option<&UserError>,
+) -> PlaygroundPage {
     let mode = TOOLS.iter().find(|(name, ..)| *name == tool).and_then(|(_, _, mode)| *mode);
     let works = |name: &str, mode: Option<Mode>| match mode {
         Some(mode) => catalogue.render_types.iter().any(|render_type| render_type.mode == mode),
@@ -293,7 +283,7 @@ fn page(catalogue: &Catalogue, tool: &'static str, typed: Typed, error: Option<&
         fault,
         fault_has_field: field.is_some_and(|field| FIELDS.contains(&field)),
         render_types: mode.map(|mode| render_types(catalogue, mode, &typed.render_type)).unwrap_or_default(),
-        style_groups: style_groups(catalogue, &typed.styles),
+        style_groups: style_groups(catalogue, &around.showcases, &typed.styles),
         styles_chosen: typed.styles.len(),
         ratios: ratios(&typed.aspect_ratio),
         can_enhance: catalogue.can_enhance,
@@ -304,69 +294,12 @@ fn page(catalogue: &Catalogue, tool: &'static str, typed: Typed, error: Option<&
         examples: shown_type.map(|shown| shown.prompt_examples.iter().take(3).cloned().collect()).unwrap_or_default(),
         part_help: (!catalogue.finds_parts).then_some("Needs a render type with a detector."),
         pictures_max: limits::PICTURES_MAX,
-        prompt_styles: catalogue
-            .prompt_styles
-            .iter()
-            .map(|name| StyleOption { name: name.clone(), description: String::new(), chosen: *name == typed.style })
-            .collect(),
+        prompt_styles: prompt_styles(catalogue, &typed.style),
         plan: None,
+        recent: around.recent.clone(),
+        given: around.given.clone(),
         typed,
     }
-}
-
-/// The render type whose examples are shown: the chosen one, else the default.
-fn shown_type<'a>(catalogue: &'a Catalogue, mode: Mode, chosen: &str) -> Option<&'a RenderType> {
-    catalogue.render_type(chosen).filter(|found| found.mode == mode).or_else(|| catalogue.default_for(mode))
-}
-
-/// Hidden ones too: the page is for those who set them up.
-fn render_types(catalogue: &Catalogue, mode: Mode, chosen: &str) -> Vec<RenderTypeOption> {
-    catalogue
-        .render_types
-        .iter()
-        .filter(|candidate| candidate.mode == mode)
-        .map(|candidate| RenderTypeOption {
-            name: candidate.name.clone(),
-            title: candidate.title.clone(),
-            description: candidate.description.clone(),
-            is_default: candidate.is_default,
-            chosen: candidate.name == chosen,
-            hidden: !candidate.visible,
-        })
-        .collect()
-}
-
-fn style_groups(catalogue: &Catalogue, chosen: &[String]) -> Vec<StyleGroup> {
-    let mut groups: BTreeMap<&str, Vec<StyleOption>> = BTreeMap::new();
-    for style in catalogue.enabled_styles() {
-        groups.entry(&style.category).or_default().push(StyleOption {
-            name: style.name.clone(),
-            description: style.description.clone(),
-            chosen: chosen.contains(&style.name),
-        });
-    }
-    groups.into_iter().map(|(category, styles)| StyleGroup { category: category.to_owned(), styles }).collect()
-}
-
-fn ratios(chosen: &str) -> Vec<Ratio> {
-    AspectRatio::ALL
-        .into_iter()
-        .map(|ratio| Ratio {
-            name: ratio.as_str(),
-            icon: match ratio {
-                AspectRatio::R1x1 => "ratio-1x1",
-                AspectRatio::R16x9 => "ratio-16x9",
-                AspectRatio::R9x16 => "ratio-9x16",
-                AspectRatio::R4x3 => "ratio-4x3",
-                AspectRatio::R3x4 => "ratio-3x4",
-                AspectRatio::R3x2 => "ratio-3x2",
-                AspectRatio::R2x3 => "ratio-2x3",
-                AspectRatio::R21x9 => "ratio-21x9",
-                AspectRatio::R9x21 => "ratio-9x21",
-            },
-            chosen: ratio.as_str() == chosen,
-        })
-        .collect()
 }
 
 impl Page for PlaygroundPage {
@@ -375,12 +308,15 @@ impl Page for PlaygroundPage {
     #[cfg(test)]
     fn sample() -> Self {
         let error = UserError::argument("prompt", super::shown::sample::HOSTILE);
-        let page = page(&form::sample_catalogue(), "generate_image", form::sample_typed(), Some(&error));
-        Self { plan: Some(ShownPlan::sample()), ..page }
+        let page =
+            page(&form::sample_catalogue(), &Around::default(), "generate_image", form::sample_typed(), Some(&error));
+        let picture = ShownImage::of(&super::shown::sample::artifact(), Some(super::shown::sample::HOSTILE));
+        let (recent, given) = (vec![picture.clone(), picture.clone()], vec![picture]);
+        Self { plan: Some(ShownPlan::sample()), recent, given, ..page }
     }
 }
 
 #[cfg(test)]
 pub(crate) fn sample_of(tool: &'static str) -> PlaygroundPage {
-    page(&form::sample_catalogue(), tool, form::sample_typed(), None)
+    page(&form::sample_catalogue(), &Around::default(), tool, form::sample_typed(), None)
 }

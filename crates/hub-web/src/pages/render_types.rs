@@ -4,13 +4,19 @@ mod edit;
 
 #[cfg(test)]
 pub(crate) use self::edit::RenderTypePage;
-pub(crate) use self::edit::{add, create, remove, save, show as show_one};
+pub(crate) use self::edit::{add, create, make_picture, remove, save, show as show_one};
 
 use axum::{extract::State, response::Html};
 use hub_core::catalogue::{Mode, RenderType};
+use hub_engine::ShowcaseIndex;
 use serde::Serialize;
 
-use super::{Frame, form::Done, html, shown::tool_title};
+use super::{
+    Frame,
+    form::Done,
+    html,
+    shown::{ShownShowcase, tool_title},
+};
 use crate::{error::WebError, render::Page, router::App};
 
 /// The page.
@@ -43,10 +49,11 @@ struct ShownRenderType {
     /// Servers that can run it, of those that are on.
     able: usize,
     servers: usize,
+    showcase: ShownShowcase,
 }
 
 impl ShownRenderType {
-    fn of(app: &App, row: &RenderType) -> Self {
+    fn of(app: &App, row: &RenderType, showcases: &ShowcaseIndex) -> Self {
         let servers = app.engine.servers();
         let on: Vec<_> = servers.iter().filter(|view| view.server.enabled).collect();
         let unable = |view: &&&hub_engine::ServerView| {
@@ -64,12 +71,14 @@ impl ShownRenderType {
             visible: row.visible,
             able: on.len() - on.iter().filter(unable).count(),
             servers: on.len(),
+            showcase: ShownShowcase::of(&showcases.of_render_type(row)),
         }
     }
 }
 
 pub(crate) async fn show(State(app): State<App>, done: Done) -> Result<Html<String>, WebError> {
     let catalogue = app.engine.catalogue();
+    let showcases = app.engine.showcases().await?;
     let groups = Mode::ALL.into_iter().map(|mode| Group {
         title: tool_title(mode.tool()),
         tool: mode.tool(),
@@ -77,7 +86,7 @@ pub(crate) async fn show(State(app): State<App>, done: Done) -> Result<Html<Stri
             .render_types
             .iter()
             .filter(|row| row.mode == mode)
-            .map(|row| ShownRenderType::of(&app, row))
+            .map(|row| ShownRenderType::of(&app, row, &showcases))
             .collect(),
     });
     let mut frame = Frame::new("render_types", "Render types");
@@ -103,6 +112,7 @@ impl Page for RenderTypesPage {
             visible: false,
             able: 1,
             servers: 2,
+            showcase: ShownShowcase::sample(),
         };
         Self {
             frame: Frame::new("render_types", "Render types"),

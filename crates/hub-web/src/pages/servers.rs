@@ -32,7 +32,7 @@ use super::{
     form::{Done, Sent},
     html, see_other,
 };
-use crate::{error::WebError, lookup, render::Page, router::App};
+use crate::{error::WebError, lookup, render::Page, router::App, undo::Undo};
 
 /// The page.
 #[derive(Debug, Serialize)]
@@ -208,9 +208,12 @@ pub(crate) async fn set_enabled(
     Sent(form): Sent<EnabledForm>,
 ) -> Result<Response, WebError> {
     let mut server = lookup::server(&app, &id)?.server;
+    let undo = Undo::Enable { server: server.id, enabled: server.enabled };
     server.enabled = form.enabled;
     app.engine.server_update(server).await?;
-    Ok(see_other(if form.enabled { "/servers?done=server-enabled" } else { "/servers?done=server-disabled" }))
+    let number = app.undos.keep(undo, "/servers");
+    let done = if form.enabled { "server-enabled" } else { "server-disabled" };
+    Ok(see_other(&format!("/servers?done={done}&undo={number}")))
 }
 
 fn page(app: &App) -> ServersPage {

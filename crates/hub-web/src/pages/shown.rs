@@ -3,6 +3,7 @@
 mod report;
 #[cfg(test)]
 pub(crate) mod sample;
+mod showcase;
 mod waiting;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -14,7 +15,7 @@ use hub_core::{
 use hub_engine::{JobProgress, JobView};
 use serde::Serialize;
 
-pub(crate) use self::{report::ShownReport, waiting::ShownWaiting};
+pub(crate) use self::{report::ShownReport, showcase::ShownShowcase, waiting::ShownWaiting};
 use crate::links;
 
 /// Largest picture of unfinished work that is sent inside a fragment, in bytes.

@@ -37,6 +37,8 @@ use crate::{api, asker::Asker, error::WebError, links, live, render::Page, route
 
 /// How long the answer to a new server waits for what the server says of itself.
 const SETTLE_LIMIT: Duration = Duration::from_secs(4);
+/// How long the page waits for what is nearby: on this machine longer than is needed, and shorter than is noticed.
+const PATIENCE: Duration = Duration::from_millis(40);
 /// What the first picture shows, unless the render type has an example.
 const FIRST_PROMPT: &str = "a red fox in fresh snow, morning light";
 /// Numbers tried to find a name that is free.
@@ -44,6 +46,7 @@ const NAMES_TRIED: u32 = 1000;
 
 /// The page.
 #[derive(Debug, Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is something that the page says or leaves out")]
 pub(crate) struct StartPage {
     frame: Frame,
     servers: Vec<ShownServer>,
@@ -53,6 +56,8 @@ pub(crate) struct StartPage {
     found: Vec<Found>,
     /// Where was looked, when nothing was found.
     looked: Vec<String>,
+    /// Somewhere the look goes on.
+    looking: bool,
     types: Vec<ShownType>,
     checkpoints: Vec<String>,
     /// Render types that a checkpoint can be put into.
@@ -158,7 +163,7 @@ pub(crate) async fn add_llm(
             return Ok(());
         }
         // What was found is asked again: a form is no place to be told what a server can do.
-        let sees = app.engine.look_nearby().await.ollama.iter().any(|found| found.base_url == url && found.sees);
+        let sees = app.engine.look_nearby(None).await.ollama.iter().any(|found| found.base_url == url && found.sees);
         let taken: Vec<String> = known.into_iter().map(|server| server.name).collect();
         let server = app.engine.llm_server_add(&numbered("ollama", &taken), url, LlmDialect::Ollama, None).await?;
         app.engine.llm_take_free_roles(server.id, sees).await.map(drop)
@@ -199,7 +204,10 @@ pub(crate) async fn make(
         arguments.insert("render_type".to_owned(), Value::String(typed.render_type.clone()));
     }
     let submitted = match ToolCall::parse("generate_image", &arguments) {
-        Ok(call) => app.engine.submit(&caller, call).await,
+        Ok(mut call) => {
+            call.options.idempotency_key = Some(app.press(&caller, ("start", &typed.prompt, &typed.render_type)));
+            app.engine.submit(&caller, call).await
+        }
         Err(error) => Err(error),
     };
     match submitted {
@@ -264,7 +272,9 @@ async fn page(
     let works = views.iter().any(|view| view.state.takes_work());
     let llm_servers = app.engine.store().llm_server_list().await?;
     // Looked for only while something is missing: a page is no reason to knock at doors.
-    let nearby = if works && !llm_servers.is_empty() { Nearby::default() } else { app.engine.look_nearby().await };
+    let complete = works && !llm_servers.is_empty();
+    let nearby = if complete { Nearby::default() } else { app.engine.look_nearby(Some(PATIENCE)).await };
+    let looking = nearby.looking;
     let places = &app.engine.config().usual_places;
     let shown = |urls: &[BaseUrl]| urls.iter().map(ToString::to_string).collect::<Vec<_>>();
     let known = |url: &BaseUrl| views.iter().any(|view| view.server.base_url == *url);
@@ -294,6 +304,7 @@ async fn page(
         works,
         found: found.collect(),
         looked: shown(&places.comfyui),
+        looking,
         makeable: makeable
             .iter()
             .map(|row| Choice { id: row.name.clone(), title: row.title.clone(), chosen: row.name == typed.render_type })
@@ -338,6 +349,7 @@ impl Page for StartPage {
             works: true,
             found: vec![Found { base_url: text(), about: text() }],
             looked: vec![text()],
+            looking: true,
             types: vec![ShownType::sample(true), ShownType::sample(false)],
             checkpoints: vec![text()],
             likes: vec![Choice { id: text(), title: text(), chosen: true }],

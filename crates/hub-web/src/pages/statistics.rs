@@ -34,6 +34,7 @@ pub(crate) struct StatisticsPage {
     pictures: u64,
     success: String,
     gpu: String,
+    loads: u64,
     whole: Times,
     run: Times,
     days: Vec<Day>,
@@ -64,6 +65,7 @@ struct Day {
     active: u64,
     pictures: u64,
     gpu: String,
+    loads: u64,
 }
 
 /// Bars by day.
@@ -114,6 +116,7 @@ struct Group {
     failed: u64,
     run: Times,
     gpu: String,
+    loads: u64,
     /// Of a hundred, for the bar behind the number: against the first row.
     share: u64,
 }
@@ -170,6 +173,7 @@ impl StatisticsPage {
             pictures,
             success: percent(found.jobs.success_rate()),
             gpu: long(found.days.iter().map(|day| day.gpu_ms).sum()),
+            loads: found.days.iter().map(|day| day.model_loads).sum(),
             whole: Times::of(found.whole),
             run: Times::of(found.run),
             days: found.days.iter().rev().map(Day::of).collect(),
@@ -197,6 +201,7 @@ impl Day {
             active: day.jobs.active,
             pictures: day.pictures,
             gpu: long(day.gpu_ms),
+            loads: day.model_loads,
         }
     }
 }
@@ -218,6 +223,7 @@ impl Table {
             failed: group.jobs.failed,
             run: Times::of(group.run),
             gpu: long(group.gpu_ms),
+            loads: group.model_loads,
             share: group.jobs.total() * 100 / most,
         });
         Self { title, note, timed, rows: rows.collect(), more }
@@ -233,6 +239,7 @@ fn charts(days: &[DayStatistics]) -> Vec<Chart> {
         Chart::of("jobs", "Jobs per day", &STATES, days, jobs, count),
         Chart::of("pictures", "Pictures per day", &[("Pictures", "tone-busy")], days, |day| vec![day.pictures], count),
         Chart::of("gpu", "GPU time per day", &[("GPU time", "tone-info")], days, |day| vec![day.gpu_ms], long),
+        Chart::of("loads", "Model loads per day", &[("Loads", "tone-wait")], days, |day| vec![day.model_loads], count),
     ]
 }
 
@@ -305,12 +312,18 @@ fn sample_statistics() -> Statistics {
     use hub_store::Tally;
     let jobs = Tally { succeeded: 6, failed: 2, cancelled: 1, active: 1 };
     let run = Some(Percentiles { p50_ms: 1_250, p95_ms: 61_000 });
-    let group = GroupStatistics { jobs, run, gpu_ms: 7_300_000 };
+    let group = GroupStatistics { jobs, run, gpu_ms: 7_300_000, model_loads: 3 };
     let named = || [(super::shown::sample::HOSTILE.to_owned(), group.clone())].into();
     let first = NaiveDate::from_ymd_opt(2026, 11, 20).expect("a day");
     let days = vec![
-        DayStatistics { day: first, jobs, pictures: 8, gpu_ms: 7_300_000 },
-        DayStatistics { day: first.succ_opt().expect("a day"), jobs: Tally::default(), pictures: 0, gpu_ms: 0 },
+        DayStatistics { day: first, jobs, pictures: 8, gpu_ms: 7_300_000, model_loads: 3 },
+        DayStatistics {
+            day: first.succ_opt().expect("a day"),
+            jobs: Tally::default(),
+            pictures: 0,
+            gpu_ms: 0,
+            model_loads: 0,
+        },
     ];
     let [render_types, styles, callers] = [named(), named(), named()];
     Statistics { days, jobs, whole: run, run, render_types, styles, callers, ..Statistics::default() }

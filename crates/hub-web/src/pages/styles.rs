@@ -2,12 +2,14 @@
 
 mod csv;
 mod edit;
+mod picture;
 
 #[cfg(test)]
 pub(crate) use self::edit::{StylePage, StylePreviewLive};
 pub(crate) use self::{
     csv::{download, upload},
     edit::{add, create, preview, preview_new, remove, save, show as show_one},
+    picture::{make as make_picture, make_missing as make_pictures, set_scene},
 };
 
 use axum::{
@@ -15,13 +17,14 @@ use axum::{
     response::Html,
 };
 use hub_core::catalogue::Style;
+use hub_engine::ShowcaseIndex;
 use serde::{Deserialize, Serialize};
 
 use super::{
     Flash, Frame,
     form::Fault,
     html,
-    shown::{ShownReport, shorten},
+    shown::{ShownReport, ShownShowcase, shorten},
 };
 use crate::{error::WebError, render::Page, router::App};
 
@@ -39,6 +42,19 @@ pub(crate) struct StylesPage {
     filtered: bool,
     fault: Option<Fault>,
     report: Option<ShownImport>,
+    scene: Scene,
+    scene_fault: Option<Fault>,
+    /// Enabled styles without a picture, with one that is out of date, and with one on its way.
+    missing: usize,
+    stale: usize,
+    pending: usize,
+}
+
+/// What is drawn to show a style, as typed.
+#[derive(Debug, Serialize)]
+struct Scene {
+    prompt: String,
+    seed: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -64,10 +80,11 @@ struct ShownStyle {
     preferred: Option<String>,
     is_default: bool,
     enabled: bool,
+    showcase: ShownShowcase,
 }
 
 impl ShownStyle {
-    fn of(style: &Style) -> Self {
+    fn of(style: &Style, showcases: &ShowcaseIndex) -> Self {
         Self {
             name: style.name.clone(),
             path: format!("/styles/{}", style.id),
@@ -78,6 +95,7 @@ impl ShownStyle {
             preferred: style.preferred_render_type.clone(),
             is_default: style.is_default,
             enabled: style.enabled,
+            showcase: ShownShowcase::of(&showcases.of_style(style)),
         }
     }
 }
@@ -99,6 +117,8 @@ pub(crate) struct ListQuery {
     category: String,
     #[serde(default)]
     done: Option<String>,
+    #[serde(default)]
+    undo: Option<u64>,
 }
 
 impl ListQuery {
@@ -115,22 +135,32 @@ pub(crate) async fn show(
     query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Result<Html<String>, WebError> {
     let Query(query) = query?;
-    html(&app, &page(&app, &query))
+    html(&app, &page(&app, &query).await?)
 }
 
-fn page(app: &App, query: &ListQuery) -> StylesPage {
+async fn page(app: &App, query: &ListQuery) -> Result<StylesPage, WebError> {
+    let showcases = app.engine.showcases().await?;
     let catalogue = app.engine.catalogue();
     let mut frame = Frame::new("styles", "Styles");
-    frame.flash = Flash::of(query.done.as_deref());
+    frame.flash = Flash::with_undo(query.done.as_deref(), query.undo);
     let mut groups: Vec<Group> = Vec::new();
     // The catalogue is in the order of category and name.
     for style in catalogue.styles.iter().filter(|style| query.takes(style)) {
         match groups.last_mut().filter(|group| group.category == style.category) {
-            Some(group) => group.styles.push(ShownStyle::of(style)),
-            None => groups.push(Group { category: style.category.clone(), styles: vec![ShownStyle::of(style)] }),
+            Some(group) => group.styles.push(ShownStyle::of(style, &showcases)),
+            None => {
+                groups
+                    .push(Group { category: style.category.clone(), styles: vec![ShownStyle::of(style, &showcases)] });
+            }
         }
     }
-    StylesPage {
+    let enabled: Vec<_> = catalogue.enabled_styles().map(|style| showcases.of_style(style)).collect();
+    Ok(StylesPage {
+        scene_fault: None,
+        scene: Scene { prompt: showcases.scene().prompt.clone(), seed: showcases.scene().seed.to_string() },
+        missing: enabled.iter().filter(|view| view.picture.is_none() && view.pending.is_none()).count(),
+        stale: enabled.iter().filter(|view| view.stale && view.pending.is_none()).count(),
+        pending: enabled.iter().filter(|view| view.pending.is_some()).count(),
         frame,
         total: catalogue.styles.len(),
         groups,
@@ -139,7 +169,7 @@ fn page(app: &App, query: &ListQuery) -> StylesPage {
         filtered: !query.q.trim().is_empty() || !query.category.is_empty(),
         fault: None,
         report: None,
-    }
+    })
 }
 
 /// Every category, once, in order.
@@ -165,6 +195,7 @@ impl Page for StylesPage {
             preferred: Some(text()),
             is_default: true,
             enabled: false,
+            showcase: ShownShowcase::sample(),
         };
         Self {
             frame: Frame::new("styles", "Styles"),
@@ -174,6 +205,11 @@ impl Page for StylesPage {
             query: text(),
             filtered: true,
             fault: Some(Fault { field: "file".to_owned(), text: text(), changed: false }),
+            scene: Scene { prompt: text(), seed: text() },
+            scene_fault: Some(Fault { field: "seed".to_owned(), text: text(), changed: false }),
+            missing: 2,
+            stale: 1,
+            pending: 1,
             report: Some(ShownImport { table: text(), report: ShownReport::sample() }),
         }
     }

@@ -3,10 +3,14 @@
 mod detail;
 mod difference;
 mod drawing;
+mod trial;
 
 #[cfg(test)]
-pub(crate) use self::detail::WorkflowPage;
-pub(crate) use self::detail::{choose_slots, download, remove, restore, show as show_one};
+pub(crate) use self::{detail::WorkflowPage, trial::TrialLive};
+pub(crate) use self::{
+    detail::{choose_slots, download, remove, restore, show as show_one},
+    trial::{follow, recheck, run as try_one},
+};
 
 use axum::{
     extract::{Request, State},

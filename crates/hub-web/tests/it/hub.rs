@@ -232,6 +232,13 @@ impl Hub {
         self.send(request("DELETE", path).body(Body::empty()).expect("a request")).await
     }
 
+    /// Waits until every server has told what it has.
+    pub(crate) async fn ready(&self) {
+        for view in self.engine.servers() {
+            self.engine.server_settled(view.id(), PATIENCE).await.expect("the server stays");
+        }
+    }
+
     /// Waits until the job has ended, and answers its record.
     pub(crate) async fn ended(&self, id: &str) -> Value {
         let id: hub_core::ids::JobId = id.parse().expect("a job id");

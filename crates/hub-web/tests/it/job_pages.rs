@@ -52,12 +52,16 @@ async fn the_list_is_filtered_by_what_the_form_names() {
     let hub = Hub::with_server(5).await;
     let path = submit(&hub, "a+quiet+harbour").await;
     hub.ended(id(&path)).await;
+    let other = serde_json::json!({"name": "noir", "prompt_template": "dark"});
+    assert_eq!(hub.json("POST", "/api/v1/styles", &other).await.status, StatusCode::CREATED);
     let lists = |text: &str, listed: bool| (text.to_owned(), listed);
     for (query, listed) in [
         lists("q=HARBOUR", true),
         lists("q=desert", false),
         lists("tool=generate_image&server=sim&render_type=sd15&caller=admin", true),
         lists("tool=upscale_image", false),
+        lists("style=anime", true),
+        lists("style=noir", false),
         lists("from=2020-01-01", true),
         lists("to=2020-01-01", false),
         lists("state=succeeded", true),

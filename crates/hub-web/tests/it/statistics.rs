@@ -30,7 +30,19 @@ async fn a_job_shows_in_every_chart_and_table_of_each_span() {
             let first = table.split("<tbody>").nth(1).and_then(|rows| rows.split("</tr>").next()).expect(title);
             assert!(first.contains(&format!("<bdi>{row}</bdi>")) && first.contains("100.0 %"), "{title}: {first}");
         }
-        assert_eq!(page.matches("<g><title>").count(), days * 3, "a bar per day and chart");
+        assert_eq!(page.matches("<g><title>").count(), days * 4, "a bar per day and chart");
+    }
+    let told = hub.json("GET", "/api/v1/statistics?days=7", &json!(null)).await.json();
+    assert_eq!(
+        (told["jobs"]["succeeded"].as_u64(), told["days"].as_array().map(Vec::len)),
+        (Some(1), Some(7)),
+        "{told}"
+    );
+    assert_eq!(told["render_types"]["sd15"]["model_loads"], 1, "the server was cold: {told}");
+    assert_eq!(told["servers"]["sim"]["jobs"]["success_rate"], 1.0, "{told}");
+    for wrong in ["0", "367", "x"] {
+        let refused = hub.json("GET", &format!("/api/v1/statistics?days={wrong}"), &json!(null)).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{wrong}: {}", refused.text());
     }
     let wrong = hub.page("/statistics?days=8").await;
     assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);

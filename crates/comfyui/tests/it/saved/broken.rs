@@ -51,6 +51,14 @@ fn a_lonely_node_of_an_unknown_class_is_left_out_and_told() {
 }
 
 #[test]
+fn an_unknown_node_that_only_its_consumer_tells_to_be_connected_is_named() {
+    let mut graph =
+        small(&[(12, "FooBar", json!([]), &[]), (14, "SaveImage", json!(["x"]), &[("images", "IMAGE", 12, 0)])]);
+    graph["nodes"][0]["outputs"] = json!([]);
+    assert_eq!(problems(&graph), ["node 12 (`FooBar`) is not installed on gpu-1"]);
+}
+
+#[test]
 fn group_nodes_and_missing_subgraphs_are_named() {
     let graph = json!({"nodes": [{"id": 1, "type": "workflow>mine"},
         {"id": 2, "type": "aaaaaaaa-0000-4000-8000-000000000001"}]});

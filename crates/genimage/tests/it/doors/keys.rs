@@ -83,6 +83,10 @@ async fn a_key_sees_its_own_jobs_and_pictures_and_admins_see_all() {
     }
     let (_, cancelled) = bed.with_key(&bob, Method::POST, "/api/v1/jobs/cancel", Some(&json!({"ids": [id]}))).await;
     assert_eq!(cancelled["unknown"], json!([id]));
+    let archive = json!({"images": [name]});
+    assert_eq!(bed.with_key(&bob, Method::POST, "/api/v1/images/zip", Some(&archive)).await.0, StatusCode::NOT_FOUND);
+    let sent = bed.ask(Method::POST, "/api/v1/images/zip").bearer_auth(&alice).json(&archive).send().await.unwrap();
+    assert_eq!(sent.headers()[header::CONTENT_TYPE], "application/zip");
     for image in [&name, &id] {
         let upscale = json!({"tool": "upscale_image", "arguments": {"image": image}});
         let (status, answer) = bed.with_key(&bob, Method::POST, "/api/v1/jobs", Some(&upscale)).await;
@@ -90,6 +94,26 @@ async fn a_key_sees_its_own_jobs_and_pictures_and_admins_see_all() {
         let (status, answer) = bed.with_key(&alice, Method::POST, "/api/v1/jobs", Some(&upscale)).await;
         assert_eq!(status, StatusCode::ACCEPTED, "{answer}");
     }
+    bed.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_styles_picture_is_seen_by_all_who_may_name_the_style_and_its_job_is_not() {
+    let bed = Bed::closed().await;
+    let bob = bed.new_key(&json!({"name": "bob"})).await;
+    let (_, catalogue) = bed.with_key(&bob, Method::GET, "/api/v1/catalogue", None).await;
+    let style = catalogue["styles"][0]["name"].as_str().expect("a style").to_owned();
+    let path = format!("/api/v1/styles/{style}/preview");
+    assert_eq!(bed.with_key(&bob, Method::POST, &path, None).await.0, StatusCode::FORBIDDEN);
+    let (status, asked) = bed.with_key(KEY, Method::POST, &path, None).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{asked}");
+    let id = asked["id"].as_str().unwrap().to_owned();
+    bed.hub.engine.wait(id.parse().unwrap(), Duration::from_mins(1)).await.unwrap();
+    let (_, catalogue) = bed.with_key(&bob, Method::GET, "/api/v1/catalogue", None).await;
+    let url = catalogue["styles"][0]["preview_url"].as_str().expect("a picture").to_owned();
+    let path = url::Url::parse(&url).expect("an address").path().to_owned();
+    assert_eq!(bed.with_key(&bob, Method::GET, &path, None).await.0, StatusCode::OK);
+    assert_eq!(bed.with_key(&bob, Method::GET, &format!("/api/v1/jobs/{id}"), None).await.0, StatusCode::NOT_FOUND);
     bed.end().await;
 }
 

@@ -135,6 +135,7 @@ fn job(row: &Row, mode: Mode, workflow: String, server: Option<ServerId>) -> Res
             placement: Placement::Anywhere,
             idempotency_key: Some(format!("mcp-genimage-{digest}")),
             parent: None,
+            trace: None,
         },
     })
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use hub_core::error::{ErrorCode, UserError};
-use hub_store::LegacyRows;
+use hub_store::{LEGACY_ROWS_MAX, LegacyRows};
 use serde_json::{Map, Value};
 
 /// All rows.
@@ -31,6 +31,18 @@ impl Rows {
             settings.insert(row.text("key")?.to_owned(), row.text_opt("value").unwrap_or_default().to_owned());
         }
         Ok(Self { tables, settings })
+    }
+
+    /// What is to be said of tables that may have had more rows than are read.
+    pub(super) fn left_out(&self) -> Vec<String> {
+        let full = |(table, rows): (&&str, &Vec<Row>)| {
+            (rows.len() >= LEGACY_ROWS_MAX as usize).then(|| {
+                format!(
+                    "Of `{table}` the newest {LEGACY_ROWS_MAX} rows are taken; what is older, if anything, is left out."
+                )
+            })
+        };
+        self.tables.iter().filter_map(full).collect()
     }
 
     /// Whether its schema has the table.
@@ -113,5 +125,20 @@ impl Row {
             ErrorCode::BadArgument,
             format!("The file is damaged: `{}.{column}` of the row{row} is missing or of the wrong kind.", self.table),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_that_is_read_in_part_is_told() {
+        let rows = |count| vec![Map::new(); count];
+        let most = LEGACY_ROWS_MAX as usize;
+        let read = LegacyRows::from([("generation_logs", rows(most)), ("styles", rows(most - 1))]);
+        let told = Rows::new(read).expect("rows").left_out();
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].contains("`generation_logs` the newest 100000 rows"), "{told:?}");
     }
 }

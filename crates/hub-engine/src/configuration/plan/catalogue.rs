@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use comfyui::workflow::{Graph, Slots};
 use hub_core::{
     catalogue::{RenderType, Workflow},
-    error::UserError,
+    error::{ErrorCode, UserError},
     ids::{RenderTypeId, StyleId, WorkflowId},
 };
 use serde::Deserialize as _;
@@ -91,7 +91,9 @@ impl Planner<'_> {
                     format!("There is no workflow `{}`{version}, neither here nor in the file.", row.workflow);
                 at(UserError::argument("workflow", message))
             })?;
-            import::check_mode(&runnable.workflow, &runnable.slots, row.mode).map_err(at)?;
+            // Of a running hub it would be the hub's workflow that is at fault; here it is the file.
+            import::check_mode(&runnable.workflow, &runnable.slots, row.mode)
+                .map_err(|error| at(UserError { code: ErrorCode::BadArgument, ..error }))?;
             if let Some(twin) = wanted.iter().find(|other| row.is_default && other.is_default && other.mode == row.mode)
             {
                 let message = format!("`{}` is the default for {} already.", twin.name, row.mode.as_str());

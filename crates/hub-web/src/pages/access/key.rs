@@ -43,11 +43,11 @@ pub(crate) async fn save(
     let key = find(&app, &id).await?;
     let fields = FormFields::read(request, &app).await?;
     let typed = Typed::read(&fields);
-    let saved = async {
-        api::same_version(&fields.first("version"), &version(&app, &key))?;
-        app.access.key_change(key.id, typed.rights()?, expires_at(&key, &typed)?).await
+    let edit = |stored: &ApiKey| {
+        api::same_version(&fields.first("version"), &version(&app, stored))?;
+        Ok((typed.rights()?, expires_at(stored, &typed)?))
     };
-    match saved.await {
+    match app.access.key_edit(key.id, edit).await {
         Ok(key) => {
             let mut response = see_other("/access?done=key-saved");
             response.extensions_mut().insert(Subject(key.name));

@@ -118,6 +118,7 @@ pub(super) fn sample() -> (Vec<Milestone>, Vec<ShownAttempt>) {
         ended_at: Some(now()),
         outcome: Some("requeued".to_owned()),
         error: Some(UserError::new(ErrorCode::NodeFailed, HOSTILE).with_hint(HOSTILE)),
+        loaded_models: None,
     };
     let point = |step| TimelinePoint {
         at: now(),

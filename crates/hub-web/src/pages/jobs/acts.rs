@@ -57,7 +57,8 @@ pub(crate) async fn retry(
     Asker(caller): Asker,
     Path(id): Path<String>,
 ) -> Result<Response, WebError> {
-    let submitted = app.engine.retry(&caller, api::parse_id(&id)?, None).await?;
+    let key = app.press(&caller, ("retry", &id));
+    let submitted = app.engine.retry(&caller, api::parse_id(&id)?, Some(key)).await?;
     Ok(see_other(&format!("/jobs/{}?done=retried", submitted.job.id)))
 }
 

@@ -26,6 +26,7 @@ pub(crate) struct ListQuery {
     pub(super) tool: String,
     pub(super) server: String,
     pub(super) render_type: String,
+    pub(super) style: String,
     pub(super) caller: String,
     /// First day, `2026-11-21`.
     pub(super) from: String,
@@ -50,12 +51,13 @@ impl ListQuery {
         GROUPS.iter().find(|(name, ..)| *name == self.state).map_or(("", ""), |(name, _, states)| (*name, *states))
     }
 
-    fn fields(&self) -> [(&'static str, &str); 7] {
+    fn fields(&self) -> [(&'static str, &str); 8] {
         [
             ("q", self.q.trim()),
             ("tool", self.tool.trim()),
             ("server", self.server.trim()),
             ("render_type", self.render_type.trim()),
+            ("style", self.style.trim()),
             ("caller", self.caller.trim()),
             ("from", self.from.trim()),
             ("to", self.to.trim()),
@@ -110,7 +112,7 @@ impl ListQuery {
             created_from: from.map(midnight),
             created_to: to.and_then(|day| day.checked_add_days(Days::new(1))).map(midnight),
             q: given(&self.q),
-            style: None,
+            style: given(&self.style),
             parent: None,
         };
         body.parse(app).await

@@ -73,7 +73,7 @@ impl Typed {
             seed: fields.first("seed"),
             enhance: !fields.first("enhance").is_empty(),
             denoise: fields.first("denoise"),
-            image: fields.first("image"),
+            image: chosen_image(fields),
             description_type: fields.first("description_type"),
             language: fields.first("language"),
             n: fields.first("n"),
@@ -137,7 +137,9 @@ impl Typed {
             (StyleChoice::Defaults, None) => Vec::new(),
         };
         let seed = recipe.map(|recipe| recipe.seed).or(request.seed);
-        let render_type = recipe.map(|recipe| recipe.render_type.clone()).or_else(|| request.render_type.clone());
+        // What a test run names is no render type that a form could ask for.
+        let named = recipe.map(|recipe| recipe.render_type.clone()).or_else(|| request.render_type.clone());
+        let render_type = named.filter(|_| request.trial.is_none());
         Self {
             prompt: request.prompt.clone().unwrap_or_default(),
             negative_prompt: request.negative_prompt.clone().unwrap_or_default(),
@@ -237,6 +239,13 @@ fn region_text(region: &hub_core::request::Region) -> String {
     let sides = serde_json::to_value(region).unwrap_or_default();
     let side = |name: &str| sides.get(name).map(ToString::to_string).unwrap_or_default();
     ["left", "top", "width", "height"].map(side).join(", ")
+}
+
+/// The picture that is named or picked. Without script both may come: then what was typed anew counts, else the pick.
+fn chosen_image(fields: &FormFields) -> String {
+    let (named, picked) = (fields.first("image"), fields.first("picked"));
+    let typed_anew = !named.trim().is_empty() && named != fields.first("image_before");
+    if typed_anew || picked.is_empty() { named } else { picked }
 }
 
 #[cfg(test)]
@@ -344,6 +353,15 @@ mod tests {
         }
         let all = u64::MAX.to_string();
         assert_eq!(typed(&[("seed", &all)]).arguments("generate_image")["seed"], json!(u64::MAX));
+    }
+
+    #[test]
+    fn a_picked_picture_counts_unless_another_was_typed_since() {
+        let image = |pairs: &[(&str, &str)]| typed(pairs).image;
+        assert_eq!(image(&[("image", ""), ("image_before", ""), ("picked", "img_1")]), "img_1");
+        assert_eq!(image(&[("image", "img_2"), ("image_before", "img_2"), ("picked", "img_1")]), "img_1");
+        assert_eq!(image(&[("image", "img_3"), ("image_before", "img_2"), ("picked", "img_1")]), "img_3");
+        assert_eq!(image(&[("image", "img_2"), ("image_before", "img_2")]), "img_2");
     }
 
     #[test]

@@ -19,9 +19,9 @@ use super::super::{
     Frame,
     form::{Begin, Done, Fault, Sent, lines, number, refused, ticked},
     html, see_other,
-    shown::tool_title,
+    shown::{ShownShowcase, tool_title},
 };
-use crate::{api, error::WebError, lookup, render::Page, router::App};
+use crate::{api, asker::Asker, error::WebError, lookup, render::Page, router::App, undo::Undo};
 
 /// Fields that a fault can stand beside.
 const FIELDS: [&str; 13] = [
@@ -53,6 +53,9 @@ pub(crate) struct RenderTypePage {
     modes: Vec<Choice>,
     ratios: Vec<Ratio>,
     text_max: usize,
+    /// Its picture, where it can have one.
+    showcase: Option<ShownShowcase>,
+    picture_action: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -264,7 +267,19 @@ pub(crate) async fn save(
 pub(crate) async fn remove(State(app): State<App>, Path(id): Path<String>) -> Result<Response, WebError> {
     let known = lookup::render_type(&app, &id)?;
     app.engine.render_type_delete(known.id).await?;
-    Ok(see_other("/render-types?done=render-type-deleted"))
+    let number = app.undos.keep(Undo::RenderType(Box::new(known)), "/render-types");
+    Ok(see_other(&format!("/render-types?done=render-type-deleted&undo={number}")))
+}
+
+/// Has its picture made.
+pub(crate) async fn make_picture(
+    State(app): State<App>,
+    Asker(caller): Asker,
+    Path(id): Path<String>,
+) -> Result<Response, WebError> {
+    let row = lookup::render_type(&app, &id)?;
+    app.engine.showcase_render_type(&caller, &row).await?;
+    Ok(see_other(&format!("/render-types/{}?done=picture-asked", row.id)))
 }
 
 async fn page(
@@ -280,7 +295,16 @@ async fn page(
         let place = typed.ratio.iter().position(|name| name == ratio.as_str());
         place.and_then(|place| typed.size.get(place)).cloned().unwrap_or_default()
     };
+    let catalogue = app.engine.catalogue();
+    // Of a mode that works on a given picture nothing would show it.
+    let stored = catalogue.render_types.iter().find(|row| Some(row.id) == id && row.mode == Mode::Generate);
+    let showcase = match stored {
+        Some(row) => Some(ShownShowcase::of(&app.engine.showcases().await?.of_render_type(row))),
+        None => None,
+    };
     Ok(RenderTypePage {
+        showcase,
+        picture_action: format!("{action}/picture"),
         frame: Frame::new("render_types", title),
         delete_path: id.map(|_| format!("{action}/delete")),
         action,
@@ -322,6 +346,8 @@ impl Page for RenderTypePage {
             modes: vec![choice(Mode::Generate, "generate")],
             ratios: vec![Ratio { name: "1:1", size: text(), is_default: true }],
             text_max: 10,
+            showcase: Some(ShownShowcase::sample()),
+            picture_action: "/render-types/rt_1/picture".to_owned(),
         }
     }
 }

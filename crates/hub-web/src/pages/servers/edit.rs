@@ -141,8 +141,9 @@ pub(crate) async fn test_typed(
 ) -> Result<Response, WebError> {
     let stored = if typed.stored.is_empty() { None } else { Some(lookup::server(&app, &typed.stored)?.server) };
     // The name says nothing about the way to the server: it may still be empty.
-    let tested = Typed { name: "x".to_owned(), ..typed };
-    let outcome = match tested.server(stored.as_ref()) {
+    let name = typed.name.clone();
+    let nameless = Typed { name: "x".to_owned(), ..typed };
+    let outcome = match nameless.server(stored.as_ref()) {
         Ok(new) => {
             let reach = Reach { base_url: new.base_url, auth: new.auth, origin: new.origin, ca: new.ca };
             Ok(ShownTest::of(&app.engine.server_test_reach(&reach).await))
@@ -153,15 +154,15 @@ pub(crate) async fn test_typed(
         let part = ServerTestLive { fault: outcome.as_ref().err().map(Fault::of), test: outcome.ok() };
         return Ok(Html(app.renderer.render(&part)?).into_response());
     }
+    let typed = Typed { name, ..nameless };
     let stored = stored.as_ref();
     match outcome {
         Ok(test) => {
-            let mut page = page(&app, stored, tested, None);
-            page.typed.name = stored.map(|server| server.name.clone()).unwrap_or_default();
+            let mut page = page(&app, stored, typed, None);
             page.test = Some(test);
             shown(&app, &page)
         }
-        Err(error) => refused(&app, &error, &page(&app, stored, tested, Some(&error))),
+        Err(error) => refused(&app, &error, &page(&app, stored, typed, Some(&error))),
     }
 }
 

@@ -156,6 +156,12 @@ impl ShownLive {
         let rest = live.breaker.retry_in_s.map(|seconds| format!("{seconds:.0} s"));
         add("Rests for", rest.filter(|_| live.breaker.open));
         add("Failures in a row", (live.breaker.failures > 0).then(|| live.breaker.failures.to_string()));
+        let loads = format!(
+            "{} in {}",
+            live.model_loads,
+            if live.runs == 1 { "1 run".to_owned() } else { format!("{} runs", live.runs) }
+        );
+        add("Model loads", (live.runs > 0).then_some(loads));
         add("GPU is held by", live.lease.as_ref().map(|lease| holder(lease.holder).to_owned()));
         Self {
             facts,

@@ -60,6 +60,7 @@ pub(crate) fn view(state: JobState) -> JobView {
         placement: hub_core::placement::Placement::Anywhere,
         idempotency_key: None,
         parent: None,
+        trace: None,
         server: None,
         times: JobTimes {
             created_at: now() - TimeDelta::seconds(75),

@@ -55,13 +55,13 @@ pub(crate) async fn upload(State(app): State<App>, request: Request) -> Result<R
     let dry_run = form.first("step") != "import";
     match import(&app, &form, dry_run).await {
         Ok(report) if dry_run => {
-            let mut page = page(&app, &ListQuery::default());
+            let mut page = page(&app, &ListQuery::default()).await?;
             page.report = Some(ShownImport { table: table_of(&form), report: ShownReport::of(report) });
             shown(&app, &page)
         }
         Ok(_) => Ok(see_other("/styles?done=styles-imported")),
         Err(error) => {
-            let mut page = page(&app, &ListQuery::default());
+            let mut page = page(&app, &ListQuery::default()).await?;
             page.fault = Some(Fault::of(&error));
             refused(&app, &error, &page)
         }

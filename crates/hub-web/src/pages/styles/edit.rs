@@ -12,8 +12,9 @@ use super::super::{
     Frame,
     form::{Begin, Done, Fault, Sent, refused, shown, ticked},
     html, see_other,
+    shown::ShownShowcase,
 };
-use crate::{api, error::WebError, lookup, render::Page, router::App};
+use crate::{api, error::WebError, lookup, render::Page, router::App, undo::Undo};
 
 /// What is tried when nothing was typed.
 const SAMPLE_PROMPT: &str = "a red fox in fresh snow";
@@ -35,6 +36,9 @@ pub(crate) struct StylePage {
     render_types: Vec<Choice>,
     text_max: usize,
     preview: Preview,
+    /// Its picture; none of a style that is not stored yet.
+    showcase: Option<ShownShowcase>,
+    picture_action: String,
 }
 
 /// The part that follows what is typed.
@@ -140,7 +144,7 @@ impl Typed {
 
 pub(crate) async fn show(State(app): State<App>, Path(id): Path<String>, done: Done) -> Result<Html<String>, WebError> {
     let style = lookup::style(&app, &id)?;
-    let mut page = page(&app, Some(style.id), Typed::of(&style, app.versions.of(&style)), None);
+    let mut page = page(&app, Some(style.id), Typed::of(&style, app.versions.of(&style)), None).await?;
     page.frame.flash = done.flash();
     html(&app, &page)
 }
@@ -159,7 +163,7 @@ pub(crate) async fn create(
         typed.name = format!("{} copy", typed.name);
         typed.is_default.clear();
     }
-    html(&app, &page(&app, None, typed, None))
+    html(&app, &page(&app, None, typed, None).await?)
 }
 
 pub(crate) async fn add(State(app): State<App>, Sent(typed): Sent<Typed>) -> Result<Response, WebError> {
@@ -169,7 +173,7 @@ pub(crate) async fn add(State(app): State<App>, Sent(typed): Sent<Typed>) -> Res
     };
     match saved {
         Ok(_) => Ok(see_other("/styles?done=style-added")),
-        Err(error) => refused(&app, &error, &page(&app, None, typed, Some(&error))),
+        Err(error) => refused(&app, &error, &page(&app, None, typed, Some(&error)).await?),
     }
 }
 
@@ -188,7 +192,7 @@ pub(crate) async fn save(
         Err(error) => {
             // What is typed stays; sending it again then overwrites knowingly.
             typed.version = app.versions.of(&lookup::style(&app, &id)?);
-            refused(&app, &error, &page(&app, Some(known.id), typed, Some(&error)))
+            refused(&app, &error, &page(&app, Some(known.id), typed, Some(&error)).await?)
         }
     }
 }
@@ -196,7 +200,8 @@ pub(crate) async fn save(
 pub(crate) async fn remove(State(app): State<App>, Path(id): Path<String>) -> Result<Response, WebError> {
     let known = lookup::style(&app, &id)?;
     app.engine.style_delete(known.id).await?;
-    Ok(see_other("/styles?done=style-deleted"))
+    let number = app.undos.keep(Undo::Style(known), "/styles");
+    Ok(see_other(&format!("/styles?done=style-deleted&undo={number}")))
 }
 
 /// The form again with its preview; nothing is stored. Scripts get the preview alone.
@@ -207,7 +212,7 @@ pub(crate) async fn preview(
     Sent(typed): Sent<Typed>,
 ) -> Result<Response, WebError> {
     let known = lookup::style(&app, &id)?;
-    previewed(&app, Some(known.id), &headers, typed)
+    previewed(&app, Some(known.id), &headers, typed).await
 }
 
 /// Same, for a style that is not stored yet.
@@ -216,22 +221,30 @@ pub(crate) async fn preview_new(
     headers: HeaderMap,
     Sent(typed): Sent<Typed>,
 ) -> Result<Response, WebError> {
-    previewed(&app, None, &headers, typed)
+    previewed(&app, None, &headers, typed).await
 }
 
-fn previewed(app: &App, id: Option<StyleId>, headers: &HeaderMap, typed: Typed) -> Result<Response, WebError> {
+async fn previewed(app: &App, id: Option<StyleId>, headers: &HeaderMap, typed: Typed) -> Result<Response, WebError> {
     if headers.contains_key("hx-request") {
         let part = StylePreviewLive { preview: typed.preview() };
         return Ok(Html(app.renderer.render(&part)?).into_response());
     }
-    shown(app, &page(app, id, typed, None))
+    shown(app, &page(app, id, typed, None).await?)
 }
 
-fn page(app: &App, id: Option<StyleId>, typed: Typed, error: Option<&UserError>) -> StylePage {
+async fn page(app: &App, id: Option<StyleId>, typed: Typed, error: Option<&UserError>) -> Result<StylePage, WebError> {
     let catalogue = app.engine.catalogue();
+    // As it is stored: what is typed has no picture yet.
+    let stored = catalogue.styles.iter().find(|style| Some(style.id) == id);
+    let showcase = match stored {
+        Some(style) => Some(ShownShowcase::of(&app.engine.showcases().await?.of_style(style))),
+        None => None,
+    };
     let base = id.map_or_else(|| "/styles/new".to_owned(), |id| format!("/styles/{id}"));
     let title = if id.is_some() { format!("Style {}", typed.name) } else { "New style".to_owned() };
-    StylePage {
+    Ok(StylePage {
+        showcase,
+        picture_action: format!("{base}/picture"),
         frame: Frame::new("styles", title),
         preview_action: format!("{base}/preview"),
         delete_path: id.map(|_| format!("{base}/delete")),
@@ -251,7 +264,7 @@ fn page(app: &App, id: Option<StyleId>, typed: Typed, error: Option<&UserError>)
         text_max: limits::PROMPT_MAX_CHARS,
         preview: typed.preview(),
         typed,
-    }
+    })
 }
 
 impl Page for StylePage {
@@ -271,6 +284,8 @@ impl Page for StylePage {
             action: "/styles/style_1".to_owned(),
             preview_action: "/styles/style_1/preview".to_owned(),
             delete_path: Some("/styles/style_1/delete".to_owned()),
+            showcase: Some(ShownShowcase::sample()),
+            picture_action: "/styles/style_1/picture".to_owned(),
             typed: Typed::of(&style, "0".to_owned()),
             fault: Some(Fault { field: "name".to_owned(), text: text(), changed: true }),
             categories: vec![text()],

@@ -1,11 +1,15 @@
 //! One version of a workflow: its drawing, its slots and how to correct them, its other versions.
 
 use axum::{
-    extract::{Path, State},
+    extract::{Path, Query, State, rejection::QueryRejection},
     http::{HeaderValue, header},
     response::{Html, IntoResponse as _, Response},
 };
-use hub_core::{catalogue::Workflow, error::UserError, ids::WorkflowId};
+use hub_core::{
+    catalogue::Workflow,
+    error::UserError,
+    ids::{JobId, WorkflowId},
+};
 use hub_engine::{ImportedWorkflow, InputHolds, NodeView};
 use serde::{Deserialize, Serialize};
 
@@ -16,12 +20,12 @@ use super::{
         html, see_other,
         shown::shorten,
     },
-    ShownLack,
     difference::Differences,
     drawing::{self, Drawing},
-    lacking, slot_title,
+    slot_title,
+    trial::Trial,
 };
-use crate::{error::WebError, lookup, render::Page, router::App};
+use crate::{api, error::WebError, lookup, render::Page, router::App};
 
 /// Longest value in the list of inputs, in characters.
 const VALUE_SHOWN_CHARS: usize = 60;
@@ -46,7 +50,7 @@ pub(crate) struct WorkflowPage {
     /// Against the version before; `None` of the first.
     changed: Option<Differences>,
     render_types: Vec<String>,
-    lacking: Vec<ShownLack>,
+    pub(super) trial: Trial,
     fault: Option<Fault>,
 }
 
@@ -93,19 +97,46 @@ pub(crate) struct Chosen {
 }
 
 impl Chosen {
+    /// The rows that have a place, as they were typed.
+    fn typed(self) -> Vec<Row> {
+        let rows = self.kind.into_iter().zip(self.target).filter(|(_, target)| !target.trim().is_empty());
+        rows.map(|(kind, target)| Row::typed(kind, target)).collect()
+    }
+
     /// Rows without a place are left out: that is how one is removed.
-    fn pairs(&self) -> Vec<(String, String)> {
+    fn pairs(&self) -> Result<Vec<(String, String)>, UserError> {
         let given = self.kind.iter().zip(&self.target).map(|(kind, target)| (kind.trim(), target.trim()));
         given
-            .filter(|(kind, target)| !kind.is_empty() && !target.is_empty())
-            // The list offers `6.text — a red fox`; only the address counts.
-            .map(|(kind, target)| (kind.to_owned(), target.split_whitespace().next().unwrap_or(target).to_owned()))
+            .filter(|(_, target)| !target.is_empty())
+            .map(|(kind, target)| {
+                // The list offers `6.text — a red fox`; only the address counts.
+                let place = target.split_whitespace().next().unwrap_or(target);
+                if kind.is_empty() {
+                    let fault = format!("`{place}` has no kind: choose what the hub shall put there.");
+                    return Err(UserError::argument("slots", fault));
+                }
+                Ok((kind.to_owned(), place.to_owned()))
+            })
             .collect()
     }
 }
 
-pub(crate) async fn show(State(app): State<App>, Path(id): Path<String>, done: Done) -> Result<Html<String>, WebError> {
-    let mut page = page(&app, lookup::workflow(&app, &id).await?).await?;
+/// Which test run to show.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct PageQuery {
+    run: Option<String>,
+}
+
+pub(crate) async fn show(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    query: Result<Query<PageQuery>, QueryRejection>,
+    done: Done,
+) -> Result<Html<String>, WebError> {
+    let Query(query) = query?;
+    let run = query.run.as_deref().map(api::parse_id).transpose()?;
+    let mut page = page(&app, lookup::workflow(&app, &id).await?, run).await?;
     page.frame.flash = done.flash();
     html(&app, &page)
 }
@@ -116,12 +147,15 @@ pub(crate) async fn choose_slots(
     Sent(chosen): Sent<Chosen>,
 ) -> Result<Response, WebError> {
     let workflow = lookup::workflow(&app, &id).await?;
-    let pairs = chosen.pairs();
-    match app.engine.workflow_choose_slots(workflow.id, &pairs).await {
+    let stored = match chosen.pairs() {
+        Ok(pairs) => app.engine.workflow_choose_slots(workflow.id, &pairs).await,
+        Err(error) => Err(error),
+    };
+    match stored {
         Ok(stored) => Ok(see_other(&format!("/workflows/{}?done=workflow-slots", stored.workflow.id))),
         Err(error) => {
-            let mut page = page(&app, workflow).await?;
-            page.rows = pairs.into_iter().map(|(kind, target)| Row::typed(kind, target)).collect();
+            let mut page = page(&app, workflow, None).await?;
+            page.rows = chosen.typed();
             page.fault = Some(Fault::of(&error));
             refused(&app, &error, &page)
         }
@@ -139,7 +173,7 @@ pub(crate) async fn remove(State(app): State<App>, Path(id): Path<String>) -> Re
     match app.engine.workflow_delete(&workflow.name).await {
         Ok(()) => Ok(see_other("/workflows?done=workflow-deleted")),
         Err(error) => {
-            let mut page = page(&app, workflow).await?;
+            let mut page = page(&app, workflow, None).await?;
             page.fault = Some(Fault::of(&UserError { argument: None, ..error.clone() }));
             refused(&app, &error, &page)
         }
@@ -163,7 +197,8 @@ pub(crate) async fn download(State(app): State<App>, Path(id): Path<String>) -> 
     Ok(response)
 }
 
-async fn page(app: &App, workflow: Workflow) -> Result<WorkflowPage, WebError> {
+pub(super) async fn page(app: &App, workflow: Workflow, run: Option<JobId>) -> Result<WorkflowPage, WebError> {
+    let trial = Trial::load(app, &workflow, run).await?;
     let versions = app.engine.store().workflow_versions(&workflow.name).await?;
     let newest = versions.first().map_or(workflow.id, |newest| newest.id);
     let nodes = app.engine.workflow_nodes(&workflow);
@@ -192,7 +227,7 @@ async fn page(app: &App, workflow: Workflow) -> Result<WorkflowPage, WebError> {
             .filter(|kind| kind.workflow == workflow.name)
             .map(|kind| kind.title.clone())
             .collect(),
-        lacking: lacking(app, &workflow.name),
+        trial,
         number: workflow.version,
         name: workflow.name,
         description: workflow.description,
@@ -278,7 +313,7 @@ impl Page for WorkflowPage {
             }],
             changed: Some(Differences { from: 1, rows: vec![Difference::sample()], more: 1 }),
             render_types: vec![text()],
-            lacking: vec![ShownLack { server: text(), why: text() }],
+            trial: Trial::sample(),
             fault: Some(Fault { field: "slots".to_owned(), text: text(), changed: false }),
         }
     }
@@ -291,7 +326,10 @@ mod tests {
     #[test]
     fn a_row_without_a_place_is_one_that_is_removed() {
         let list = |items: &[&str]| items.iter().map(|item| (*item).to_owned()).collect();
-        let chosen = Chosen { kind: list(&["prompt", "seed", "", "cfg"]), target: list(&["6.text fox", " ", "3.x"]) };
-        assert_eq!(chosen.pairs(), [("prompt".to_owned(), "6.text".to_owned())]);
+        let pairs = |kinds: &[&str], places: &[&str]| Chosen { kind: list(kinds), target: list(places) }.pairs();
+        let left = pairs(&["prompt", "seed", ""], &["6.text fox", " ", ""]).expect("whole");
+        assert_eq!(left, [("prompt".to_owned(), "6.text".to_owned())]);
+        let error = pairs(&["prompt", ""], &["6.text", "3.cfg"]).expect_err("a place for nothing");
+        assert!(error.message.contains("`3.cfg` has no kind"), "{}", error.message);
     }
 }

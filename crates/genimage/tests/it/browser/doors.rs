@@ -1,0 +1,94 @@
+//! The first account, the login, keys and the audit log.
+
+use anyhow::{Context as _, ensure};
+
+use super::window::{Window, css, labelled};
+
+const PASSWORD: &str = "correct horse battery";
+const OTHER_PASSWORD: &str = "battery horse correct";
+
+pub(crate) async fn the_first_account_closes_the_hub(window: &Window) -> anyhow::Result<()> {
+    window.go("/access").await?;
+    window.says("the admin account comes first").await?;
+    window.go("/setup").await?;
+    window.fill("#password", PASSWORD).await?;
+    window.fill("#again", "something else").await?;
+    window.press(css("main form button.primary")).await?;
+    ensure!(window.has("[role=alert]").await?, "two different passwords are taken");
+    window.fill("#password", PASSWORD).await?;
+    window.fill("#again", PASSWORD).await?;
+    window.press(css("main form button.primary")).await?;
+    window.says("Dashboard").await?;
+    log_out(window).await
+}
+
+async fn log_out(window: &Window) -> anyhow::Result<()> {
+    window.go("/access").await?;
+    window.press(labelled("Log out")).await?;
+    window.go("/servers").await?;
+    window.says("Password").await
+}
+
+/// Goes to a page that asks for the password first.
+async fn log_in(window: &Window, path: &str, password: &str) -> anyhow::Result<()> {
+    window.go(path).await?;
+    window.fill("#password", password).await?;
+    window.press(css("main form button.primary")).await
+}
+
+pub(crate) async fn a_login_and_a_logout(window: &Window) -> anyhow::Result<()> {
+    log_in(window, "/styles", "wrong horse battery").await?;
+    ensure!(window.has("[role=alert]").await?, "a wrong password is not told");
+    window.fill("#password", PASSWORD).await?;
+    window.press(css("main form button.primary")).await?;
+    window.says("Words that a request adds").await?;
+    log_out(window).await
+}
+
+pub(crate) async fn a_key_is_shown_once_changed_and_revoked(window: &Window) -> anyhow::Result<()> {
+    let mark = window.mark();
+    log_in(window, "/access", PASSWORD).await?;
+    let make = "form[action='/access/keys'] button.primary";
+    window.fill("#name", &mark).await?;
+    window.fill("#images_per_day", "0").await?;
+    window.press(css(make)).await?;
+    ensure!(window.has("#images_per_day-fault").await?, "the fault does not stand beside its field");
+    ensure!(window.value("#name").await? == mark, "the name is lost");
+    window.fill("#images_per_day", "5").await?;
+    window.press(css(make)).await?;
+    window.says("shown this once").await?;
+    let key = window.ask("return document.querySelector('#new-key').innerText", vec![]).await?;
+    let key = key.as_str().context("a key")?.to_owned();
+    let jobs = format!("{}/api/v1/jobs", window.hub());
+    let asked = async || anyhow::Ok(crate::hub::client().get(&jobs).bearer_auth(&key).send().await?.status());
+    ensure!(asked().await?.is_success(), "the key opens nothing");
+    window.go("/access").await?;
+    ensure!(!window.text().await?.contains(&key), "it is shown again");
+
+    let row = format!("//tr[.//strong[normalize-space(.)='{mark}']]");
+    window.press(thirtyfour::By::XPath(format!("{row}//a[contains(., 'Change')]"))).await?;
+    window.fill("#weight", "2").await?;
+    window.press(css("form[data-guard] button.primary")).await?;
+    window.says("Key changed").await?;
+    window.tap(thirtyfour::By::XPath(format!("{row}//summary"))).await?;
+    window.press(thirtyfour::By::XPath(format!("{row}//form//button"))).await?;
+    window.says("Key revoked").await?;
+    ensure!(asked().await?.as_u16() == 401, "a revoked key opens the hub");
+
+    window.press(labelled("Audit log")).await?;
+    window.says(&mark).await?;
+    log_out(window).await
+}
+
+pub(crate) async fn a_password_is_changed(window: &Window) -> anyhow::Result<()> {
+    for (old, new) in [(PASSWORD, OTHER_PASSWORD), (OTHER_PASSWORD, PASSWORD)] {
+        log_in(window, "/access", old).await?;
+        window.fill("#password", new).await?;
+        window.fill("#again", new).await?;
+        window.press(css("form[action='/access/password'] button")).await?;
+        log_in(window, "/access", new).await?;
+        window.says("Keys for agents and scripts").await?;
+        log_out(window).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,281 @@
+//! One window: where it is, what it shows, what is pressed and typed in it, and what it complains of.
+
+use std::time::Instant;
+
+use anyhow::{Context as _, bail, ensure};
+use serde_json::{Value, json};
+use thirtyfour::{By, WebDriver, WebElement};
+
+use super::PATIENCE;
+
+/// Between two looks at a condition.
+const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_millis(15);
+
+pub(crate) struct Window {
+    driver: WebDriver,
+    hub: String,
+    script: bool,
+    width: u32,
+    theme: &'static str,
+    marks: std::sync::atomic::AtomicU32,
+}
+
+impl Window {
+    pub(crate) fn new(driver: WebDriver, hub: &str) -> Self {
+        Self { driver, hub: hub.to_owned(), script: true, width: 1280, theme: "light", marks: 0.into() }
+    }
+
+    /// From now on of another hub.
+    pub(crate) fn visit(&mut self, hub: &str) {
+        hub.clone_into(&mut self.hub);
+    }
+
+    /// Whether pages run scripts, how wide the window is (px) and which colours are preferred.
+    pub(crate) async fn take_shape(&mut self, script: bool, width: u32, theme: &'static str) {
+        let cdp = self.driver.cdp();
+        let height = if width < 600 { 844 } else { 900 };
+        let metrics = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+        let media = json!({ "features": [
+            { "name": "prefers-color-scheme", "value": theme },
+            { "name": "prefers-reduced-motion", "value": "reduce" },
+        ] });
+        cdp.send_raw("Emulation.setScriptExecutionDisabled", json!({ "value": !script })).await.unwrap();
+        cdp.send_raw("Emulation.setDeviceMetricsOverride", metrics).await.unwrap();
+        cdp.send_raw("Emulation.setEmulatedMedia", media).await.unwrap();
+        (self.script, self.width, self.theme) = (script, width, theme);
+    }
+
+    pub(crate) fn shape(&self) -> String {
+        format!("{} px {} {} script", self.width, self.theme, if self.script { "with" } else { "without" })
+    }
+
+    pub(crate) fn has_script(&self) -> bool {
+        self.script
+    }
+
+    pub(crate) fn hub(&self) -> &str {
+        &self.hub
+    }
+
+    /// A word that no other task has used.
+    pub(crate) fn mark(&self) -> String {
+        let number = self.marks.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        format!("walk{number}x{}{}", self.width, if self.script { "s" } else { "n" })
+    }
+
+    pub(crate) async fn go(&self, path: &str) -> anyhow::Result<()> {
+        self.driver.goto(format!("{}{path}", self.hub)).await.with_context(|| format!("going to {path}"))
+    }
+
+    /// The path that it is at, query and all.
+    pub(crate) async fn path(&self) -> String {
+        let url = self.driver.current_url().await.map(String::from).unwrap_or_default();
+        url.strip_prefix(&self.hub).unwrap_or(&url).to_owned()
+    }
+
+    /// What a script of ours answers on the page; without scripts of the page's, too.
+    pub(crate) async fn ask(&self, script: &str, arguments: Vec<Value>) -> anyhow::Result<Value> {
+        Ok(self.driver.execute(script, arguments).await?.json().clone())
+    }
+
+    /// The words of the page.
+    pub(crate) async fn text(&self) -> anyhow::Result<String> {
+        let text = self.ask("return (document.querySelector('main') || document.body).innerText", vec![]).await?;
+        Ok(text.as_str().unwrap_or_default().to_owned())
+    }
+
+    /// Waits until the page says that.
+    pub(crate) async fn says(&self, words: &str) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        loop {
+            let text = self.text().await.unwrap_or_default();
+            if text.contains(words) {
+                return Ok(());
+            }
+            if begun.elapsed() > PATIENCE {
+                bail!("it does not say `{words}`: {}", text.chars().take(600).collect::<String>());
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    pub(crate) async fn has(&self, css: &str) -> anyhow::Result<bool> {
+        let found = self.ask("return document.querySelector(arguments[0]) !== null", vec![json!(css)]).await?;
+        Ok(found == json!(true))
+    }
+
+    /// Waits until there is such a thing; without script, by looking anew.
+    pub(crate) async fn until(&self, css: &str) -> anyhow::Result<()> {
+        self.awaited(css, !self.script).await
+    }
+
+    /// The same on a page that does not follow what it shows.
+    pub(crate) async fn until_reloaded(&self, css: &str) -> anyhow::Result<()> {
+        self.awaited(css, true).await
+    }
+
+    async fn awaited(&self, css: &str, reload: bool) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        loop {
+            // The page may be on its way to another one.
+            if self.has(css).await.unwrap_or(false) {
+                return Ok(());
+            }
+            if begun.elapsed() > PATIENCE {
+                bail!("there is no `{css}`: {}", self.text().await?.chars().take(600).collect::<String>());
+            }
+            if reload {
+                self.driver.refresh().await?;
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    /// Puts words into a field, in place of those that are there. What encloses it is opened.
+    pub(crate) async fn fill(&self, css: &str, words: &str) -> anyhow::Result<()> {
+        let script = "const field = document.querySelector(arguments[0]);
+            if (!field) return false;
+            for (let at = field; at; at = at.parentElement) if (at.tagName === 'DETAILS') at.open = true;
+            field.focus();
+            field.value = arguments[1];
+            field.dispatchEvent(new Event('input', { bubbles: true }));
+            field.dispatchEvent(new Event('change', { bubbles: true }));
+            return field.value === arguments[1];";
+        let taken = self.ask(script, vec![json!(css), json!(words)]).await?;
+        ensure!(taken == json!(true), "`{css}` does not take `{words}`");
+        Ok(())
+    }
+
+    /// Types into a field, key by key.
+    pub(crate) async fn key_in(&self, css: &str, words: &str) -> anyhow::Result<()> {
+        let field = self.driver.find(By::Css(css)).await.with_context(|| css.to_owned())?;
+        field.clear().await?;
+        field.send_keys(words).await?;
+        Ok(())
+    }
+
+    /// Chooses a file that is made of these bytes.
+    pub(crate) async fn choose_file(&self, css: &str, name: &str, bytes: &[u8]) -> anyhow::Result<()> {
+        let folder = tempfile::tempdir()?.keep();
+        let file = folder.join(name);
+        std::fs::write(&file, bytes)?;
+        let field = self.driver.find(By::Css(css)).await.with_context(|| css.to_owned())?;
+        field.send_keys(file.to_str().context("a path of text")?).await?;
+        Ok(())
+    }
+
+    pub(crate) async fn value(&self, css: &str) -> anyhow::Result<String> {
+        let value = self.ask("return document.querySelector(arguments[0])?.value ?? null", vec![json!(css)]).await?;
+        Ok(value.as_str().with_context(|| format!("no field `{css}`"))?.to_owned())
+    }
+
+    /// An attribute of the first such thing.
+    pub(crate) async fn attribute(&self, css: &str, name: &str) -> anyhow::Result<String> {
+        let script = "return document.querySelector(arguments[0])?.getAttribute(arguments[1]) ?? null";
+        let value = self.ask(script, vec![json!(css), json!(name)]).await?;
+        Ok(value.as_str().with_context(|| format!("no `{name}` of `{css}`"))?.to_owned())
+    }
+
+    /// Opens, ticks or chooses something on the page.
+    pub(crate) async fn tap(&self, by: impl Into<By>) -> anyhow::Result<()> {
+        let by = by.into();
+        let begun = Instant::now();
+        loop {
+            let tapped = async { self.clear_of_the_bars(&by).await?.click().await }.await;
+            match tapped {
+                Ok(()) => return Ok(()),
+                // A live part may redraw it between the look and the press.
+                Err(error) if begun.elapsed() > PATIENCE => {
+                    return Err(anyhow::Error::new(error).context(format!("pressing {by:?}")));
+                }
+                Err(_) => tokio::time::sleep(LOOK_AGAIN).await,
+            }
+        }
+    }
+
+    /// The thing, in the middle of the window: clear of what stays at its edges.
+    async fn clear_of_the_bars(&self, by: &By) -> thirtyfour::error::WebDriverResult<WebElement> {
+        let found = self.driver.find(by.clone()).await?;
+        let script = "arguments[0].scrollIntoView({ block: 'center', behavior: 'instant' })";
+        self.driver.execute(script, vec![found.to_json()?]).await?;
+        Ok(found)
+    }
+
+    /// Presses what leads to another page, and waits until that is there.
+    pub(crate) async fn press(&self, by: impl Into<By>) -> anyhow::Result<()> {
+        let by = by.into();
+        self.ask("window.leftBehind = true", vec![]).await?;
+        self.tap(by.clone()).await?;
+        let begun = Instant::now();
+        let script =
+            "return window.leftBehind !== true && document.readyState !== 'loading' && location.href !== 'about:blank'";
+        loop {
+            // Between two pages there is nothing to ask.
+            if self.ask(script, vec![]).await.is_ok_and(|there| there == json!(true)) {
+                return Ok(());
+            }
+            ensure!(begun.elapsed() < PATIENCE, "{by:?} leads nowhere");
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    /// Presses what brings a file, and answers that.
+    pub(crate) async fn download(&self, by: impl Into<By>) -> anyhow::Result<Vec<u8>> {
+        let folder = tempfile::tempdir()?;
+        let to = json!({ "behavior": "allow", "downloadPath": folder.path() });
+        self.driver.cdp().send_raw("Browser.setDownloadBehavior", to).await?;
+        self.tap(by).await?;
+        let begun = Instant::now();
+        loop {
+            // While it comes it has another ending.
+            let mut found = std::fs::read_dir(folder.path())?.filter_map(|entry| Some(entry.ok()?.path()));
+            let whole = |path: &std::path::PathBuf| {
+                let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+                !name.ends_with(".crdownload") && !name.starts_with('.')
+            };
+            if let Some(path) = found.find(whole) {
+                return Ok(std::fs::read(path)?);
+            }
+            ensure!(begun.elapsed() < PATIENCE, "no file comes");
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    /// What the browser complained of since the last time: errors in the console, and requests to other places.
+    pub(crate) async fn complaints(&self) -> Vec<String> {
+        let mut complaints = Vec::new();
+        for entry in self.driver.get_log("browser").await.unwrap() {
+            // A page that tells of a fault has its status, and the console repeats it.
+            let of_a_page = entry.source.as_deref() == Some("network")
+                && ["400", "401", "403", "404", "409", "412", "422", "429"]
+                    .iter()
+                    .any(|status| entry.message.contains(&format!("status of {status} ")))
+                && !entry.message.contains("/assets/");
+            if !of_a_page {
+                complaints.push(format!("console: {}", entry.message));
+            }
+        }
+        for entry in self.driver.get_log("performance").await.unwrap() {
+            let message: Value = serde_json::from_str(&entry.message).unwrap();
+            let url = message["message"]["params"]["request"]["url"].as_str().unwrap_or_default();
+            let own = url.starts_with(&self.hub)
+                || url.starts_with("chrome:")
+                || url.starts_with("data:")
+                || url.starts_with("blob:");
+            if message["message"]["method"] == "Network.requestWillBeSent" && !own {
+                complaints.push(format!("asks {url}"));
+            }
+        }
+        complaints
+    }
+}
+
+/// What can be pressed on the page by what it says.
+pub(crate) fn labelled(label: &str) -> By {
+    let kinds = "self::button or self::a or self::summary or self::label";
+    By::XPath(format!("//main//*[{kinds}][contains(normalize-space(.), \"{label}\")]"))
+}
+
+pub(crate) fn css(selector: &str) -> By {
+    By::Css(selector)
+}

@@ -1,0 +1,335 @@
+//! Every form of every page, found by reading the pages: what is typed comes back as it was typed or is refused beside
+//! its field, twice is once, and of two admins the second is told.
+
+use std::collections::BTreeMap;
+
+use axum::{
+    body::Body,
+    http::{StatusCode, header},
+};
+use serde_json::{Value, json};
+use url::form_urlencoded;
+
+use crate::{
+    hub::{Answer, Hub, request},
+    markup::{Field, Form, Piece, forms, kind_of, links, outline, pieces},
+};
+
+/// What people paste, and what others hope that a page takes for its own.
+const ODD: [&str; 4] = [
+    "\"><script>alert(1)</script><img src=x onerror=alert(1)>",
+    "{{ 7919*7 }}{% raw %}${7919*7}",
+    "🦊 שלום עולם 狐狸 \u{202e}abc",
+    "",
+];
+
+/// Something of everything that the pages show.
+async fn full_hub() -> Hub {
+    let hub = Hub::with_server(5).await;
+    let llm = json!({ "name": "ollama", "base_url": "http://127.0.0.1:9", "enabled": false });
+    hub.json("POST", "/api/v1/llm-servers", &llm).await;
+    let sent =
+        hub.json("POST", "/api/v1/jobs", &json!({"tool": "generate_image", "arguments": {"prompt": "a fox"}})).await;
+    hub.ended(sent.json()["id"].as_str().expect("an id")).await;
+    hub.json("POST", "/api/v1/keys", &json!({ "name": "agent" })).await;
+    hub
+}
+
+/// One page of each kind, by its kind.
+async fn pages(hub: &Hub) -> BTreeMap<String, (String, String)> {
+    let mut found = BTreeMap::new();
+    // Besides what is linked: what a hub like this has no link to.
+    let mut ahead = vec!["/".to_owned(), "/start".to_owned(), "/setup".to_owned()];
+    for tool in ["edit_image", "detail_image", "describe_image", "generate_prompt"] {
+        ahead.push(format!("/playground?tool={tool}"));
+    }
+    while let Some(path) = ahead.pop() {
+        if found.contains_key(&kind_of(&path)) {
+            continue;
+        }
+        let page = hub.page(&path).await;
+        if !page.header("content-type").starts_with("text/html") {
+            continue;
+        }
+        assert!(page.status.is_success(), "{path} is linked and answers {}", page.status);
+        let html = String::from_utf8(page.body.to_vec()).expect("text");
+        ahead.extend(links(&html));
+        found.insert(kind_of(&path), (path, html));
+    }
+    assert!(found.len() > 30, "{:?}", found.keys());
+    found
+}
+
+/// One form of each kind.
+async fn all_forms(hub: &Hub) -> Vec<Form> {
+    let mut found: Vec<Form> = Vec::new();
+    for (path, html) in pages(hub).await.into_values() {
+        for form in forms(&path, &html) {
+            let known = |other: &Form| {
+                kind_of(&other.action) == kind_of(&form.action) && {
+                    let names = |form: &Form| form.fields.iter().map(|field| field.name.clone()).collect::<Vec<_>>();
+                    names(other) == names(&form)
+                }
+            };
+            if !found.iter().any(known) {
+                found.push(form);
+            }
+        }
+    }
+    assert!(found.len() > 30, "{}", found.len());
+    found
+}
+
+/// Sends a form as a browser does.
+async fn send(hub: &Hub, form: &Form, pairs: &[(String, String)], file: Option<(&str, &[u8])>) -> Answer {
+    let encoded = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+    if form.method != "post" {
+        return hub.page(&format!("{}?{encoded}", form.action.split('?').next().unwrap_or_default())).await;
+    }
+    if !form.multipart {
+        return hub.form(&form.action, &encoded).await;
+    }
+    let mut body = Vec::new();
+    for (name, value) in pairs {
+        body.extend(format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n").bytes());
+    }
+    if let Some((name, bytes)) = file {
+        let head = format!("--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\r\n");
+        body.extend([head.as_bytes(), bytes, b"\r\n"].concat());
+    }
+    body.extend(b"--b--\r\n");
+    let sent = request("POST", &form.action)
+        .header(header::ACCEPT, "text/html")
+        .header("sec-fetch-site", "same-origin")
+        .header(header::CONTENT_TYPE, "multipart/form-data; boundary=b")
+        .body(Body::from(body));
+    hub.send(sent.expect("a request")).await
+}
+
+/// The form as its page has it now.
+async fn again(hub: &Hub, form: &Form) -> Option<Form> {
+    let page = hub.page(&form.page).await;
+    let html = String::from_utf8(page.body.to_vec()).expect("text");
+    forms(&form.page, &html).into_iter().find(|other| other.is_like(form))
+}
+
+/// What of somebody's words has become part of the page.
+fn taken_for_markup(html: &str) -> Option<String> {
+    for piece in pieces(html) {
+        match piece {
+            Piece::Start(tag, attributes) if attributes.keys().any(|name| name.starts_with("on")) => {
+                return Some(format!("<{tag} {attributes:?}>"));
+            }
+            Piece::Start(tag, attributes) if tag == "script" && !attributes.contains_key("src") => {
+                return Some("a script in the page".to_owned());
+            }
+            Piece::Text(text) if text.contains("55433") => return Some("a sum that was done".to_owned()),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// What is wrong with the answer to a form with such a value in one of its fields.
+fn faults(form: &Form, field: &Field, value: &str, answer: &Answer) -> Vec<String> {
+    let mut faults = Vec::new();
+    // That no server takes work now is told by a page, and is no fault of the hub's.
+    let no_server = answer.status == StatusCode::SERVICE_UNAVAILABLE && answer.text().contains("role=\"alert\"");
+    if answer.status.is_server_error() && !no_server {
+        faults.push(format!("{}", answer.status));
+    }
+    let html = String::from_utf8_lossy(&answer.body);
+    if answer.header("content-type").starts_with("text/html") {
+        faults.extend(taken_for_markup(&html));
+    }
+    let refused = answer.status.is_client_error();
+    // Secrets are not shown again: they would lie in the page.
+    let secret = (field.name == "token" && form.action == "/setup") || field.name == "headers";
+    if refused && field.is_typed() && !secret {
+        let told = html.contains("class=\"fault\"") || html.contains("role=\"alert\"");
+        if !told {
+            faults.push(format!("{} without a word about what is wrong", answer.status));
+        }
+        let shown = forms(&form.page, &html);
+        let kept =
+            shown.iter().flat_map(|form| &form.fields).any(|shown| shown.name == field.name && shown.value == value);
+        if !kept {
+            faults.push(format!("{}, and what was typed is gone", answer.status));
+        }
+        // The word about a field points at one that is there.
+        for id in html.split("<a href=\"#").skip(1).filter_map(|rest| rest.split('"').next()) {
+            if !html.contains(&format!("id=\"{id}\"")) {
+                faults.push(format!("points at #{id}, which is not there"));
+            }
+        }
+    }
+    faults
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_field_takes_odd_words_as_text_or_says_what_is_wrong() {
+    let hub = full_hub().await;
+    let long = "x y ".repeat(2500);
+    let (mut faulty, mut sent) = (Vec::new(), 0);
+    for form in all_forms(&hub).await {
+        // Those that take something away have nothing to type in.
+        if form.action.ends_with("/delete") && form.fields.is_empty() {
+            continue;
+        }
+        let mut names: Vec<&Field> = form.fields.iter().filter(|field| field.kind != "file").collect();
+        names.dedup_by(|one, other| one.name == other.name);
+        let mut now = again(&hub, &form).await;
+        for field in names {
+            for odd in ODD {
+                let value = if odd.is_empty() { &long } else { odd };
+                let Some(current) = &now else { break };
+                let answer = send(&hub, current, &current.pairs(&[(&field.name, value)]), None).await;
+                sent += 1;
+                let said = faults(current, field, value, &answer);
+                let about = format!("{} {} on {}: {} = {:.20}", form.method, form.action, form.page, field.name, value);
+                faulty.extend(said.into_iter().map(|fault| format!("{about}: {fault}")));
+                if answer.status.is_redirection() {
+                    let shown = hub.page(answer.header("location")).await;
+                    assert!(!shown.status.is_server_error(), "{about}: {}", shown.text());
+                    faulty.extend(taken_for_markup(&shown.text()).map(|fault| format!("{about}, afterwards: {fault}")));
+                    now = again(&hub, &form).await;
+                }
+            }
+        }
+    }
+    // What was stored on the way is text on every page.
+    for (path, html) in pages(&hub).await.into_values() {
+        faulty.extend(taken_for_markup(&html).map(|fault| format!("{path}: {fault}")));
+    }
+    assert!(sent > 400, "only {sent} forms were sent");
+    assert!(faulty.is_empty(), "{} of {sent}:\n{}", faulty.len(), faulty.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_admins_the_second_is_told_by_every_form_that_changes_something() {
+    let hub = full_hub().await;
+    let mut told = Vec::new();
+    for form in all_forms(&hub).await {
+        let versioned = form.fields.iter().any(|field| field.name == "version" && !field.value.is_empty());
+        if !versioned || form.method != "post" {
+            continue;
+        }
+        let mut done = false;
+        for field in form.fields.iter().filter(|field| field.is_typed()) {
+            let Some(current) = again(&hub, &form).await else { break };
+            // Fits a number and a text.
+            let first = send(&hub, &current, &current.pairs(&[(&field.name, "12")]), None).await;
+            if !first.status.is_redirection() {
+                continue;
+            }
+            let second = send(&hub, &current, &current.pairs(&[(&field.name, "13")]), None).await;
+            let html = second.text();
+            assert_eq!(
+                second.status.as_u16(),
+                412,
+                "{} takes the second change of {}: {html}",
+                form.action,
+                field.name
+            );
+            assert!(html.contains("Somebody changed this"), "{}: {html}", form.action);
+            let kept = forms(&form.page, &html).into_iter().flat_map(|form| form.fields);
+            assert!(
+                kept.into_iter().any(|shown| shown.name == field.name && shown.value == "13"),
+                "{} forgets what was typed into {}",
+                form.action,
+                field.name
+            );
+            done = true;
+            break;
+        }
+        assert!(done, "{} takes no change at all", form.action);
+        told.push(kind_of(&form.action));
+    }
+    for needed in ["/styles/sty", "/render-types/rt", "/llm-servers/llm", "/servers/srv/settings", "/settings"] {
+        assert!(told.iter().any(|action| action == needed), "{needed} is not among {told:?}");
+    }
+}
+
+/// How many things the hub has.
+async fn things(hub: &Hub) -> Vec<usize> {
+    let mut counts = Vec::new();
+    for noun in ["servers", "llm-servers", "workflows", "render-types", "styles", "keys", "jobs"] {
+        let listed = hub.get(&format!("/api/v1/{noun}")).await.json();
+        counts.push(listed.as_object().and_then(|all| all.values().find_map(Value::as_array)).map_or(0, Vec::len));
+    }
+    counts
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_that_is_sent_twice_at_once_does_one_thing() {
+    let hub = full_hub().await;
+    let graph = include_str!("../../../../workflows/smoke.json");
+    let mut made = Vec::new();
+    for form in all_forms(&hub).await {
+        let values: &[(&str, &str)] = match kind_of(&form.action).as_str() {
+            "/servers" => &[("name", "twice"), ("base_url", "http://192.0.2.1:8188")],
+            "/llm-servers/new" => &[("name", "twice"), ("base_url", "http://192.0.2.1:11434")],
+            "/render-types/new" => &[("name", "twice"), ("workflow", "txt2img-sd15")],
+            "/styles/new" => &[("name", "twice"), ("prompt_template", "twice")],
+            "/workflows" => &[("name", "twice"), ("graph", graph)],
+            "/playground/generate_image" | "/start/picture" => &[("prompt", "twice")],
+            "/jobs/job/retry" => &[],
+            _ => continue,
+        };
+        let before = things(&hub).await;
+        let pairs = form.pairs(values);
+        let (one, other) = tokio::join!(send(&hub, &form, &pairs, None), send(&hub, &form, &pairs, None));
+        for answer in [&one, &other] {
+            assert!(!answer.status.is_server_error(), "{}: {}", form.action, answer.text());
+        }
+        let after = things(&hub).await;
+        let more: usize = after.iter().zip(&before).map(|(after, before)| after - before).sum();
+        assert_eq!(more, 1, "{}: {before:?} → {after:?}: {} {}", form.action, one.status, other.status);
+        made.push(kind_of(&form.action));
+    }
+    made.sort();
+    made.dedup();
+    assert!(made.len() >= 7, "{made:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_are_not_what_they_claim_are_refused() {
+    let hub = full_hub().await;
+    let svg = b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>";
+    let cut = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x10\0\0\0\x10\0\x08\x06\0\0\0";
+    let files: [(&str, &[u8]); 6] = [
+        ("fox.png", b"<html><script>alert(1)</script>"),
+        ("fox.png", svg),
+        ("fox.png", cut),
+        ("\"><img src=x onerror=alert(1)>.webp", b"RIFF\0\0\0\0WEBPVP8 "),
+        ("table.csv", b"PK\x03\x04\0\0\xff\xfe\0"),
+        ("graph.json", b"\xff\xd8\xff\xe0\0\x10JFIF"),
+    ];
+    let mut taken = 0;
+    for form in all_forms(&hub).await.into_iter().filter(|form| form.fields.iter().any(|field| field.kind == "file")) {
+        for (name, bytes) in files {
+            let before = things(&hub).await;
+            let asked: &[(&str, &str)] =
+                if form.action.starts_with("/playground") { &[("prompt", "kept words")] } else { &[] };
+            let answer = send(&hub, &form, &form.pairs(asked), Some((name, bytes))).await;
+            let html = answer.text();
+            let about = format!("{} with {name:?}", form.action);
+            assert!(answer.status.is_client_error(), "{about}: {} {}", answer.status, answer.header("location"));
+            assert!(html.contains("role=\"alert\"") || html.contains("class=\"fault\""), "{about}: {html}");
+            assert_eq!(taken_for_markup(&html), None, "{about}");
+            if form.fields.iter().any(|field| field.name == "prompt") {
+                assert!(html.contains("kept words"), "{about}: the prompt is gone");
+            }
+            assert_eq!(things(&hub).await, before, "{about} left something behind");
+            taken += 1;
+        }
+    }
+    assert!(taken >= 30, "{taken}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_keep_their_structure() {
+    let hub = full_hub().await;
+    let outlines = pages(&hub).await.into_iter().map(|(kind, (_, html))| format!("── {kind}\n{}\n", outline(&html)));
+    insta::assert_snapshot!("outlines", outlines.collect::<Vec<_>>().join("\n"));
+}

@@ -1,0 +1,236 @@
+//! What a page is made of, read as a browser reads it: its forms with their fields, and its outline.
+
+use std::collections::BTreeMap;
+
+use html5gum::{DefaultEmitter, Token, Tokenizer};
+
+/// One piece of a page.
+pub(crate) enum Piece {
+    Start(String, BTreeMap<String, String>),
+    End(String),
+    Text(String),
+}
+
+/// A form as it would be sent.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Form {
+    /// Path of the page that it stands on.
+    pub(crate) page: String,
+    pub(crate) method: String,
+    pub(crate) action: String,
+    pub(crate) multipart: bool,
+    pub(crate) fields: Vec<Field>,
+}
+
+/// One field of it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Field {
+    pub(crate) name: String,
+    /// `type` of an input, `select` or `textarea`.
+    pub(crate) kind: String,
+    pub(crate) value: String,
+    /// Whether it is sent as the page stands: boxes that are not ticked, buttons and files are not.
+    pub(crate) sent: bool,
+}
+
+impl Field {
+    /// What a tag begins, when it is a field with a name.
+    fn of(tag: &str, attributes: &BTreeMap<String, String>) -> Option<Self> {
+        let get = |name: &str| attributes.get(name).cloned().unwrap_or_default();
+        let kind = match tag {
+            "input" => get("type"),
+            "select" | "textarea" => tag.to_owned(),
+            _ => return None,
+        };
+        let is_box = kind == "checkbox" || kind == "radio";
+        let off = attributes.contains_key("disabled") || kind == "file";
+        let sent = !off && (!is_box || attributes.contains_key("checked"));
+        Some(Self { name: get("name"), kind, value: get("value"), sent }).filter(|field| !field.name.is_empty())
+    }
+
+    /// Whether people type into it and see it again.
+    pub(crate) fn is_typed(&self) -> bool {
+        ["text", "search", "textarea", "date"].contains(&self.kind.as_str())
+    }
+}
+
+impl Form {
+    /// What a browser would send, with other values for some fields.
+    pub(crate) fn pairs(&self, changed: &[(&str, &str)]) -> Vec<(String, String)> {
+        let mut pairs: Vec<(String, String)> = Vec::new();
+        let mut left: Vec<&(&str, &str)> = changed.iter().collect();
+        for field in self.fields.iter().filter(|field| field.kind != "file") {
+            let at = left.iter().position(|(name, _)| *name == field.name);
+            if let Some(at) = at {
+                pairs.push((field.name.clone(), left.remove(at).1.to_owned()));
+            } else if field.sent {
+                pairs.push((field.name.clone(), field.value.clone()));
+            }
+        }
+        pairs
+    }
+
+    /// The same form on another look at its page: same action and same fields.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        let names = |form: &Self| form.fields.iter().map(|field| field.name.clone()).collect::<Vec<_>>();
+        self.action == other.action && names(self) == names(other)
+    }
+}
+
+/// The pieces of a page, in their order.
+pub(crate) fn pieces(html: &str) -> Vec<Piece> {
+    let mut emitter = DefaultEmitter::default();
+    // Scripts, styles and text areas hold text.
+    emitter.naively_switch_states(true);
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let tokens = Tokenizer::new_with_emitter(html, emitter).filter_map(|Ok(token)| match token {
+        Token::StartTag(tag) => {
+            let attributes = tag.attributes.iter().map(|(name, value)| (text(name), text(value))).collect();
+            Some(Piece::Start(text(&tag.name), attributes))
+        }
+        Token::EndTag(tag) => Some(Piece::End(text(&tag.name))),
+        Token::String(string) => Some(Piece::Text(text(&string))),
+        _ => None,
+    });
+    tokens.collect()
+}
+
+/// The forms of a page; fields that belong to one by `form=` are in it.
+pub(crate) fn forms(page: &str, html: &str) -> Vec<Form> {
+    let mut forms: Vec<(String, Form)> = Vec::new();
+    let mut apart: Vec<(String, Field)> = Vec::new();
+    let (mut open, mut area, mut menu) = (false, false, false);
+    for piece in pieces(html) {
+        match piece {
+            Piece::Start(tag, attributes) => {
+                let get = |name: &str| attributes.get(name).cloned().unwrap_or_default();
+                let has = |name: &str| attributes.contains_key(name);
+                match tag.as_str() {
+                    "form" => {
+                        let form = Form {
+                            page: page.to_owned(),
+                            method: get("method"),
+                            action: get("action"),
+                            multipart: get("enctype") == "multipart/form-data",
+                            fields: Vec::new(),
+                        };
+                        forms.push((get("id"), form));
+                        open = true;
+                    }
+                    "textarea" => area = true,
+                    "select" => menu = true,
+                    "option" if menu && (has("selected") || !menu_is_set(&forms)) => {
+                        if let Some(last) = forms.last_mut().and_then(|(_, form)| form.fields.last_mut()) {
+                            last.value = get("value");
+                        }
+                    }
+                    _ => {}
+                }
+                let field = Field::of(&tag, &attributes);
+                if let Some(field) = field {
+                    if has("form") {
+                        apart.push((get("form"), field));
+                    } else if open && let Some((_, form)) = forms.last_mut() {
+                        form.fields.push(field);
+                    }
+                }
+            }
+            Piece::End(tag) => match tag.as_str() {
+                "form" => open = false,
+                "textarea" => area = false,
+                "select" => menu = false,
+                _ => {}
+            },
+            Piece::Text(text) if area => {
+                if let Some(field) = forms.last_mut().and_then(|(_, form)| form.fields.last_mut()) {
+                    // A line break right after the tag is not part of it.
+                    text.strip_prefix('\n').unwrap_or(&text).clone_into(&mut field.value);
+                }
+            }
+            Piece::Text(_) => {}
+        }
+    }
+    for (id, field) in apart {
+        if let Some((_, form)) = forms.iter_mut().find(|(form, _)| *form == id) {
+            form.fields.push(field);
+        }
+    }
+    forms.into_iter().map(|(_, form)| form).collect()
+}
+
+/// Whether the menu that is read has a choice already: its first one.
+fn menu_is_set(forms: &[(String, Form)]) -> bool {
+    forms.last().and_then(|(_, form)| form.fields.last()).is_some_and(|field| !field.value.is_empty())
+}
+
+/// Where a page leads within the hub.
+pub(crate) fn links(html: &str) -> Vec<String> {
+    let linked = pieces(html).into_iter().filter_map(|piece| match piece {
+        Piece::Start(tag, mut attributes) if tag == "a" => attributes.remove("href"),
+        _ => None,
+    });
+    let not_pages = ["/assets/", "/api/", "/outputs/", "/thumbs/"];
+    linked
+        .map(|href| href.split('#').next().unwrap_or_default().to_owned())
+        .filter(|href| href.starts_with('/') && !not_pages.iter().any(|other| href.starts_with(other)))
+        .collect()
+}
+
+/// A path with what varies taken out: `/jobs/job_0198…?q=x` → `/jobs/job`. Tools of the playground are pages of
+/// their own.
+pub(crate) fn kind_of(path: &str) -> String {
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    let part = |part: &str| match part.split_once('_') {
+        Some((noun, id)) if id.len() == 32 => noun.to_owned(),
+        _ => part.to_owned(),
+    };
+    let parts = path.split('/').map(part).collect::<Vec<_>>().join("/");
+    let tool = query.split('&').find(|pair| pair.starts_with("tool=") && path == "/playground");
+    tool.map_or(parts.clone(), |tool| format!("{parts}?{tool}"))
+}
+
+/// Landmarks, headings, forms and their fields, one a line; what the data decide is left out.
+pub(crate) fn outline(html: &str) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    let mut heading: Option<String> = None;
+    let mut within = false;
+    for piece in pieces(html) {
+        match piece {
+            Piece::Start(tag, attributes) => {
+                within |= tag == "main";
+                let get = |name: &str| attributes.get(name).map(String::as_str).unwrap_or_default();
+                let label = get("aria-label");
+                match tag.as_str() {
+                    "h1" | "h2" | "h3" | "legend" if within => heading = Some(format!("{tag} ")),
+                    "header" | "main" | "footer" => lines.push(tag),
+                    "nav" => lines.push(format!("nav {label}")),
+                    "form" => lines.push(format!("form {} {}", get("method"), kind_of(get("action")))),
+                    "input" | "select" | "textarea" if !get("name").is_empty() => {
+                        lines.push(format!("  {} {} {}", tag, get("name"), get("type")).trim_end().to_owned());
+                    }
+                    "table" | "svg" | "progress" if within && get("class") != "icon" => {
+                        lines.push(tag);
+                    }
+                    _ => {}
+                }
+            }
+            Piece::End(tag) => {
+                if ["h1", "h2", "h3", "legend"].contains(&tag.as_str())
+                    && let Some(text) = heading.take()
+                {
+                    lines.push(text.split_whitespace().collect::<Vec<_>>().join(" "));
+                }
+            }
+            Piece::Text(text) => {
+                if let Some(heading) = &mut heading {
+                    heading.push_str(&text.replace(|digit: char| digit.is_ascii_digit(), "0"));
+                }
+            }
+        }
+    }
+    // Of rows that are alike, one stands for all.
+    let mut seen = std::collections::BTreeSet::new();
+    lines.retain(|line| seen.insert(line.clone()) || line.starts_with("form"));
+    lines.dedup();
+    lines.join("\n")
+}

@@ -1,0 +1,104 @@
+//! Pictures of styles and render types, rendered by the hub itself.
+
+use axum::http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::hub::Hub;
+
+async fn style(hub: &Hub) -> Value {
+    hub.get("/api/v1/styles/anime").await.json()
+}
+
+#[tokio::test]
+async fn a_styles_picture_is_rendered_shown_everywhere_and_told_to_be_out_of_date() {
+    let hub = Hub::with_server(10).await;
+    hub.ready().await;
+    let before = style(&hub).await;
+    assert_eq!((&before["preview_url"], &before["preview_stale"]), (&Value::Null, &json!(false)));
+    let path = format!("/styles/{}", before["id"].as_str().expect("an id"));
+    assert!(hub.page(&path).await.text().contains("Render a picture"));
+    assert!(hub.page("/styles").await.text().contains("1 style without a picture"));
+
+    let asked = hub.form("/styles/pictures", "").await;
+    assert_eq!(asked.header("location"), "/styles?done=pictures-asked", "{}", asked.text());
+    let jobs = hub.get("/api/v1/jobs?style=anime").await.json();
+    let job = jobs["jobs"][0]["id"].as_str().expect("its job").to_owned();
+    let record = hub.ended(&job).await;
+    assert_eq!(record["state"], "succeeded", "{record}");
+    assert_eq!((&record["priority"], &record["recipe"]["seed"]), (&json!(-100), &json!(1)), "{record}");
+    assert_eq!(record["recipe"]["styles"], json!(["anime"]));
+
+    let with = style(&hub).await;
+    assert_eq!(with["preview_url"], record["images"][0]["url"]);
+    assert_eq!(with["preview_stale"], json!(false));
+    assert_eq!(hub.get("/api/v1/catalogue").await.json()["styles"][0]["preview_url"], with["preview_url"]);
+    let thumb = format!("src=\"/thumbs/{}\"", record["images"][0]["id"].as_str().expect("an id"));
+    for page in ["/styles", path.as_str(), "/playground"] {
+        let text = hub.page(page).await.text();
+        assert!(text.contains(&thumb), "{page}: {text}");
+    }
+    assert_eq!(hub.form("/styles/pictures", "").await.header("location"), "/styles?done=pictures-none");
+
+    // What was told may be sent back; a change makes the picture old, but it stays.
+    let mut changed = with.clone();
+    changed["prompt_template"] = json!("manga, {prompt}");
+    let put = hub.json("PUT", "/api/v1/styles/anime", &changed).await;
+    assert_eq!(put.status, StatusCode::OK, "{}", put.text());
+    assert_eq!((&put.json()["preview_url"], &put.json()["preview_stale"]), (&with["preview_url"], &json!(true)));
+    let page = hub.page(&path).await.text();
+    assert!(page.contains("out of date") && page.contains(&thumb), "{page}");
+    assert_eq!(hub.form("/styles/pictures", "").await.header("location"), "/styles?done=pictures-none");
+    assert_eq!(hub.form("/styles/pictures", "stale=on").await.header("location"), "/styles?done=pictures-asked");
+    let newest = hub.get("/api/v1/jobs?style=anime").await.json()["jobs"][0]["id"].as_str().expect("new").to_owned();
+    hub.ended(&newest).await;
+    let renewed = style(&hub).await;
+    assert_eq!(renewed["preview_stale"], json!(false));
+    assert_ne!(renewed["preview_url"], with["preview_url"]);
+
+    // Who deletes the picture takes it off the style.
+    let image = renewed["preview_url"].as_str().and_then(|url| url.rsplit('/').next()).expect("a file");
+    let id = image.split('.').next().expect("an id");
+    assert_eq!(hub.delete(&format!("/api/v1/images/{id}")).await.status, StatusCode::NO_CONTENT);
+    assert_ne!(style(&hub).await["preview_url"], renewed["preview_url"]);
+}
+
+#[tokio::test]
+async fn a_render_types_picture_is_rendered_and_the_scene_can_be_set() {
+    let hub = Hub::with_server(10).await;
+    hub.ready().await;
+    let wrong = hub.form("/styles/scene", "prompt=a+hen&seed=minus").await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(wrong.text().contains("id=\"seed-fault\"") && wrong.text().contains("a hen"), "{}", wrong.text());
+    assert_eq!(hub.form("/styles/scene", "prompt=a+hen&seed=9").await.header("location"), "/styles?done=scene-saved");
+    assert_eq!(hub.get("/api/v1/preview-scene").await.json(), json!({"prompt": "a hen", "seed": 9}));
+
+    let row = hub.get("/api/v1/render-types/sd15").await.json();
+    let path = format!("/render-types/{}", row["id"].as_str().expect("an id"));
+    let asked = hub.form(&format!("{path}/picture"), "").await;
+    assert_eq!(asked.header("location"), format!("{path}?done=picture-asked"));
+    let again = hub.json("POST", "/api/v1/render-types/sd15/preview", &json!({})).await;
+    assert_eq!(again.status, StatusCode::ACCEPTED, "{}", again.text());
+    let record = hub.ended(again.json()["id"].as_str().expect("an id")).await;
+    assert_eq!((&record["recipe"]["prompt"], &record["recipe"]["seed"]), (&json!("a hen"), &json!(9)), "{record}");
+    let told = hub.get("/api/v1/render-types/sd15").await.json();
+    assert_eq!((&told["preview_url"], &told["preview_stale"]), (&record["images"][0]["url"], &json!(false)));
+    assert!(hub.page("/render-types").await.text().contains("/thumbs/img_"));
+
+    let scene = hub.json("PUT", "/api/v1/preview-scene", &json!({"prompt": "a cock", "seed": 9})).await;
+    assert_eq!(scene.status, StatusCode::OK, "{}", scene.text());
+    assert_eq!(hub.get("/api/v1/render-types/sd15").await.json()["preview_stale"], json!(true));
+    let empty = hub.json("PUT", "/api/v1/preview-scene", &json!({"prompt": " ", "seed": 9})).await;
+    assert_eq!(empty.json()["argument"], "prompt", "{}", empty.text());
+}
+
+#[tokio::test]
+async fn a_style_that_nothing_draws_says_so() {
+    let hub = Hub::with_server(10).await;
+    let body = json!({"name": "lost", "prompt_template": "x", "render_types": ["gone"]});
+    assert_eq!(hub.json("POST", "/api/v1/styles", &body).await.status, StatusCode::CREATED);
+    let refused = hub.json("POST", "/api/v1/styles/lost/preview", &json!({})).await;
+    assert_eq!(refused.status, StatusCode::CONFLICT);
+    assert!(refused.text().contains("suits the style `lost`"), "{}", refused.text());
+    let all = hub.json("POST", "/api/v1/style-previews", &json!({})).await.json();
+    assert_eq!((&all["asked"], &all["undrawable"]), (&json!(1), &json!(["lost"])), "{all}");
+}
