@@ -150,6 +150,23 @@ mod tests {
     }
 
     #[test]
+    fn a_number_as_id_is_the_same_number_when_it_is_read_again() {
+        for id in [
+            "7000000000000000000000000000000000000000",
+            "0.1e-7",
+            "1.7976931348623157e308",
+            "-0",
+            "18446744073709551616",
+        ] {
+            let text = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"ping"}}"#);
+            let Ok(Incoming::Request(_, got)) = Incoming::parse(text.as_bytes()) else { panic!("{id}") };
+            let read_again: Value = serde_json::from_str(&got.to_string()).expect("a number");
+            let exact: f64 = id.parse().expect("a number");
+            assert_eq!((read_again.as_f64(), &read_again), (Some(exact), &got), "{id}");
+        }
+    }
+
+    #[test]
     fn a_message_without_id_is_a_notification() {
         assert_eq!(Incoming::parse(br#"{"jsonrpc":"2.0","method":"ping"}"#), Ok(Incoming::Notification));
     }
