@@ -8,6 +8,8 @@ mod catalogue;
 mod chromium;
 mod doors;
 mod making;
+#[path = "../../../hub-web/tests/it/places.rs"]
+mod places;
 mod pool;
 mod shapes;
 mod upkeep;

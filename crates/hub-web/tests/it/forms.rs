@@ -12,7 +12,8 @@ use url::form_urlencoded;
 
 use crate::{
     hub::{Answer, Hub, request},
-    markup::{Field, Form, Piece, forms, kind_of, links, outline, pieces},
+    markup::{Field, Form, Piece, forms, links, outline, pieces},
+    places::kind_of,
 };
 
 /// What people paste, and what others hope that a page takes for its own.

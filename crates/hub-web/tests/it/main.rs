@@ -17,6 +17,7 @@ mod llm_settings;
 mod markup;
 mod metrics;
 mod pages;
+mod places;
 mod pool_pages;
 mod settings;
 mod showcases;

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use html5gum::{DefaultEmitter, Token, Tokenizer};
 
+use crate::places::{kind_of, own_page};
+
 /// One piece of a page.
 pub(crate) enum Piece {
     Start(String, BTreeMap<String, String>),
@@ -169,24 +171,7 @@ pub(crate) fn links(html: &str) -> Vec<String> {
         Piece::Start(tag, mut attributes) if tag == "a" => attributes.remove("href"),
         _ => None,
     });
-    let not_pages = ["/assets/", "/api/", "/outputs/", "/thumbs/"];
-    linked
-        .map(|href| href.split('#').next().unwrap_or_default().to_owned())
-        .filter(|href| href.starts_with('/') && !not_pages.iter().any(|other| href.starts_with(other)))
-        .collect()
-}
-
-/// A path with what varies taken out: `/jobs/job_0198…?q=x` → `/jobs/job`. Tools of the playground are pages of
-/// their own.
-pub(crate) fn kind_of(path: &str) -> String {
-    let (path, query) = path.split_once('?').unwrap_or((path, ""));
-    let part = |part: &str| match part.split_once('_') {
-        Some((noun, id)) if id.len() == 32 => noun.to_owned(),
-        _ => part.to_owned(),
-    };
-    let parts = path.split('/').map(part).collect::<Vec<_>>().join("/");
-    let tool = query.split('&').find(|pair| pair.starts_with("tool=") && path == "/playground");
-    tool.map_or(parts.clone(), |tool| format!("{parts}?{tool}"))
+    linked.filter_map(|href| own_page(&href)).collect()
 }
 
 /// Landmarks, headings, forms and their fields, one a line; what the data decide is left out.

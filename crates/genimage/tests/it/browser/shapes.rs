@@ -3,7 +3,11 @@
 
 use std::{collections::BTreeMap, time::Instant};
 
-use super::{PATIENCE, Report, window::Window};
+use super::{
+    PATIENCE, Report,
+    places::{kind_of, own_page},
+    window::Window,
+};
 use crate::hub::client;
 
 /// Pages that only forms lead to, or that have no link.
@@ -59,7 +63,7 @@ async fn pages(hub: &str) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     let mut ahead = vec!["/".to_owned()];
     while let Some(path) = ahead.pop() {
-        let kind = kind(&path);
+        let kind = kind_of(&path);
         if found.contains_key(&kind) {
             continue;
         }
@@ -81,22 +85,7 @@ async fn pages(hub: &str) -> BTreeMap<String, String> {
 /// Where a page leads within the hub.
 fn links(page: &str) -> Vec<String> {
     let found = page.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next());
-    let own = found.map(|href| href.replace("&#x2f;", "/").replace("&amp;", "&")).filter(|href| href.starts_with('/'));
-    own.map(|href| href.split('#').next().unwrap_or_default().to_owned())
-        .filter(|href| !["/assets/", "/api/", "/outputs/", "/thumbs/"].iter().any(|other| href.starts_with(other)))
-        .collect()
-}
-
-/// `/jobs/job_0198…?q=x` → `/jobs/job`; tools of the playground are pages of their own.
-fn kind(path: &str) -> String {
-    let (path, query) = path.split_once('?').unwrap_or((path, ""));
-    let part = |part: &str| match part.split_once('_') {
-        Some((noun, id)) if id.len() == 32 => noun.to_owned(),
-        _ => part.to_owned(),
-    };
-    let parts = path.split('/').map(part).collect::<Vec<_>>().join("/");
-    let tool = query.split('&').find(|pair| pair.starts_with("tool=") && path == "/playground");
-    tool.map_or(parts.clone(), |tool| format!("{parts}?{tool}"))
+    found.filter_map(|href| own_page(&href.replace("&#x2f;", "/").replace("&amp;", "&"))).collect()
 }
 
 pub(crate) async fn look_at_every_page(window: &mut Window, report: &mut Report) {
