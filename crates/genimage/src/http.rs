@@ -8,7 +8,7 @@ use axum::{
 use hub_access::Access;
 use hub_engine::Engine;
 use hub_mcp::{McpConfig, McpEdge};
-use hub_web::{WebConfig, WebState};
+use hub_web::{Translations, WebConfig, WebState};
 use tower::util::option_layer;
 use tower_http::{catch_panic::CatchPanicLayer, set_header::SetResponseHeaderLayer};
 use url::Url;
@@ -19,6 +19,8 @@ use crate::{
     protected_resource::ProtectedResource,
 };
 
+/// The folder of translations within the data directory.
+pub(crate) const TRANSLATIONS: &str = "translations";
 /// A year: what browsers remember of TLS.
 const STRICT_FOR: &str = "max-age=31536000";
 
@@ -38,7 +40,12 @@ pub(crate) fn router(
     let web = WebState {
         engine: engine.clone(),
         access: access.clone(),
-        config: WebConfig { public_url: public_url.clone(), demo, version: env!("CARGO_PKG_VERSION") },
+        config: WebConfig {
+            public_url: public_url.clone(),
+            demo,
+            version: env!("CARGO_PKG_VERSION"),
+            translations: translations(config),
+        },
     };
     let protected = access.oauth().map(ProtectedResource::of).transpose()?;
     let challenge = protected.as_ref().map(ProtectedResource::challenge);
@@ -53,6 +60,18 @@ pub(crate) fn router(
         .layer(middleware::from_fn(hub_web::secure_headers))
         .layer(CatchPanicLayer::new());
     Ok((router, mcp))
+}
+
+/// The pages' words in other languages, from the data directory. What is wrong with them is no reason not to start.
+fn translations(config: &Config) -> Translations {
+    let (translations, faults) = Translations::read(&config.server.data_dir.join(TRANSLATIONS));
+    for fault in faults {
+        tracing::warn!("translations: {fault}");
+    }
+    for (language, messages) in translations.known() {
+        tracing::info!(language, messages, "the pages are translated");
+    }
+    translations
 }
 
 /// Has browsers come back over TLS only, where that is how the hub is reached.

@@ -47,6 +47,7 @@ fn set(config: &WebConfig, token: &str, seconds: i64) -> Option<HeaderValue> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::language::Translations;
 
     #[test]
     fn the_secure_cookie_goes_before_the_plain_one() {
@@ -63,6 +64,7 @@ mod tests {
             public_url: url.map(|url| url.parse().expect("a URL")),
             demo: false,
             version: "0",
+            translations: Translations::default(),
         };
         let cookie = |url| set(&config(url), "t", 9).expect("a value").to_str().expect("text").to_owned();
         let secure = cookie(Some("https://hub.example"));

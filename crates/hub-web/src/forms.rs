@@ -3,45 +3,23 @@
 //! It is put into every form as it leaves and taken out of every form as it comes back, here and nowhere
 //! else, so that no page can forget it and no handler sees it.
 
-use std::future::Future;
-
 use axum::{
     body::{Body, Bytes, to_bytes},
     extract::Request,
     http::{HeaderMap, header},
-    middleware::Next,
-    response::Response,
 };
 use hub_access::LoggedIn;
+
+use crate::viewer;
 
 /// Name of the field.
 const FIELD: &str = "csrf";
 /// Header for scripts, with the same value.
 const HEADER: &str = "x-csrf-token";
 
-tokio::task_local! {
-    static TOKEN: Option<String>;
-}
-
-/// Remembers whose pages are drawn while a request is served.
-pub(crate) async fn remember(request: Request, next: Next) -> Response {
-    let token = request.extensions().get::<LoggedIn>().map(LoggedIn::form_token);
-    TOKEN.scope(token, next.run(request)).await
-}
-
-/// Whose pages are drawn.
-pub(crate) fn current() -> Option<String> {
-    TOKEN.try_with(Clone::clone).ok().flatten()
-}
-
-/// Draws something later for who asks now.
-pub(crate) async fn later<T>(token: Option<String>, draw: impl Future<Output = T>) -> T {
-    TOKEN.scope(token, draw).await
-}
-
 /// The page with the token in each form that changes something.
 pub(crate) fn guarded(page: String) -> String {
-    let Some(token) = current() else { return page };
+    let Some(token) = viewer::current().form_token else { return page };
     let mut guarded = String::with_capacity(page.len() + 512);
     let mut rest = page.as_str();
     while let Some(begin) = rest.find("<form") {
@@ -129,14 +107,15 @@ fn from_multipart(body: &Bytes) -> Option<(String, Bytes)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::viewer::Viewer;
 
-    #[tokio::test]
-    async fn only_forms_that_change_something_get_the_token() {
+    #[test]
+    fn only_forms_that_change_something_get_the_token() {
         let page =
             "<form method=\"get\" action=\"/a\"><input></form><p><form class=\"x\" method=\"post\"><b>".to_owned();
         assert_eq!(guarded(page.clone()), page, "nobody is logged in");
-        let token = || Some("abc".to_owned());
-        let drawn = later(token(), async { guarded(page) }).await;
+        let somebody = Viewer { form_token: Some("abc".to_owned()), language: None };
+        let drawn = viewer::now(somebody, || guarded(page));
         assert_eq!(drawn.matches("name=\"csrf\" value=\"abc\"").count(), 1);
         assert!(drawn.contains("method=\"post\"><input type=\"hidden\""), "{drawn}");
     }

@@ -16,6 +16,7 @@ mod error;
 mod forms;
 mod headers;
 mod health;
+mod language;
 mod links;
 mod live;
 mod lookup;
@@ -27,7 +28,9 @@ mod problem;
 mod render;
 mod router;
 mod undo;
+mod viewer;
 
 pub use cookies::session_of;
 pub use headers::secure as secure_headers;
+pub use language::Translations;
 pub use router::{WebConfig, WebState, route_paths, router};

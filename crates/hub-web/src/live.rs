@@ -18,7 +18,7 @@ use futures_util::Stream;
 use hub_core::ids::JobId;
 use tokio::sync::{OwnedSemaphorePermit, broadcast};
 
-use crate::{error::WebError, forms, router::App};
+use crate::{error::WebError, router::App, viewer};
 
 /// Shortest time between two redraws of a region.
 const PACE: Duration = Duration::from_millis(400);
@@ -50,13 +50,13 @@ where
 {
     let permit = permit(app)?;
     let mut changes = app.engine.changes();
-    let token = forms::current();
+    let viewer = viewer::current();
     let fragments = stream! {
         let _permit = permit;
         let mut drawn = String::new();
         loop {
             // A failure is logged where it arises; the page keeps what it shows.
-            if let Ok(fragment) = forms::later(token.clone(), draw()).await && fragment != drawn {
+            if let Ok(fragment) = viewer::later(viewer.clone(), draw()).await && fragment != drawn {
                 yield Ok(Event::default().data(&fragment));
                 drawn = fragment;
             }
@@ -78,7 +78,7 @@ where
 {
     let permit = permit(app)?;
     let mut watch = app.engine.watch(id).await?;
-    let token = forms::current();
+    let viewer = viewer::current();
     let fragments = stream! {
         let _permit = permit;
         let mut state = None;
@@ -86,7 +86,7 @@ where
         while let Some(now) = progress.take().filter(|now| !now.state.is_terminal()) {
             let whole = state != Some(now.state);
             state = Some(now.state);
-            if let Ok(fragment) = forms::later(token.clone(), draw(if whole { None } else { Some(now) })).await {
+            if let Ok(fragment) = viewer::later(viewer.clone(), draw(if whole { None } else { Some(now) })).await {
                 yield Ok(Event::default().data(&fragment));
             }
             // Paced only between two drawings of progress: what was drawn last is always the newest.
@@ -95,7 +95,7 @@ where
             }
             progress = watch.next().await;
         }
-        if let Ok(fragment) = forms::later(token, draw(None)).await {
+        if let Ok(fragment) = viewer::later(viewer, draw(None)).await {
             yield Ok(Event::default().data(&fragment));
         }
         yield Ok(Event::default().event("done").data("end"));

@@ -39,9 +39,10 @@ use self::flash::Flash;
 use crate::{
     asker::is_api,
     error::WebError,
-    problem,
+    language, problem,
     render::Page,
     router::{App, Routes},
+    said,
 };
 
 /// Routes of the pages.
@@ -204,19 +205,19 @@ impl ErrorPage {
         let status = error.status();
         let (heading, detail, hint, valid_values) = match error {
             WebError::User(error) => (
-                problem::title_of(error.code).to_owned(),
+                language::here(problem::title_of(error.code)),
                 error.message.clone(),
                 error.hint.clone(),
                 error.valid_values.clone(),
             ),
             WebError::Request { detail, hint, .. } => {
                 let heading = match status {
-                    StatusCode::NOT_FOUND => "Nothing here",
-                    StatusCode::FORBIDDEN => "Refused",
-                    StatusCode::PAYLOAD_TOO_LARGE => "Too large",
-                    _ => "This request cannot be served",
+                    StatusCode::NOT_FOUND => said!("Nothing here"),
+                    StatusCode::FORBIDDEN => said!("Refused"),
+                    StatusCode::PAYLOAD_TOO_LARGE => said!("Too large"),
+                    _ => said!("This request cannot be served"),
                 };
-                (heading.to_owned(), detail.clone(), hint.clone(), Vec::new())
+                (heading.to_string(), detail.clone(), hint.clone(), Vec::new())
             }
         };
         Self { frame: Frame::new("", heading.clone()), status: status.as_u16(), heading, detail, hint, valid_values }

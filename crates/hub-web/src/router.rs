@@ -27,11 +27,14 @@ use url::Url;
 use crate::{
     api, archive, assets, audit, csrf,
     error::WebError,
-    forms, headers, health, metrics, outputs,
+    headers, health,
+    language::Translations,
+    metrics, outputs,
     pages::{self, MadeKeys},
     presses::Presses,
     render::Renderer,
     undo::Undos,
+    viewer,
 };
 
 /// Most event streams (pages and API together) that are open at once; beyond it callers are told to
@@ -51,6 +54,8 @@ pub struct WebConfig {
     pub demo: bool,
     /// The program's version.
     pub version: &'static str,
+    /// The pages' words in other languages than English.
+    pub translations: Translations,
 }
 
 /// What the edge works with.
@@ -156,8 +161,8 @@ pub fn router(state: WebState) -> Router {
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn_with_state(app.clone(), audit::note))
         .layer(middleware::from_fn(csrf::check))
-        .layer(middleware::from_fn(forms::remember))
         .layer(middleware::from_fn_with_state(app.clone(), pages::show_errors))
+        .layer(middleware::from_fn_with_state(app.clone(), viewer::remember))
         .layer(middleware::from_fn(headers::secure))
         .layer(CompressionLayer::new().compress_when(compressible))
         .with_state(app)

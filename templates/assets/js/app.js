@@ -12,11 +12,11 @@
     const told = label.textContent;
     try {
       await navigator.clipboard.writeText(source.textContent);
-      label.textContent = "Copied";
+      label.textContent = document.body.dataset.copied;
     } catch {
       // Without https the clipboard is closed: select the text, so that one key copies it.
       window.getSelection().selectAllChildren(source);
-      label.textContent = "Press Ctrl+C";
+      label.textContent = document.body.dataset.select;
     }
     setTimeout(() => { label.textContent = told; }, 2000);
   };

@@ -4,10 +4,12 @@ use std::{process::ExitCode, sync::Arc};
 
 use hub_core::clock::SystemClock;
 use hub_store::Store;
+use hub_web::Translations;
 
 use crate::{
     app::{Hub, HubOptions},
     config::Config,
+    http::TRANSLATIONS,
 };
 
 /// Prints one line per check; exit code 1 when one failed.
@@ -18,6 +20,13 @@ pub(super) async fn run(config: &Config) -> anyhow::Result<ExitCode> {
     let mut report = Report::default();
     report.line("configuration", Ok("read".to_owned()));
     let folder = config.server.data_dir.display().to_string();
+    let (translations, faults) = Translations::read(&config.server.data_dir.join(TRANSLATIONS));
+    for (language, messages) in translations.known() {
+        report.line("translation", Ok(format!("{language}, {messages} messages")));
+    }
+    for fault in faults {
+        report.line("translation", Err(fault));
+    }
     // With a hub running, its database may be read but its folder must not be taken.
     match Hub::start(config, &HubOptions { no_listener: true, ..HubOptions::default() }).await {
         Ok(hub) => {

@@ -25,7 +25,7 @@ use super::{
     form::{Done, Fault, FormFields, lines, number, refused},
     html, see_other,
 };
-use crate::{asker::Asker, audit::Subject, error::WebError, render::Page, router::App};
+use crate::{asker::Asker, audit::Subject, error::WebError, language::Said, render::Page, router::App, said};
 
 #[cfg(test)]
 pub(crate) use self::key::KeyPage;
@@ -68,7 +68,7 @@ pub(crate) struct AccessPage {
 struct ShownKey {
     name: String,
     prefix: String,
-    state: &'static str,
+    state: Said,
     tone: &'static str,
     scopes: String,
     limits: Vec<String>,
@@ -88,7 +88,7 @@ struct ShownSecret {
 #[derive(Debug, Serialize)]
 struct ShownScope {
     name: &'static str,
-    about: &'static str,
+    about: Said,
     chosen: bool,
 }
 
@@ -114,20 +114,20 @@ fn date(at: DateTime<Utc>) -> String {
 impl ShownKey {
     fn of(key: &ApiKey, now: DateTime<Utc>) -> Self {
         let (state, tone) = match key {
-            _ if key.revoked_at.is_some() => ("Revoked", "off"),
-            _ if !key.is_live(now) => ("Expired", "wait"),
-            _ => ("In use", "good"),
+            _ if key.revoked_at.is_some() => (said!("Revoked"), "off"),
+            _ if !key.is_live(now) => (said!("Expired"), "wait"),
+            _ => (said!("In use"), "good"),
         };
         let rights = &key.rights;
         let list = |set: &BTreeSet<String>| set.iter().cloned().collect::<Vec<_>>().join(", ");
-        let count = |count: Option<u32>, of: &str| count.map(|count| format!("{count} {of}"));
+        let count = |count: Option<u32>, of: Said| count.map(|count| format!("{count} {of}"));
         let limits = [
             Some(list(&rights.tools)).filter(|text| !text.is_empty()),
             Some(list(&rights.render_types)).filter(|text| !text.is_empty()),
-            count(rights.rate_per_minute, "requests per minute"),
-            count(rights.images_per_day, "pictures per day"),
-            count(rights.gpu_seconds_per_day, "GPU-seconds per day"),
-            Some(format!("weight {}", rights.weight)),
+            count(rights.rate_per_minute, said!("requests per minute")),
+            count(rights.images_per_day, said!("pictures per day")),
+            count(rights.gpu_seconds_per_day, said!("GPU-seconds per day")),
+            Some(said!("weight {n}", n = rights.weight)),
         ];
         Self {
             name: key.name.clone(),
@@ -193,7 +193,7 @@ async fn page(app: &App, typed: Typed, fault: Option<Fault>) -> Result<AccessPag
     let mut keys = app.access.keys().await?;
     keys.sort_by_key(|key| (key.revoked_at.is_some(), std::cmp::Reverse(key.created_at)));
     Ok(AccessPage {
-        frame: Frame::new("access", "Access"),
+        frame: Frame::new("access", said!("Access")),
         keys: keys.iter().map(|key| ShownKey::of(key, now)).collect(),
         new: None,
         scopes: scopes(&typed),
@@ -207,10 +207,10 @@ async fn page(app: &App, typed: Typed, fault: Option<Fault>) -> Result<AccessPag
 fn scopes(typed: &Typed) -> Vec<ShownScope> {
     let chosen = |scope: Scope| typed.scopes.iter().any(|name| name == scope.as_str());
     let about = |scope| match scope {
-        Scope::Generate => "make pictures and prompts",
-        Scope::Describe => "have pictures described",
-        Scope::Read => "see servers, catalogue, statistics",
-        Scope::Admin => "everything, everybody's jobs included",
+        Scope::Generate => said!("make pictures and prompts"),
+        Scope::Describe => said!("have pictures described"),
+        Scope::Read => said!("see servers, catalogue, statistics"),
+        Scope::Admin => said!("everything, everybody's jobs included"),
     };
     Scope::ALL
         .into_iter()
@@ -321,7 +321,7 @@ pub(crate) async fn log(
         address: entry.address,
     });
     let shown = AuditLogPage {
-        frame: Frame::new("access", "Audit log"),
+        frame: Frame::new("access", said!("Audit log")),
         entries: entries.collect(),
         next: page.next.map(|id| format!("/access/log?before={id}")),
     };
@@ -353,12 +353,16 @@ impl Page for AccessPage {
         use super::shown::sample::{HOSTILE, now};
         let key = sample_key();
         Self {
-            frame: Frame::new("access", "Access"),
+            frame: Frame::new("access", said!("Access")),
             keys: vec![ShownKey::of(&key, now())],
             new: Some(ShownSecret { name: HOSTILE.to_owned(), secret: "gih_sample".to_owned() }),
             typed: Typed { name: HOSTILE.to_owned(), tools: HOSTILE.to_owned(), ..Typed::default() },
             fault: Some(Fault::of(&UserError::argument("name", HOSTILE))),
-            scopes: vec![ShownScope { name: "admin", about: "everything", chosen: true }],
+            scopes: vec![ShownScope {
+                name: "admin",
+                about: said!("everything, everybody's jobs included"),
+                chosen: true,
+            }],
             has_account: true,
             password_min: PASSWORD_MIN_CHARS,
         }
@@ -379,6 +383,6 @@ impl Page for AuditLogPage {
             address: Some("192.0.2.1".to_owned()),
         };
         let next = Some("/access/log?before=x".to_owned());
-        Self { frame: Frame::new("access", "Audit log"), entries: vec![entry], next }
+        Self { frame: Frame::new("access", said!("Audit log")), entries: vec![entry], next }
     }
 }

@@ -19,7 +19,7 @@ use super::{
     html, see_other,
     shown::{ShownImage, ShownState, duration, tool_title},
 };
-use crate::{api, error::WebError, render::Page, router::App};
+use crate::{api, error::WebError, language::Said, render::Page, router::App, said};
 
 /// Fewest and most that are compared.
 const COUNT: std::ops::RangeInclusive<usize> = 2..=4;
@@ -51,7 +51,7 @@ struct Column {
 /// A part of the recipe, with its value in each column.
 #[derive(Debug, Serialize)]
 struct Row {
-    name: &'static str,
+    name: Said,
     values: Vec<String>,
 }
 
@@ -143,7 +143,7 @@ fn page(items: &[Item]) -> ComparePage {
     let (differing, alike) =
         rows(items).into_iter().partition(|row| row.values.iter().any(|value| *value != row.values[0]));
     let overlaid = columns.len() == 2 && columns.iter().all(|column| column.image.is_some());
-    ComparePage { frame: Frame::new("gallery", "Compare"), columns, differing, alike, overlaid }
+    ComparePage { frame: Frame::new("gallery", said!("Compare")), columns, differing, alike, overlaid }
 }
 
 impl Column {
@@ -169,29 +169,35 @@ fn rows(items: &[Item]) -> Vec<Row> {
         }
     };
     let recipe = |item: &Item| item.view.job.recipe.clone();
-    add("Tool", &|item| Some(tool_title(item.view.job.request.tool()).to_owned()));
-    add("Prompt", &|item| item.view.job.request.prompt().map(str::to_owned));
-    add("As rendered", &|item| recipe(item)?.prompt);
-    add("Negative prompt", &|item| recipe(item)?.negative_prompt);
-    add("Styles", &|item| recipe(item).map(|recipe| recipe.styles.join(", ")).filter(|styles| !styles.is_empty()));
-    add("Render type", &|item| Some(recipe(item)?.render_type));
-    add("Workflow", &|item| {
-        recipe(item).map(|recipe| format!("{} · version {}", recipe.workflow, recipe.workflow_version))
+    add(said!("Tool"), &|item| Some(tool_title(item.view.job.request.tool()).to_string()));
+    add(said!("Prompt"), &|item| item.view.job.request.prompt().map(str::to_owned));
+    add(said!("As rendered"), &|item| recipe(item)?.prompt);
+    add(said!("Negative prompt"), &|item| recipe(item)?.negative_prompt);
+    add(said!("Styles"), &|item| {
+        recipe(item).map(|recipe| recipe.styles.join(", ")).filter(|styles| !styles.is_empty())
     });
-    add("Seed", &|item| {
+    add(said!("Render type"), &|item| Some(recipe(item)?.render_type));
+    add(said!("Workflow"), &|item| {
+        recipe(item).map(|recipe| {
+            said!("{workflow} · version {version}", workflow = recipe.workflow, version = recipe.workflow_version)
+        })
+    });
+    add(said!("Seed"), &|item| {
         let of_picture = item.picture.as_ref().and_then(|picture| picture.seed);
         of_picture.or_else(|| recipe(item).map(|recipe| recipe.seed)).map(|seed| seed.to_string())
     });
-    add("Size", &|item| {
+    add(said!("Size"), &|item| {
         item.picture.as_ref().map(|picture| format!("{} × {} px", picture.width_px, picture.height_px))
     });
-    add("Steps", &|item| recipe(item)?.steps.map(|steps| steps.to_string()));
-    add("Guidance", &|item| recipe(item)?.cfg.map(|cfg| cfg.to_string()));
-    add("Denoise", &|item| recipe(item)?.denoise.map(|denoise| denoise.to_string()));
-    add("Input picture", &|item| recipe(item)?.input.map(|id| id.to_string()));
-    add("Prompt enhanced", &|item| recipe(item).map(|recipe| if recipe.enhanced { "yes" } else { "no" }.to_owned()));
-    add("Server", &|item| item.view.server.clone());
-    add("Run time", &|item| ran(&item.view.job));
+    add(said!("Steps"), &|item| recipe(item)?.steps.map(|steps| steps.to_string()));
+    add(said!("Guidance"), &|item| recipe(item)?.cfg.map(|cfg| cfg.to_string()));
+    add(said!("Denoise"), &|item| recipe(item)?.denoise.map(|denoise| denoise.to_string()));
+    add(said!("Input picture"), &|item| recipe(item)?.input.map(|id| id.to_string()));
+    add(said!("Prompt enhanced"), &|item| {
+        recipe(item).map(|recipe| if recipe.enhanced { said!("yes") } else { said!("no") }.to_string())
+    });
+    add(said!("Server"), &|item| item.view.server.clone());
+    add(said!("Run time"), &|item| ran(&item.view.job));
     rows
 }
 
@@ -228,10 +234,10 @@ mod tests {
             Item { view: sample::view(JobState::Succeeded), picture: Some(picture) }
         };
         let page = page(&[item(1), item(2), item(1)]);
-        let names: Vec<&str> = page.differing.iter().map(|row| row.name).collect();
+        let names: Vec<String> = page.differing.iter().map(|row| row.name.to_string()).collect();
         assert_eq!(names, ["Seed"]);
         assert_eq!(page.differing[0].values, ["1", "2", "1"]);
-        assert!(page.alike.iter().any(|row| row.name == "Run time"));
+        assert!(page.alike.iter().any(|row| row.name == said!("Run time")));
         assert!(!page.overlaid, "three cannot lie over each other");
         let letters: String = page.columns.iter().map(|column| column.letter).collect();
         assert_eq!(letters, "ABC");

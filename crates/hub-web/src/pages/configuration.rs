@@ -16,7 +16,7 @@ use super::{
     html, see_other,
     shown::ShownReport,
 };
-use crate::{error::WebError, render::Page, router::App};
+use crate::{error::WebError, render::Page, router::App, said};
 
 /// Fields that a fault can stand beside.
 const FIELDS: [&str; 3] = ["file", "passphrase", "export_passphrase"];
@@ -153,7 +153,7 @@ fn refuse(app: &App, mut page: ConfigurationPage, error: &UserError) -> Result<R
 impl ConfigurationPage {
     fn new() -> Self {
         Self {
-            frame: Frame::new("maintenance", "Configuration"),
+            frame: Frame::new("maintenance", said!("Configuration")),
             replace: false,
             text: String::new(),
             report: None,

@@ -4,7 +4,7 @@ use axum::{extract::State, http::HeaderMap, response::Html};
 use serde::Serialize;
 
 use super::{Frame, html};
-use crate::{error::WebError, links, render::Page, router::App};
+use crate::{error::WebError, language::Said, links, render::Page, router::App, said};
 
 /// The page.
 #[derive(Debug, Serialize)]
@@ -18,8 +18,8 @@ pub(crate) struct ConnectPage {
 #[derive(Debug, Serialize)]
 struct Snippet {
     id: &'static str,
-    title: &'static str,
-    about: &'static str,
+    title: Said,
+    about: Said,
     text: String,
 }
 
@@ -32,68 +32,73 @@ fn page(base_url: String) -> ConnectPage {
     let snippets = vec![
         Snippet {
             id: "claude-code",
-            title: "Claude Code",
-            about: "Adds the hub to Claude Code; then ask it for a picture.",
+            title: said!("Claude Code"),
+            about: said!("Adds the hub to Claude Code; then ask it for a picture."),
             text: fill("claude mcp add --transport http genimage {base}/mcp"),
         },
         Snippet {
             id: "mcp-json",
-            title: "Any MCP client",
-            about: "For the configuration file of clients that speak Streamable HTTP.",
+            title: said!("Any MCP client"),
+            about: said!("For the configuration file of clients that speak Streamable HTTP."),
             text: fill(
                 "{\n  \"mcpServers\": {\n    \"genimage\": {\n      \"type\": \"http\",\n      \"url\": \"{base}/mcp\"\n    }\n  }\n}",
             ),
         },
         Snippet {
             id: "mcp-stdio",
-            title: "MCP client that starts programs",
-            about: "For clients that only speak stdio: the same binary bridges to this hub.",
+            title: said!("MCP client that starts programs"),
+            about: said!("For clients that only speak stdio: the same binary bridges to this hub."),
             text: fill(
                 "{\n  \"mcpServers\": {\n    \"genimage\": {\n      \"command\": \"genimage\",\n      \"args\": [\"mcp\", \"--hub\", \"{base}\"]\n    }\n  }\n}",
             ),
         },
         Snippet {
             id: "curl",
-            title: "curl, one call",
-            about: "Plain JSON-RPC: one request in, one result out.",
+            title: said!("curl, one call"),
+            about: said!("Plain JSON-RPC: one request in, one result out."),
             text: fill(
                 "curl -s {base}/mcp \\\n  -H 'Content-Type: application/json' \\\n  -d '{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\"params\":{\"name\":\"generate_image\",\"arguments\":{\"prompt\":\"a red fox in the snow\"}}}'",
             ),
         },
         Snippet {
             id: "api",
-            title: "curl, JSON API",
-            about: "Submit a job, then follow it to its end.",
+            title: said!("curl, JSON API"),
+            about: said!("Submit a job, then follow it to its end."),
             text: fill(
                 "curl -s {base}/api/v1/jobs \\\n  -H 'Content-Type: application/json' \\\n  -d '{\"tool\":\"generate_image\",\"arguments\":{\"prompt\":\"a red fox in the snow\"}}'\n\n# with the id from the answer:\ncurl -N {base}/api/v1/jobs/JOB_ID/events",
             ),
         },
         Snippet {
             id: "python",
-            title: "Python",
-            about: "Standard library only.",
+            title: said!("Python"),
+            about: said!("Standard library only."),
             text: fill(
                 "import json, time, urllib.request\n\nHUB = \"{base}/api/v1\"\n\ndef call(path, body=None):\n    data = json.dumps(body).encode() if body else None\n    request = urllib.request.Request(HUB + path, data, {\"Content-Type\": \"application/json\"})\n    return json.load(urllib.request.urlopen(request))\n\njob = call(\"/jobs\", {\"tool\": \"generate_image\", \"arguments\": {\"prompt\": \"a red fox in the snow\"}})\nwhile job[\"state\"] not in (\"succeeded\", \"failed\", \"cancelled\", \"expired\"):\n    time.sleep(0.5)\n    job = call(\"/jobs/\" + job[\"id\"])\n\nif job[\"state\"] == \"succeeded\":\n    urllib.request.urlretrieve(job[\"images\"][0][\"url\"], \"fox.png\")\nelse:\n    print(job[\"error\"][\"message\"])",
             ),
         },
         Snippet {
             id: "workflow",
-            title: "Import a workflow, name it",
-            about: "Export it from ComfyUI with “Export (API)”; the answer lists the slots that were found.",
+            title: said!("Import a workflow, name it"),
+            about: said!("Export it from ComfyUI with “Export (API)”; the answer lists the slots that were found."),
             text: fill(
                 "jq -n --slurpfile graph workflow_api.json '{name: \"mine\", graph: $graph[0]}' \\\n  | curl -s {base}/api/v1/workflows -H 'Content-Type: application/json' -d @-\n\ncurl -s {base}/api/v1/render-types \\\n  -H 'Content-Type: application/json' \\\n  -d '{\"name\":\"mine\",\"workflow\":\"mine\",\"mode\":\"generate\"}'",
             ),
         },
         Snippet {
             id: "llm",
-            title: "Connect an LLM server",
-            about: "Ollama here; `dialect` may be `openai`. Then give it a role.",
+            title: said!("Connect an LLM server"),
+            about: said!("Ollama here; `dialect` may be `openai`. Then give it a role."),
             text: fill(
                 "curl -s {base}/api/v1/llm-servers \\\n  -H 'Content-Type: application/json' \\\n  -d '{\"name\":\"ollama\",\"base_url\":\"http://127.0.0.1:11434\"}'\n\ncurl -s -X PUT {base}/api/v1/llm-roles/enhance \\\n  -H 'Content-Type: application/json' \\\n  -d '{\"server\":\"ollama\"}'",
             ),
         },
     ];
-    ConnectPage { frame: Frame::new("connect", "Connect"), mcp_url: format!("{base_url}/mcp"), base_url, snippets }
+    ConnectPage {
+        frame: Frame::new("connect", said!("Connect")),
+        mcp_url: format!("{base_url}/mcp"),
+        base_url,
+        snippets,
+    }
 }
 
 impl Page for ConnectPage {

@@ -16,7 +16,7 @@ use super::{
     servers::ShownServer,
     shown::{ShownImage, ShownJob},
 };
-use crate::{error::WebError, live, render::Page, router::App};
+use crate::{error::WebError, language::Said, live, render::Page, router::App, said};
 
 /// Pictures shown.
 const PICTURES: usize = 12;
@@ -64,14 +64,14 @@ struct SetupStep {
     done: bool,
     /// Works without, but not as well.
     optional: bool,
-    title: &'static str,
-    text: &'static str,
+    title: Said,
+    text: Said,
     link: &'static str,
-    action: &'static str,
+    action: Said,
 }
 
 pub(crate) async fn show(State(app): State<App>) -> Result<Html<String>, WebError> {
-    let page = DashboardPage { frame: Frame::new("dashboard", "Dashboard"), now: load(&app).await? };
+    let page = DashboardPage { frame: Frame::new("dashboard", said!("Dashboard")), now: load(&app).await? };
     html(&app, &page)
 }
 
@@ -121,26 +121,32 @@ fn setup(app: &App) -> Vec<SetupStep> {
         SetupStep {
             done: !app.engine.servers().is_empty(),
             optional: false,
-            title: "Add a ComfyUI server",
-            text: "The hub renders nothing itself: it needs at least one ComfyUI server. It looks for one on this machine.",
+            title: said!("Add a ComfyUI server"),
+            text: said!(
+                "The hub renders nothing itself: it needs at least one ComfyUI server. It looks for one on this machine."
+            ),
             link: "/start#server",
-            action: "Begin",
+            action: said!("Begin"),
         },
         SetupStep {
             done: !catalogue.render_types.is_empty(),
             optional: false,
-            title: "Have a render type",
-            text: "A render type gives a workflow a name that callers can choose. Import a workflow, then name it.",
+            title: said!("Have a render type"),
+            text: said!(
+                "A render type gives a workflow a name that callers can choose. Import a workflow, then name it."
+            ),
             link: "/workflows",
-            action: "Import a workflow",
+            action: said!("Import a workflow"),
         },
         SetupStep {
             done: catalogue.can_enhance,
             optional: true,
-            title: "Connect an LLM",
-            text: "Ollama or an OpenAI-compatible server rewrites prompts and describes pictures. Pictures work without.",
+            title: said!("Connect an LLM"),
+            text: said!(
+                "Ollama or an OpenAI-compatible server rewrites prompts and describes pictures. Pictures work without."
+            ),
             link: "/start#llm",
-            action: "Connect one",
+            action: said!("Connect one"),
         },
     ]
 }
@@ -153,10 +159,12 @@ fn sample_dashboard() -> Dashboard {
         setup: vec![SetupStep {
             done: false,
             optional: true,
-            title: "Add",
-            text: "It needs one.",
+            title: said!("Add a ComfyUI server"),
+            text: said!(
+                "Ollama or an OpenAI-compatible server rewrites prompts and describes pictures. Pictures work without."
+            ),
             link: "/servers",
-            action: "Add",
+            action: said!("Begin"),
         }],
         setup_done: false,
         counts: Counts { waiting: 1, running: 2, succeeded: 3, failed: 4 },
@@ -171,7 +179,7 @@ impl Page for DashboardPage {
 
     #[cfg(test)]
     fn sample() -> Self {
-        Self { frame: Frame::new("dashboard", "Dashboard"), now: sample_dashboard() }
+        Self { frame: Frame::new("dashboard", said!("Dashboard")), now: sample_dashboard() }
     }
 }
 

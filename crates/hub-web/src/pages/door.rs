@@ -11,12 +11,12 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use super::{form::FormFields, html};
-use crate::{audit::address_of, cookies, error::WebError, problem, render::Page, router::App};
+use crate::{audit::address_of, cookies, error::WebError, language::Said, problem, render::Page, router::App, said};
 
 /// Log in, or make the first account.
 #[derive(Debug, Serialize)]
 pub(crate) struct DoorPage {
-    title: &'static str,
+    title: Said,
     /// There is no account yet.
     first: bool,
     /// The token of the log is asked for.
@@ -45,12 +45,12 @@ fn own_path(given: &str) -> String {
 impl DoorPage {
     fn login(next: &str, fault: Option<String>) -> Self {
         let next = own_path(next);
-        Self { title: "Log in", first: false, asks_token: false, next, fault, password_min: PASSWORD_MIN_CHARS }
+        Self { title: said!("Log in"), first: false, asks_token: false, next, fault, password_min: PASSWORD_MIN_CHARS }
     }
 
     fn set_up(app: &App, fault: Option<String>) -> Self {
         Self {
-            title: "First account",
+            title: said!("First account"),
             first: true,
             asks_token: app.access.is_closed(),
             next: "/".to_owned(),
@@ -66,7 +66,7 @@ impl Page for DoorPage {
     #[cfg(test)]
     fn sample() -> Self {
         Self {
-            title: "First account",
+            title: said!("First account"),
             first: true,
             asks_token: true,
             next: "/jobs?q=<b>".to_owned(),
@@ -127,7 +127,7 @@ pub(crate) async fn set_up(State(app): State<App>, request: Request) -> Result<R
     };
     let password = fields.first("password");
     if password != fields.first("again") {
-        return told(StatusCode::UNPROCESSABLE_ENTITY, "The two passwords differ.".to_owned());
+        return told(StatusCode::UNPROCESSABLE_ENTITY, said!("The two passwords differ.").to_string());
     }
     match app.access.set_up(&fields.first("token"), SecretString::from(password), from).await {
         Ok(session) => {

@@ -22,7 +22,7 @@ use super::{
     html, see_other,
     shown::{Moment, PROMPT_SHOWN_CHARS, ShownImage, shorten},
 };
-use crate::{api, archive, asker::Asker, error::WebError, render::Page, router::App, undo::Undo};
+use crate::{api, archive, asker::Asker, error::WebError, render::Page, router::App, said, undo::Undo};
 
 #[cfg(test)]
 pub(crate) use self::delete::DeletePage;
@@ -135,7 +135,7 @@ pub(crate) async fn show(
         pictures.extend(shown.map(|artifact| Picture::of(artifact, job, now)));
     }
     let catalogue = app.engine.catalogue();
-    let mut frame = Frame::new("gallery", "Gallery");
+    let mut frame = Frame::new("gallery", said!("Gallery"));
     frame.flash = Flash::with_undo(query.done.as_deref(), query.undo);
     html(
         &app,
@@ -227,7 +227,7 @@ impl Page for GalleryPage {
         let view = sample::view(hub_core::job::JobState::Succeeded);
         let text = || sample::HOSTILE.to_owned();
         Self {
-            frame: Frame::new("gallery", "Gallery"),
+            frame: Frame::new("gallery", said!("Gallery")),
             pictures: vec![Picture::of(&sample::artifact(), &view.job, sample::now())],
             query: text(),
             favourites: true,

@@ -26,7 +26,15 @@ use super::{
     html,
     shown::{Moment, ShownImage, ShownProgress, ShownState, ShownWaiting, shorten, tool_title},
 };
-use crate::{api, error::WebError, links, live, render::Page, router::App};
+use crate::{
+    api,
+    error::WebError,
+    language::{self, Said},
+    links, live, problem,
+    render::Page,
+    router::App,
+    said,
+};
 
 /// Longest part of a prompt in the page's title, in characters.
 const TITLE_CHARS: usize = 60;
@@ -92,7 +100,7 @@ struct ShownDetail {
     /// Whether it can be moved within the queue.
     queued: bool,
     reuse_path: String,
-    tool: &'static str,
+    tool: Said,
     title: String,
     caller: String,
     state: ShownState,
@@ -131,7 +139,7 @@ struct Story {
 
 #[derive(Debug, Serialize)]
 struct ShownError {
-    title: &'static str,
+    title: String,
     message: String,
     hint: Option<String>,
     code: &'static str,
@@ -140,7 +148,7 @@ struct ShownError {
 /// One line of the recipe.
 #[derive(Debug, Serialize)]
 struct Fact {
-    name: &'static str,
+    name: Said,
     value: String,
     /// Too long for a column.
     wide: bool,
@@ -245,7 +253,7 @@ fn detail(view: &JobView, story: Story, now: DateTime<Utc>) -> ShownDetail {
     let final_negative = recipe.and_then(|recipe| recipe.negative_prompt.clone());
     let error = if let JobState::Failed(error) = &job.state {
         Some(ShownError {
-            title: crate::problem::title_of(error.code),
+            title: language::here(problem::title_of(error.code)),
             message: error.message.clone(),
             hint: error.hint.clone(),
             code: error.code.as_str(),
@@ -263,7 +271,7 @@ fn detail(view: &JobView, story: Story, now: DateTime<Utc>) -> ShownDetail {
         queued: job.state.kind() == JobStateKind::Queued,
         reuse_path: format!("/playground?from={}", job.id),
         tool,
-        title: prompt.as_deref().map_or_else(|| format!("{tool} job"), |prompt| shorten(prompt, TITLE_CHARS)),
+        title: prompt.as_deref().map_or_else(|| said!("{tool} job", tool), |prompt| shorten(prompt, TITLE_CHARS)),
         caller: job.caller.as_str().to_owned(),
         state: ShownState::of(job.state.kind()),
         progress: view.progress.as_ref().filter(|_| !job.state.kind().is_terminal()).map(ShownProgress::of),
@@ -306,39 +314,47 @@ fn facts(job: &Job) -> Vec<Fact> {
         }
     };
     if let Some(recipe) = &job.recipe {
-        add("Render type", Some(recipe.render_type.clone()));
-        add("Workflow", Some(format!("{} · version {}", recipe.workflow, recipe.workflow_version)));
-        add("Seed", Some(recipe.seed.to_string()));
-        add("Size", recipe.size.map(|size| format!("{} × {} px", size.width_px, size.height_px)));
-        add("Styles", (!recipe.styles.is_empty()).then(|| recipe.styles.join(", ")));
-        add("Steps", recipe.steps.map(|steps| steps.to_string()));
-        add("Guidance", recipe.cfg.map(|cfg| cfg.to_string()));
-        add("Denoise", recipe.denoise.map(|denoise| denoise.to_string()));
-        let reason = recipe.not_enhanced_because.as_ref().map(|reason| format!("no: {reason}"));
-        let enhanced = if recipe.enhanced { "yes".to_owned() } else { reason.unwrap_or_else(|| "no".to_owned()) };
-        add("Prompt enhanced", Some(enhanced));
+        add(said!("Render type"), Some(recipe.render_type.clone()));
+        add(
+            said!("Workflow"),
+            Some(said!(
+                "{workflow} · version {version}",
+                workflow = recipe.workflow,
+                version = recipe.workflow_version
+            )),
+        );
+        add(said!("Seed"), Some(recipe.seed.to_string()));
+        add(said!("Size"), recipe.size.map(|size| format!("{} × {} px", size.width_px, size.height_px)));
+        add(said!("Styles"), (!recipe.styles.is_empty()).then(|| recipe.styles.join(", ")));
+        add(said!("Steps"), recipe.steps.map(|steps| steps.to_string()));
+        add(said!("Guidance"), recipe.cfg.map(|cfg| cfg.to_string()));
+        add(said!("Denoise"), recipe.denoise.map(|denoise| denoise.to_string()));
+        let reason = recipe.not_enhanced_because.as_ref().map(|reason| said!("no: {reason}", reason));
+        let enhanced =
+            if recipe.enhanced { said!("yes").to_string() } else { reason.unwrap_or_else(|| said!("no").to_string()) };
+        add(said!("Prompt enhanced"), Some(enhanced));
     }
     if let JobRequest::Describe(request) = &job.request {
         let kind = match request.kind {
-            hub_core::request::DescriptionKind::Natural => "prose",
-            hub_core::request::DescriptionKind::Optimized => "keywords",
+            hub_core::request::DescriptionKind::Natural => said!("prose"),
+            hub_core::request::DescriptionKind::Optimized => said!("keywords"),
         };
-        add("Form", Some(kind.to_owned()));
-        add("Language", Some(request.language.clone()));
+        add(said!("Form"), Some(kind.to_string()));
+        add(said!("Language"), Some(request.language.clone()));
     }
     if let Some(prompt) = job.generated_prompt() {
-        add("Subject", Some(prompt.subject));
-        add("Elements", (!prompt.elements.is_empty()).then(|| prompt.elements.join("; ")));
-        add("Style", prompt.style);
-        add("Seed", Some(prompt.seed.to_string()));
+        add(said!("Subject"), Some(prompt.subject));
+        add(said!("Elements"), (!prompt.elements.is_empty()).then(|| prompt.elements.join("; ")));
+        add(said!("Style"), prompt.style);
+        add(said!("Seed"), Some(prompt.seed.to_string()));
     }
-    add("Priority", (job.priority != 0).then(|| job.priority.to_string()));
+    add(said!("Priority"), (job.priority != 0).then(|| job.priority.to_string()));
     add(
-        "Pinned to",
+        said!("Pinned to"),
         match &job.placement {
             Placement::Anywhere => None,
             Placement::Server(server) => Some(server.to_string()),
-            Placement::Group(name) => Some(format!("group {name}")),
+            Placement::Group(name) => Some(said!("group {name}", name)),
         },
     );
     facts

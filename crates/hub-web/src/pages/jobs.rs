@@ -22,7 +22,7 @@ use super::{
     html,
     shown::{ShownJob, ShownWaiting},
 };
-use crate::{api, error::WebError, live, render::Page, router::App};
+use crate::{api, error::WebError, language::Said, live, render::Page, router::App, said};
 
 /// Jobs per page.
 const PAGE_JOBS: u32 = 30;
@@ -83,7 +83,7 @@ struct ListedJob {
 #[derive(Debug, Serialize)]
 struct Group {
     path: String,
-    title: &'static str,
+    title: Said,
     current: bool,
     /// How many there are; not known once the list is filtered further.
     count: Option<u64>,
@@ -142,7 +142,7 @@ async fn page(app: &App, query: ListQuery, now: Listing, error: Option<&UserErro
         .iter()
         .map(|(name, title, _)| Group {
             path: query.path("/jobs", name, ""),
-            title,
+            title: *title,
             current: *name == current,
             count: (!narrowed).then(|| count(&states(name))),
         })
@@ -152,7 +152,7 @@ async fn page(app: &App, query: ListQuery, now: Listing, error: Option<&UserErro
     let catalogue = app.engine.catalogue();
     let types = catalogue.render_types.iter().map(|row| (row.name.clone(), row.title.clone()));
     Ok(JobsPage {
-        frame: Frame::new("jobs", "Jobs"),
+        frame: Frame::new("jobs", said!("Jobs")),
         groups,
         narrowed,
         fault: error.map(Fault::of),
@@ -226,8 +226,8 @@ impl Page for JobsPage {
         let text = || super::shown::sample::HOSTILE.to_owned();
         let choice = || vec![Choice { name: text(), title: text(), chosen: true }];
         Self {
-            frame: Frame::new("jobs", "Jobs"),
-            groups: vec![Group { path: "/jobs".to_owned(), title: "All", current: true, count: Some(3) }],
+            frame: Frame::new("jobs", said!("Jobs")),
+            groups: vec![Group { path: "/jobs".to_owned(), title: said!("All"), current: true, count: Some(3) }],
             typed: ListQuery { q: text(), caller: text(), from: text(), to: text(), ..ListQuery::default() },
             narrowed: true,
             fault: Some(Fault { field: "caller".to_owned(), text: text(), changed: false }),

@@ -23,7 +23,7 @@ use super::{
     form::{Done, Fault, Sent, refused, shown},
     html, see_other,
 };
-use crate::{error::WebError, lookup, render::Page, router::App};
+use crate::{error::WebError, language::Said, lookup, render::Page, router::App, said};
 
 /// Longest time that a test waits for an answer.
 const TEST_LIMIT: Duration = Duration::from_secs(10);
@@ -31,14 +31,24 @@ const TEST_LIMIT: Duration = Duration::from_secs(10);
 const MODELS_SHOWN: usize = 60;
 
 /// Roles: name in addresses, title, what it is for.
-const ROLES: [(&str, LlmRole, &str, &str); 3] = [
-    ("enhance", LlmRole::Enhance, "Enhance prompts", "Adds detail to prompts and translates them to English."),
-    ("describe", LlmRole::Describe, "Describe pictures", "Needs a model that can see, such as a vision model."),
+const ROLES: [(&str, LlmRole, Said, Said); 3] = [
+    (
+        "enhance",
+        LlmRole::Enhance,
+        said!("Enhance prompts"),
+        said!("Adds detail to prompts and translates them to English."),
+    ),
+    (
+        "describe",
+        LlmRole::Describe,
+        said!("Describe pictures"),
+        said!("Needs a model that can see, such as a vision model."),
+    ),
     (
         "prompt_generator",
         LlmRole::PromptGenerator,
-        "Generate prompts",
-        "Writes prompts from a subject, or from nothing.",
+        said!("Generate prompts"),
+        said!("Writes prompts from a subject, or from nothing."),
     ),
 ];
 
@@ -59,12 +69,12 @@ pub(crate) struct LlmServersPage {
 struct ShownLlm {
     name: String,
     base_url: String,
-    dialect: &'static str,
+    dialect: Said,
     /// Where the key is kept; never the key.
     key: String,
     gpu: Option<String>,
     enabled: bool,
-    roles: Vec<&'static str>,
+    roles: Vec<Said>,
     path: String,
     test_path: String,
     delete_path: String,
@@ -83,8 +93,8 @@ struct ShownTest {
 #[derive(Debug, Serialize)]
 struct ShownRole {
     name: &'static str,
-    title: &'static str,
-    about: &'static str,
+    title: Said,
+    about: Said,
     model: String,
     servers: Vec<Choice>,
     played: bool,
@@ -116,7 +126,7 @@ pub(crate) async fn test(State(app): State<App>, Path(id): Path<String>) -> Resu
             ShownTest::answered(models, &took)
         }
         Ok(Err(error)) => ShownTest::failed(error.explain()),
-        Err(_) => ShownTest::failed(format!("It did not answer within {} s.", TEST_LIMIT.as_secs())),
+        Err(_) => ShownTest::failed(said!("It did not answer within {s} s.", s = TEST_LIMIT.as_secs())),
     };
     if let Some(row) = page.servers.iter_mut().find(|row| row.path == path_of(server.id)) {
         row.test = Some(test);
@@ -171,7 +181,7 @@ async fn page(app: &App) -> Result<LlmServersPage, WebError> {
     let store = app.engine.store();
     let servers = store.llm_server_list().await?;
     let mut roles = Vec::with_capacity(ROLES.len());
-    let mut played: Vec<(LlmServerId, &'static str)> = Vec::new();
+    let mut played: Vec<(LlmServerId, Said)> = Vec::new();
     for (name, role, title, about) in ROLES {
         let assignment = store.llm_assignment(role).await?;
         if let Some(assignment) = &assignment {
@@ -184,7 +194,7 @@ async fn page(app: &App) -> Result<LlmServersPage, WebError> {
         ShownLlm::of(server, roles)
     });
     Ok(LlmServersPage {
-        frame: Frame::new("llm_servers", "LLM servers"),
+        frame: Frame::new("llm_servers", said!("LLM servers")),
         servers: shown.collect(),
         roles,
         fault: None,
@@ -198,14 +208,14 @@ fn path_of(id: LlmServerId) -> String {
 }
 
 impl ShownLlm {
-    fn of(server: &LlmServer, roles: Vec<&'static str>) -> Self {
+    fn of(server: &LlmServer, roles: Vec<Said>) -> Self {
         let path = path_of(server.id);
         Self {
             name: server.name.clone(),
             base_url: server.base_url.to_string(),
             dialect: match server.dialect {
-                LlmDialect::Ollama => "Ollama",
-                LlmDialect::OpenAi => "OpenAI-compatible",
+                LlmDialect::Ollama => said!("Ollama"),
+                LlmDialect::OpenAi => said!("OpenAI-compatible"),
             },
             key: key_of(server),
             gpu: server.gpu.clone(),
@@ -222,8 +232,8 @@ impl ShownLlm {
 /// Where the key is kept, in words.
 fn key_of(server: &LlmServer) -> String {
     match server.api_key.as_ref().and_then(crate::api::place) {
-        None => "none".to_owned(),
-        Some(place) if place == "stored" => "stored here".to_owned(),
+        None => said!("none").to_string(),
+        Some(place) if place == "stored" => said!("stored here").to_string(),
         Some(place) => place,
     }
 }
@@ -233,9 +243,9 @@ impl ShownTest {
         let all = models.len();
         models.truncate(MODELS_SHOWN);
         let what = match all {
-            0 => "It answers, but has no model yet.".to_owned(),
-            1 => format!("It answers, after {took}, with 1 model:"),
-            all => format!("It answers, after {took}, with {all} models:"),
+            0 => said!("It answers, but has no model yet.").to_string(),
+            1 => said!("It answers, after {took}, with 1 model:", took),
+            all => said!("It answers, after {took}, with {all} models:", took, all),
         };
         Self { ok: all > 0, text: what, more: all - models.len(), models }
     }
@@ -247,7 +257,7 @@ impl ShownTest {
 
 impl ShownRole {
     fn of(
-        (name, title, about): (&'static str, &'static str, &'static str),
+        (name, title, about): (&'static str, Said, Said),
         assignment: Option<&LlmAssignment>,
         servers: &[LlmServer],
     ) -> Self {
@@ -291,13 +301,13 @@ impl Page for LlmServersPage {
         use super::shown::sample::HOSTILE;
         let server = sample_server();
         let assignment = LlmAssignment { server: server.id, model: Some(HOSTILE.to_owned()) };
-        let mut shown = ShownLlm::of(&server, vec!["Enhance prompts"]);
+        let mut shown = ShownLlm::of(&server, vec![said!("Enhance prompts")]);
         shown.test = Some(ShownTest::answered(vec![HOSTILE.to_owned()], "3 s"));
         let mut failed = ShownLlm::of(&server, Vec::new());
         failed.test = Some(ShownTest::failed(HOSTILE.to_owned()));
         let (name, _, title, about) = ROLES[0];
         Self {
-            frame: Frame::new("llm_servers", "LLM servers"),
+            frame: Frame::new("llm_servers", said!("LLM servers")),
             servers: vec![shown, failed],
             roles: vec![ShownRole::of((name, title, about), Some(&assignment), &[server])],
             fault: Some(Fault { field: "server".to_owned(), text: HOSTILE.to_owned(), changed: false }),

@@ -21,13 +21,20 @@ use super::{
     html, see_other,
     shown::{Moment, bytes},
 };
-use crate::{api, error::WebError, render::Page, router::App};
+use crate::{
+    api,
+    error::WebError,
+    language::{self, Said},
+    render::Page,
+    router::App,
+    said,
+};
 
 /// The bounds: setting, label, unit.
-const BOUNDS: [(&str, &str, &str); 3] = [
-    ("retention.days", "Days since its end", "days"),
-    ("retention.pictures", "Pictures in all", "pictures"),
-    ("retention.gb", "Size in all", "GB"),
+const BOUNDS: [(&str, Said, Said); 3] = [
+    ("retention.days", said!("Days since its end"), said!("days")),
+    ("retention.pictures", said!("Pictures in all"), said!("pictures")),
+    ("retention.gb", said!("Size in all"), said!("GB")),
 ];
 
 /// The page.
@@ -56,12 +63,12 @@ struct Amount {
 #[derive(Debug, Serialize)]
 struct Bound {
     key: &'static str,
-    label: &'static str,
-    unit: &'static str,
+    label: Said,
+    unit: Said,
     /// Empty = no bound.
     value: String,
     /// Where it is set, when not here.
-    fixed_by: Option<&'static str>,
+    fixed_by: Option<Said>,
 }
 
 /// What would go.
@@ -97,7 +104,7 @@ struct Lost {
 #[derive(Debug, Serialize)]
 struct ShownTask {
     name: &'static str,
-    does: &'static str,
+    does: String,
     every: String,
     last: Option<Moment>,
     tone: &'static str,
@@ -214,7 +221,7 @@ async fn page(app: &App) -> Result<MaintenancePage, WebError> {
     let settings = app.engine.setting_list().await;
     let now = app.engine.store().clock().now();
     Ok(MaintenancePage {
-        frame: Frame::new("maintenance", "Maintenance"),
+        frame: Frame::new("maintenance", said!("Maintenance")),
         results: Amount::of(stored.results),
         favourites: Amount::of(stored.favourites),
         inputs: Amount::of(stored.inputs),
@@ -243,7 +250,7 @@ impl Amount {
 }
 
 impl Bound {
-    fn of((key, label, unit): (&'static str, &'static str, &'static str), now: &[SettingView]) -> Self {
+    fn of((key, label, unit): (&'static str, Said, Said), now: &[SettingView]) -> Self {
         let view = now.iter().find(|view| view.key == key);
         let set = view.map(|view| view.value.to_string());
         Self {
@@ -252,8 +259,8 @@ impl Bound {
             unit,
             value: set.filter(|value| value != "0").unwrap_or_default(),
             fixed_by: view.filter(|view| !view.editable).map(|view| match view.source {
-                SettingSource::Environment => "set by the environment",
-                _ => "set at the start",
+                SettingSource::Environment => said!("set by the environment"),
+                _ => said!("set at the start"),
             }),
         }
     }
@@ -298,14 +305,14 @@ impl Lost {
 impl ShownTask {
     fn of(view: &ReconcilerView, now: DateTime<Utc>) -> Self {
         let (tone, outcome) = match view.last.as_ref().map(|last| &last.status) {
-            None => ("off", "not run yet".to_owned()),
-            Some(ReconcilerStatus::Idle) => ("good", "nothing to do".to_owned()),
-            Some(ReconcilerStatus::Done(count)) => ("good", format!("{count} put right")),
+            None => ("off", said!("not run yet").to_string()),
+            Some(ReconcilerStatus::Idle) => ("good", said!("nothing to do").to_string()),
+            Some(ReconcilerStatus::Done(count)) => ("good", said!("{count} put right", count)),
             Some(ReconcilerStatus::Failed(error)) => ("bad", error.explain()),
         };
         Self {
             name: view.name,
-            does: view.does,
+            does: language::here(view.does),
             every: pace(view.every),
             last: view.last.as_ref().map(|last| Moment::of(last.started_at, now)),
             tone,
@@ -317,12 +324,14 @@ impl ShownTask {
 /// `second`, `6 hours`: how often a task runs.
 fn pace(every: Duration) -> String {
     let seconds = every.as_secs().max(1);
-    let (count, unit) = match seconds {
-        _ if seconds.is_multiple_of(3600) => (seconds / 3600, "hour"),
-        _ if seconds.is_multiple_of(60) => (seconds / 60, "minute"),
-        _ => (seconds, "second"),
-    };
-    if count == 1 { unit.to_owned() } else { format!("{count} {unit}s") }
+    match seconds {
+        1 => said!("second").into(),
+        60 => said!("minute").into(),
+        3600 => said!("hour").into(),
+        _ if seconds.is_multiple_of(3600) => said!("{n} hours", n = seconds / 3600),
+        _ if seconds.is_multiple_of(60) => said!("{n} minutes", n = seconds / 60),
+        _ => said!("{n} seconds", n = seconds),
+    }
 }
 
 impl Page for MaintenancePage {
@@ -342,14 +351,14 @@ impl Page for MaintenancePage {
             inputs: FileCount { files: 2, bytes: 5 },
         };
         Self {
-            frame: Frame::new("maintenance", "Maintenance"),
+            frame: Frame::new("maintenance", said!("Maintenance")),
             results: amount(),
             favourites: amount(),
             inputs: amount(),
             bounds: vec![Bound {
                 key: "retention.days",
-                label: "Days",
-                unit: "days",
+                label: said!("Days since its end"),
+                unit: said!("days"),
                 value: HOSTILE.to_owned(),
                 fixed_by: None,
             }],
@@ -358,7 +367,7 @@ impl Page for MaintenancePage {
             check: Some(ShownCheck::of(&check, now())),
             tasks: vec![ShownTask {
                 name: "orphans",
-                does: "Deletes.",
+                does: "Deletes.".to_owned(),
                 every: "6 h".to_owned(),
                 last: Some(Moment::of(now(), now())),
                 tone: "bad",

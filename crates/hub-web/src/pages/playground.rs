@@ -36,7 +36,7 @@ use super::{
     html, see_other,
     shown::ShownImage,
 };
-use crate::{api, asker::Asker, error::WebError, problem, render::Page, router::App};
+use crate::{api, asker::Asker, error::WebError, language::Said, problem, render::Page, router::App, said};
 
 /// The page.
 #[derive(Debug, Serialize)]
@@ -46,7 +46,7 @@ pub(crate) struct PlaygroundPage {
     tool: &'static str,
     tabs: Vec<Tab>,
     /// Why the tool cannot work, and what to do.
-    blocked: Option<&'static str>,
+    blocked: Option<Said>,
     typed: Typed,
     fault: Option<Fault>,
     /// Whether the fault belongs to a field that the form shows.
@@ -62,7 +62,7 @@ pub(crate) struct PlaygroundPage {
     side_max: u32,
     examples: Vec<String>,
     /// Why no part of a picture can be found.
-    part_help: Option<&'static str>,
+    part_help: Option<Said>,
     pictures_max: u32,
     prompt_styles: Vec<StyleOption>,
     plan: Option<ShownPlan>,
@@ -75,19 +75,19 @@ pub(crate) struct PlaygroundPage {
 #[derive(Debug, Serialize)]
 struct Tab {
     tool: &'static str,
-    title: &'static str,
+    title: Said,
     path: String,
     current: bool,
 }
 
 /// Tools with a form, and the mode of those that need a render type.
-const TOOLS: [(&str, &str, Option<Mode>); 6] = [
-    ("generate_image", "Generate", Some(Mode::Generate)),
-    ("edit_image", "Edit", Some(Mode::Edit)),
-    ("upscale_image", "Upscale", Some(Mode::Upscale)),
-    ("detail_image", "Detail", Some(Mode::Detail)),
-    ("describe_image", "Describe", None),
-    ("generate_prompt", "Prompt", None),
+const TOOLS: [(&str, Said, Option<Mode>); 6] = [
+    ("generate_image", said!("Generate"), Some(Mode::Generate)),
+    ("edit_image", said!("Edit"), Some(Mode::Edit)),
+    ("upscale_image", said!("Upscale"), Some(Mode::Upscale)),
+    ("detail_image", said!("Detail"), Some(Mode::Detail)),
+    ("describe_image", said!("Describe"), None),
+    ("generate_prompt", said!("Prompt"), None),
 ];
 
 /// Fields that the forms show; a fault of another argument stands at the top.
@@ -257,26 +257,26 @@ fn page(
         .filter(|(name, _, mode)| *name == tool || *name == TOOLS[0].0 || works(name, *mode))
         .map(|(name, title, _)| Tab {
             tool: name,
-            title,
+            title: *title,
             path: format!("/playground?tool={name}"),
             current: *name == tool,
         })
         .collect();
     let blocked = match mode {
         Some(_) if !works(tool, mode) => {
-            Some("No render type serves this tool yet. Import a workflow and name it first.")
+            Some(said!("No render type serves this tool yet. Import a workflow and name it first."))
         }
         None if !works(tool, mode) && tool == "generate_prompt" => {
-            Some("No LLM server has the role “generate prompts” yet.")
+            Some(said!("No LLM server has the role “generate prompts” yet."))
         }
-        None if !works(tool, mode) => Some("No LLM server has the role “describe” yet."),
+        None if !works(tool, mode) => Some(said!("No LLM server has the role “describe” yet.")),
         _ => None,
     };
     let fault = error.map(Fault::of);
     let field = error.and_then(|error| error.argument.as_deref());
     let shown_type = mode.and_then(|mode| shown_type(catalogue, mode, &typed.render_type));
     PlaygroundPage {
-        frame: Frame::new("playground", "Playground"),
+        frame: Frame::new("playground", said!("Playground")),
         tool,
         tabs,
         blocked,
@@ -292,7 +292,7 @@ fn page(
         side_min: limits::SIDE_MIN_PX,
         side_max: limits::SIDE_MAX_PX,
         examples: shown_type.map(|shown| shown.prompt_examples.iter().take(3).cloned().collect()).unwrap_or_default(),
-        part_help: (!catalogue.finds_parts).then_some("Needs a render type with a detector."),
+        part_help: (!catalogue.finds_parts).then_some(said!("Needs a render type with a detector.")),
         pictures_max: limits::PICTURES_MAX,
         prompt_styles: prompt_styles(catalogue, &typed.style),
         plan: None,

@@ -17,7 +17,7 @@ use super::{
     html,
     shown::{ShownShowcase, tool_title},
 };
-use crate::{error::WebError, render::Page, router::App};
+use crate::{error::WebError, language::Said, render::Page, router::App, said};
 
 /// The page.
 #[derive(Debug, Serialize)]
@@ -29,7 +29,7 @@ pub(crate) struct RenderTypesPage {
 /// The render types of one tool.
 #[derive(Debug, Serialize)]
 struct Group {
-    title: &'static str,
+    title: Said,
     tool: &'static str,
     render_types: Vec<ShownRenderType>,
 }
@@ -89,7 +89,7 @@ pub(crate) async fn show(State(app): State<App>, done: Done) -> Result<Html<Stri
             .map(|row| ShownRenderType::of(&app, row, &showcases))
             .collect(),
     });
-    let mut frame = Frame::new("render_types", "Render types");
+    let mut frame = Frame::new("render_types", said!("Render types"));
     frame.flash = done.flash();
     html(&app, &RenderTypesPage { frame, groups: groups.filter(|group| !group.render_types.is_empty()).collect() })
 }
@@ -115,8 +115,8 @@ impl Page for RenderTypesPage {
             showcase: ShownShowcase::sample(),
         };
         Self {
-            frame: Frame::new("render_types", "Render types"),
-            groups: vec![Group { title: "Generate", tool: "generate_image", render_types: vec![row] }],
+            frame: Frame::new("render_types", said!("Render types")),
+            groups: vec![Group { title: said!("Generate"), tool: "generate_image", render_types: vec![row] }],
         }
     }
 }

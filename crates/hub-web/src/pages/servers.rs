@@ -32,7 +32,7 @@ use super::{
     form::{Done, Sent},
     html, see_other,
 };
-use crate::{error::WebError, lookup, render::Page, router::App, undo::Undo};
+use crate::{error::WebError, language::Said, lookup, render::Page, router::App, said, undo::Undo};
 
 /// The page.
 #[derive(Debug, Serialize)]
@@ -57,7 +57,7 @@ pub(crate) struct ShownServer {
     name: String,
     base_url: String,
     state: &'static str,
-    label: &'static str,
+    label: Said,
     tone: &'static str,
     reason: Option<String>,
     version: Option<String>,
@@ -66,7 +66,7 @@ pub(crate) struct ShownServer {
     max_in_flight: u32,
     queue: Option<u32>,
     latency_ms: Option<u64>,
-    auth: &'static str,
+    auth: Said,
     weight: String,
     vram: Option<String>,
     model_files: usize,
@@ -80,22 +80,22 @@ pub(crate) struct ShownServer {
 impl ShownServer {
     pub(crate) fn of(view: ServerView) -> Self {
         let (label, tone) = match view.state {
-            ServerState::Connecting => ("Connecting", "wait"),
-            ServerState::Ready => ("Ready", "good"),
-            ServerState::Degraded => ("Degraded", "wait"),
-            ServerState::Down => ("Down", "bad"),
-            ServerState::Unauthorized => ("Unauthorised", "bad"),
-            ServerState::Incompatible => ("Not ComfyUI", "bad"),
-            ServerState::Draining => ("Draining", "wait"),
-            ServerState::Disabled => ("Off", "off"),
-            ServerState::Zombie => ("Stuck", "bad"),
+            ServerState::Connecting => (said!("Connecting"), "wait"),
+            ServerState::Ready => (said!("Ready"), "good"),
+            ServerState::Degraded => (said!("Degraded"), "wait"),
+            ServerState::Down => (said!("Down"), "bad"),
+            ServerState::Unauthorized => (said!("Unauthorised"), "bad"),
+            ServerState::Incompatible => (said!("Not ComfyUI"), "bad"),
+            ServerState::Draining => (said!("Draining"), "wait"),
+            ServerState::Disabled => (said!("Off"), "off"),
+            ServerState::Zombie => (said!("Stuck"), "bad"),
         };
         let auth = match view.server.auth {
-            ServerAuth::None => "none",
-            ServerAuth::Basic { .. } => "user and password",
-            ServerAuth::Bearer { .. } => "bearer token",
-            ServerAuth::ApiKey { .. } => "key in a header",
-            ServerAuth::Headers { .. } => "own headers",
+            ServerAuth::None => said!("none"),
+            ServerAuth::Basic { .. } => said!("user and password"),
+            ServerAuth::Bearer { .. } => said!("bearer token"),
+            ServerAuth::ApiKey { .. } => said!("key in a header"),
+            ServerAuth::Headers { .. } => said!("own headers"),
         };
         let memory = |free: bool| -> Option<u64> {
             let devices = view.live.info.iter().flat_map(|info| &info.devices);
@@ -103,7 +103,7 @@ impl ShownServer {
         };
         let vram = match (memory(true), memory(false)) {
             (Some(free), Some(all)) if all > 0 => {
-                Some(format!("{} free of {}", super::shown::bytes(free), super::shown::bytes(all)))
+                Some(said!("{free} free of {all}", free = super::shown::bytes(free), all = super::shown::bytes(all)))
             }
             _ => None,
         };
@@ -224,7 +224,7 @@ fn page(app: &App) -> ServersPage {
         groups.entry(view.server.group.clone().unwrap_or_default()).or_default().push(ShownServer::of(view));
     }
     let groups = groups.into_iter().map(|(name, servers)| Group { name, servers }).collect();
-    ServersPage { frame: Frame::new("servers", "Servers"), groups, total }
+    ServersPage { frame: Frame::new("servers", said!("Servers")), groups, total }
 }
 
 impl Page for ServersPage {
@@ -234,7 +234,7 @@ impl Page for ServersPage {
     fn sample() -> Self {
         let group = |name: &str| Group { name: name.to_owned(), servers: vec![ShownServer::sample()] };
         Self {
-            frame: Frame::new("servers", "Servers"),
+            frame: Frame::new("servers", said!("Servers")),
             groups: vec![group(""), group(super::shown::sample::HOSTILE)],
             total: 2,
         }

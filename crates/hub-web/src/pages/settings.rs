@@ -18,39 +18,46 @@ use super::{
     form::{Done, Fault, FormFields, refused, ticked},
     html, see_other,
 };
-use crate::{api, error::WebError, render::Page, router::App};
+use crate::{
+    api,
+    error::WebError,
+    language::{self, Said},
+    render::Page,
+    router::App,
+    said,
+};
 
 /// Sections by the first part of their settings' keys, with a title and what they are about.
-const SECTIONS: [(&str, &str); 6] = [
-    ("queue", "Queue"),
-    ("servers", "Servers"),
-    ("alerts", "Alerts"),
-    ("llm", "LLM"),
-    ("mcp", "Answers to agents"),
-    ("retention", "Retention"),
+const SECTIONS: [(&str, Said); 6] = [
+    ("queue", said!("Queue")),
+    ("servers", said!("Servers")),
+    ("alerts", said!("Alerts")),
+    ("llm", said!("LLM")),
+    ("mcp", said!("Answers to agents")),
+    ("retention", said!("Retention")),
 ];
 
 /// Short names of settings; one without goes by its key.
-const LABELS: [(&str, &str); 19] = [
-    ("queue.max", "Waiting jobs, in all"),
-    ("queue.max_per_caller", "Waiting jobs, per caller"),
-    ("queue.wait_limit_s", "Longest wait"),
-    ("queue.attempts_max", "Attempts"),
-    ("queue.repeat_window_s", "Window for repeated calls"),
-    ("servers.probe_interval_s", "Time between probes"),
-    ("servers.poll_interval_s", "Time between polls"),
-    ("servers.inventory_interval_s", "Age of an inventory"),
-    ("servers.live_previews", "Live previews"),
-    ("alerts.webhook_url", "Webhook"),
-    ("alerts.quiet_s", "Quiet time"),
-    ("llm.enhance_budget_s", "Time for an enhancement"),
-    ("llm.describe_budget_s", "Time for a description"),
-    ("mcp.wait_s", "Wait of a tool call"),
-    ("mcp.preview_max_bytes", "Size of previews"),
-    ("mcp.preview_max_side_px", "Longest side of a preview"),
-    ("retention.days", "Keep finished jobs"),
-    ("retention.pictures", "Keep so many pictures"),
-    ("retention.gb", "Keep so much"),
+const LABELS: [(&str, Said); 19] = [
+    ("queue.max", said!("Waiting jobs, in all")),
+    ("queue.max_per_caller", said!("Waiting jobs, per caller")),
+    ("queue.wait_limit_s", said!("Longest wait")),
+    ("queue.attempts_max", said!("Attempts")),
+    ("queue.repeat_window_s", said!("Window for repeated calls")),
+    ("servers.probe_interval_s", said!("Time between probes")),
+    ("servers.poll_interval_s", said!("Time between polls")),
+    ("servers.inventory_interval_s", said!("Age of an inventory")),
+    ("servers.live_previews", said!("Live previews")),
+    ("alerts.webhook_url", said!("Webhook")),
+    ("alerts.quiet_s", said!("Quiet time")),
+    ("llm.enhance_budget_s", said!("Time for an enhancement")),
+    ("llm.describe_budget_s", said!("Time for a description")),
+    ("mcp.wait_s", said!("Wait of a tool call")),
+    ("mcp.preview_max_bytes", said!("Size of previews")),
+    ("mcp.preview_max_side_px", said!("Longest side of a preview")),
+    ("retention.days", said!("Keep finished jobs")),
+    ("retention.pictures", said!("Keep so many pictures")),
+    ("retention.gb", said!("Keep so much")),
 ];
 
 /// The page.
@@ -78,13 +85,13 @@ struct Field {
     label: String,
     explanation: String,
     takes: &'static str,
-    unit: Option<&'static str>,
+    unit: Option<String>,
     /// `1–100`.
     bounds: Option<String>,
     /// Of a switch `true` or `false`.
     value: String,
     default: String,
-    source: &'static str,
+    source: Said,
     editable: bool,
     changed: bool,
 }
@@ -160,8 +167,11 @@ fn sorted(now: &[SettingView]) -> SettingsPage {
     for view in now.iter().filter(|view| view.effect != SettingEffect::Fixed) {
         let name = view.key.split('.').next().unwrap_or_default();
         if sections.last().is_none_or(|section| section.name != name) {
-            let title = SECTIONS.iter().find(|(known, _)| *known == name).map_or(name, |(_, title)| title);
-            sections.push(Section { name: name.to_owned(), title: title.to_owned(), settings: Vec::new() });
+            let title = SECTIONS
+                .iter()
+                .find(|(known, _)| *known == name)
+                .map_or_else(|| name.to_owned(), |(_, title)| title.to_string());
+            sections.push(Section { name: name.to_owned(), title, settings: Vec::new() });
         }
         if let Some(section) = sections.last_mut() {
             section.settings.push(Field::of(view));
@@ -170,10 +180,10 @@ fn sorted(now: &[SettingView]) -> SettingsPage {
     let fixed = now.iter().filter(|view| view.effect == SettingEffect::Fixed).map(|view| Fixed {
         key: view.key.clone(),
         value: Some(text_of(&view.value)).filter(|text| !text.is_empty()).unwrap_or_else(|| "–".to_owned()),
-        explanation: view.explanation.clone(),
+        explanation: language::here(&view.explanation),
     });
     SettingsPage {
-        frame: Frame::new("settings", "Settings"),
+        frame: Frame::new("settings", said!("Settings")),
         sections,
         fixed: fixed.collect(),
         read_version: String::new(),
@@ -195,25 +205,28 @@ impl SettingsPage {
 
 impl Field {
     fn of(view: &SettingView) -> Self {
-        let label = LABELS.iter().find(|(key, _)| *key == view.key).map_or(view.key.as_str(), |(_, label)| label);
+        let label = LABELS
+            .iter()
+            .find(|(key, _)| *key == view.key)
+            .map_or_else(|| view.key.clone(), |(_, label)| label.to_string());
         Self {
-            label: label.to_owned(),
-            explanation: view.explanation.clone(),
+            label,
+            explanation: language::here(&view.explanation),
             takes: view.takes.unwrap_or("text"),
-            unit: view.unit,
+            unit: view.unit.map(language::here),
             bounds: view.minimum.zip(view.maximum).map(|(least, most)| format!("{least}–{most}")),
             value: text_of(&view.value),
             default: match &view.default {
-                Value::String(text) if text.is_empty() => "none".to_owned(),
-                Value::Bool(true) => "on".to_owned(),
-                Value::Bool(false) => "off".to_owned(),
+                Value::String(text) if text.is_empty() => said!("none").to_string(),
+                Value::Bool(true) => said!("on").to_string(),
+                Value::Bool(false) => said!("off").to_string(),
                 other => text_of(other),
             },
             source: match view.source {
-                SettingSource::Default => "default",
-                SettingSource::File => "from the configuration file",
-                SettingSource::Environment => "set by the environment",
-                SettingSource::Stored => "changed here",
+                SettingSource::Default => said!("default"),
+                SettingSource::File => said!("from the configuration file"),
+                SettingSource::Environment => said!("set by the environment"),
+                SettingSource::Stored => said!("changed here"),
             },
             editable: view.editable,
             changed: view.source == SettingSource::Stored,

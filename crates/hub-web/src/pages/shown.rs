@@ -16,7 +16,7 @@ use hub_engine::{JobProgress, JobView};
 use serde::Serialize;
 
 pub(crate) use self::{report::ShownReport, showcase::ShownShowcase, waiting::ShownWaiting};
-use crate::links;
+use crate::{language::Said, links, said};
 
 /// Largest picture of unfinished work that is sent inside a fragment, in bytes.
 const PREVIEW_MAX_BYTES: usize = 192 * 1024;
@@ -48,12 +48,12 @@ impl Moment {
 
 fn ago(age: TimeDelta) -> String {
     match age.num_seconds() {
-        ..10 => "just now".to_owned(),
-        seconds @ 10..60 => format!("{seconds} s ago"),
-        seconds @ 60..3600 => format!("{} min ago", seconds / 60),
-        seconds @ 3600..86_400 => format!("{} h ago", seconds / 3600),
-        seconds if seconds < 2 * 86_400 => "yesterday".to_owned(),
-        seconds => format!("{} days ago", seconds / 86_400),
+        ..10 => said!("just now").into(),
+        seconds @ 10..60 => said!("{n} s ago", n = seconds),
+        seconds @ 60..3600 => said!("{n} min ago", n = seconds / 60),
+        seconds @ 3600..86_400 => said!("{n} h ago", n = seconds / 3600),
+        seconds if seconds < 2 * 86_400 => said!("yesterday").into(),
+        seconds => said!("{n} days ago", n = seconds / 86_400),
     }
 }
 
@@ -61,10 +61,10 @@ fn ago(age: TimeDelta) -> String {
 pub(crate) fn duration(length: TimeDelta) -> String {
     let ms = length.num_milliseconds().max(0);
     match ms {
-        ..10_000 => format!("{:.1} s", ms as f64 / 1000.0),
-        10_000..120_000 => format!("{} s", ms / 1000),
-        120_000..7_200_000 => format!("{} min {} s", ms / 60_000, ms / 1000 % 60),
-        _ => format!("{} h {} min", ms / 3_600_000, ms / 60_000 % 60),
+        ..10_000 => said!("{s} s", s = format_args!("{:.1}", ms as f64 / 1000.0)),
+        10_000..120_000 => said!("{s} s", s = ms / 1000),
+        120_000..7_200_000 => said!("{min} min {s} s", min = ms / 60_000, s = ms / 1000 % 60),
+        _ => said!("{h} h {min} min", h = ms / 3_600_000, min = ms / 60_000 % 60),
     }
 }
 
@@ -84,7 +84,7 @@ pub(crate) struct ShownState {
     /// As the API names it.
     name: &'static str,
     /// As people read it.
-    label: &'static str,
+    label: Said,
     /// Which of the stylesheet's tones it has.
     tone: &'static str,
     /// Icon in the sprite.
@@ -96,30 +96,30 @@ pub(crate) struct ShownState {
 impl ShownState {
     pub(crate) fn of(state: JobStateKind) -> Self {
         let (label, tone, icon) = match state {
-            JobStateKind::Planning => ("Preparing", "wait", "clock"),
-            JobStateKind::Queued => ("Waiting", "wait", "clock"),
-            JobStateKind::Assigned => ("Starting", "busy", "bolt"),
-            JobStateKind::Running => ("Rendering", "busy", "bolt"),
-            JobStateKind::Collecting => ("Fetching", "busy", "bolt"),
-            JobStateKind::Succeeded => ("Done", "good", "check"),
-            JobStateKind::Failed => ("Failed", "bad", "alert"),
-            JobStateKind::Cancelled => ("Cancelled", "off", "stop"),
-            JobStateKind::Expired => ("Expired", "off", "clock"),
+            JobStateKind::Planning => (said!("Preparing"), "wait", "clock"),
+            JobStateKind::Queued => (said!("Waiting"), "wait", "clock"),
+            JobStateKind::Assigned => (said!("Starting"), "busy", "bolt"),
+            JobStateKind::Running => (said!("Rendering"), "busy", "bolt"),
+            JobStateKind::Collecting => (said!("Fetching"), "busy", "bolt"),
+            JobStateKind::Succeeded => (said!("Done"), "good", "check"),
+            JobStateKind::Failed => (said!("Failed"), "bad", "alert"),
+            JobStateKind::Cancelled => (said!("Cancelled"), "off", "stop"),
+            JobStateKind::Expired => (said!("Expired"), "off", "clock"),
         };
         Self { name: state.as_str(), label, tone, icon, ended: state.is_terminal() }
     }
 }
 
 /// A tool's name for people.
-pub(crate) fn tool_title(tool: &str) -> &'static str {
+pub(crate) fn tool_title(tool: &str) -> Said {
     match tool {
-        "generate_image" => "Generate",
-        "upscale_image" => "Upscale",
-        "edit_image" => "Edit",
-        "detail_image" => "Detail",
-        "describe_image" => "Describe",
-        "generate_prompt" => "Prompt",
-        _ => "Job",
+        "generate_image" => said!("Generate"),
+        "upscale_image" => said!("Upscale"),
+        "edit_image" => said!("Edit"),
+        "detail_image" => said!("Detail"),
+        "describe_image" => said!("Describe"),
+        "generate_prompt" => said!("Prompt"),
+        _ => said!("Job"),
     }
 }
 
@@ -158,7 +158,13 @@ impl ShownImage {
             size: bytes(artifact.size_bytes),
             is_image: artifact.kind == MediaKind::Image,
             alt: prompt.map_or_else(
-                || format!("Picture of {} × {} pixels", artifact.width_px, artifact.height_px),
+                || {
+                    said!(
+                        "Picture of {width} × {height} pixels",
+                        width = artifact.width_px,
+                        height = artifact.height_px
+                    )
+                },
                 |prompt| shorten(prompt, ALT_CHARS),
             ),
             job_path: artifact.job.map(|job| format!("/jobs/{job}")),
@@ -187,7 +193,7 @@ impl ShownProgress {
         Self {
             percent,
             known: percent > 0 || progress.state == JobStateKind::Queued,
-            text: capitalised(&progress.describe()),
+            text: line(progress),
             preview: preview
                 .map(|preview| format!("data:{};base64,{}", preview.mime, BASE64_STANDARD.encode(&preview.bytes))),
         }
@@ -204,7 +210,7 @@ pub(crate) struct ShownJob {
     move_path: String,
     /// End of the id, enough to tell jobs of one page apart.
     short_id: String,
-    tool: &'static str,
+    tool: Said,
     prompt: Option<String>,
     render_type: Option<String>,
     caller: String,
@@ -258,8 +264,38 @@ pub(crate) fn shorten(text: &str, max: usize) -> String {
     text.chars().take(max.saturating_sub(1)).chain(['…']).collect()
 }
 
+/// How far it is, in one line: what [`JobProgress::describe`] tells programs.
+fn line(progress: &JobProgress) -> String {
+    let on = |what: String| match &progress.server {
+        Some(server) => said!("{what} on {server}", what, server),
+        None => what,
+    };
+    if let (JobStateKind::Queued, Some(why)) = (progress.state, &progress.why_waiting) {
+        return said!("Waiting for a server: {why}", why);
+    }
+    if let (JobStateKind::Running, Some((done, of))) = (progress.state, progress.parts) {
+        return match &progress.server {
+            Some(server) => said!("{done} of {of} pictures done, at work on {server}", done, of, server),
+            None => said!("{done} of {of} pictures done", done, of),
+        };
+    }
+    match (progress.state, progress.queue_position, &progress.node, progress.steps) {
+        (JobStateKind::Planning, _, Some(what), _) => capitalised(what),
+        (JobStateKind::Planning, ..) => said!("Preparing the prompt").into(),
+        (JobStateKind::Queued, Some(0), ..) => said!("Waiting, next in line").into(),
+        (JobStateKind::Queued, Some(before), ..) => said!("Waiting, {n} before it", n = before),
+        (JobStateKind::Assigned, ..) => on(said!("Starting").into()),
+        (JobStateKind::Running, _, Some(node), Some((step, steps))) => {
+            on(format!("{} {step}/{steps}", capitalised(node)))
+        }
+        (JobStateKind::Running, _, Some(node), None) => on(capitalised(node)),
+        (JobStateKind::Running, ..) => on(said!("Running").into()),
+        (JobStateKind::Collecting, ..) => said!("Fetching the result").into(),
+        (state, ..) => ShownState::of(state).label.into(),
+    }
+}
+
 fn capitalised(text: &str) -> String {
-    // Node titles keep their own spelling; the hub's own sentences begin in lower case.
     let mut chars = text.chars();
     chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }

@@ -33,7 +33,7 @@ use super::{
     html, see_other,
     servers::ShownServer,
 };
-use crate::{api, asker::Asker, error::WebError, links, live, render::Page, router::App};
+use crate::{api, asker::Asker, error::WebError, links, live, render::Page, router::App, said};
 
 /// How long the answer to a new server waits for what the server says of itself.
 const SETTLE_LIMIT: Duration = Duration::from_secs(4);
@@ -300,7 +300,7 @@ async fn page(
     let llm_found =
         nearby.ollama.into_iter().filter(|found| !llm_servers.iter().any(|server| server.base_url == found.base_url));
     Ok(StartPage {
-        frame: Frame::new("dashboard", "First picture"),
+        frame: Frame::new("dashboard", said!("First picture")),
         works,
         found: found.collect(),
         looked: shown(&places.comfyui),
@@ -333,7 +333,7 @@ async fn page(
 
 fn about(version: Option<&str>, devices: &[String]) -> String {
     let version = version.map_or_else(|| "ComfyUI".to_owned(), |version| format!("ComfyUI {version}"));
-    if devices.is_empty() { version } else { format!("{version} on {}", devices.join(", ")) }
+    if devices.is_empty() { version } else { said!("{version} on {devices}", version, devices = devices.join(", ")) }
 }
 
 impl Page for StartPage {
@@ -344,7 +344,7 @@ impl Page for StartPage {
         use super::shown::sample::HOSTILE;
         let text = || HOSTILE.to_owned();
         Self {
-            frame: Frame::new("dashboard", "First picture"),
+            frame: Frame::new("dashboard", said!("First picture")),
             servers: vec![ShownServer::sample()],
             works: true,
             found: vec![Found { base_url: text(), about: text() }],

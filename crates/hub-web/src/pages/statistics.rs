@@ -7,15 +7,32 @@ use axum::{
     extract::{Query, State},
     response::Html,
 };
+use chrono::Datelike as _;
 use hub_core::error::UserError;
 use hub_store::{DayStatistics, GroupStatistics, Percentiles, Statistics};
 use serde::{Deserialize, Serialize};
 
 use super::{Frame, html};
-use crate::{error::WebError, render::Page, router::App};
+use crate::{error::WebError, language::Said, render::Page, router::App, said};
 
+/// The months, short.
+const MONTHS: [Said; 12] = [
+    said!("Jan"),
+    said!("Feb"),
+    said!("Mar"),
+    said!("Apr"),
+    said!("May"),
+    said!("Jun"),
+    said!("Jul"),
+    said!("Aug"),
+    said!("Sep"),
+    said!("Oct"),
+    said!("Nov"),
+    said!("Dec"),
+];
 /// The spans to choose from, in days.
-const SPANS: [(u32, &str); 4] = [(1, "Today"), (7, "7 days"), (30, "30 days"), (90, "90 days")];
+const SPANS: [(u32, Said); 4] =
+    [(1, said!("Today")), (7, said!("7 days")), (30, said!("30 days")), (90, said!("90 days"))];
 /// The span when none is named.
 const SPAN_DEFAULT: u32 = 7;
 /// Rows of one table; the others are told as a number.
@@ -45,7 +62,7 @@ pub(crate) struct StatisticsPage {
 #[derive(Debug, Serialize)]
 struct Span {
     path: String,
-    title: &'static str,
+    title: Said,
     chosen: bool,
 }
 
@@ -72,10 +89,10 @@ struct Day {
 #[derive(Debug, Serialize)]
 struct Chart {
     id: &'static str,
-    title: &'static str,
+    title: Said,
     description: String,
     /// What stacks up in a bar: name and class.
-    legend: Vec<(&'static str, &'static str)>,
+    legend: Vec<(Said, &'static str)>,
     /// The highest bar.
     most: String,
     bars: Vec<Bar>,
@@ -99,8 +116,8 @@ struct BarPart {
 /// What has something in common.
 #[derive(Debug, Serialize)]
 struct Table {
-    title: &'static str,
-    note: Option<&'static str>,
+    title: Said,
+    note: Option<Said>,
     /// Whether times and GPU time are known.
     timed: bool,
     rows: Vec<Group>,
@@ -155,16 +172,16 @@ impl StatisticsPage {
         };
         let servers = servers.into_iter().map(|(name, group)| (name, group.clone())).collect();
         let pictures = found.days.iter().map(|day| day.pictures).sum();
-        let attempts = Some("Attempts: a job that was given back and ran elsewhere counts on both.");
-        let several = Some("A job with several styles counts for each.");
+        let attempts = Some(said!("Attempts: a job that was given back and ran elsewhere counts on both."));
+        let several = Some(said!("A job with several styles counts for each."));
         let tables = [
-            Table::of("Servers", attempts, true, servers),
-            Table::of("Render types", None, true, named(&found.render_types)),
-            Table::of("Styles", several, false, named(&found.styles)),
-            Table::of("Callers", None, true, named(&found.callers)),
+            Table::of(said!("Servers"), attempts, true, servers),
+            Table::of(said!("Render types"), None, true, named(&found.render_types)),
+            Table::of(said!("Styles"), several, false, named(&found.styles)),
+            Table::of(said!("Callers"), None, true, named(&found.callers)),
         ];
         Self {
-            frame: Frame::new("statistics", "Statistics"),
+            frame: Frame::new("statistics", said!("Statistics")),
             spans: SPANS
                 .map(|(each, title)| Span { path: format!("/statistics?days={each}"), title, chosen: each == days })
                 .into(),
@@ -207,12 +224,7 @@ impl Day {
 }
 
 impl Table {
-    fn of(
-        title: &'static str,
-        note: Option<&'static str>,
-        timed: bool,
-        mut groups: Vec<(String, GroupStatistics)>,
-    ) -> Self {
+    fn of(title: Said, note: Option<Said>, timed: bool, mut groups: Vec<(String, GroupStatistics)>) -> Self {
         groups.sort_by(|(a, one), (b, other)| other.jobs.total().cmp(&one.jobs.total()).then_with(|| a.cmp(b)));
         let most = groups.first().map_or(1, |(_, group)| group.jobs.total().max(1));
         let more = groups.len().saturating_sub(ROWS_MAX);
@@ -231,23 +243,48 @@ impl Table {
 }
 
 fn charts(days: &[DayStatistics]) -> Vec<Chart> {
-    const STATES: [(&str, &str); 4] =
-        [("Succeeded", "tone-good"), ("Failed", "tone-bad"), ("Cancelled", "tone-off"), ("Not over", "tone-info")];
+    const STATES: [(Said, &str); 4] = [
+        (said!("Succeeded"), "tone-good"),
+        (said!("Failed"), "tone-bad"),
+        (said!("Cancelled"), "tone-off"),
+        (said!("Not over"), "tone-info"),
+    ];
     let jobs = |day: &DayStatistics| vec![day.jobs.succeeded, day.jobs.failed, day.jobs.cancelled, day.jobs.active];
     let count = |count: u64| count.to_string();
     vec![
-        Chart::of("jobs", "Jobs per day", &STATES, days, jobs, count),
-        Chart::of("pictures", "Pictures per day", &[("Pictures", "tone-busy")], days, |day| vec![day.pictures], count),
-        Chart::of("gpu", "GPU time per day", &[("GPU time", "tone-info")], days, |day| vec![day.gpu_ms], long),
-        Chart::of("loads", "Model loads per day", &[("Loads", "tone-wait")], days, |day| vec![day.model_loads], count),
+        Chart::of("jobs", said!("Jobs per day"), &STATES, days, jobs, count),
+        Chart::of(
+            "pictures",
+            said!("Pictures per day"),
+            &[(said!("Pictures"), "tone-busy")],
+            days,
+            |day| vec![day.pictures],
+            count,
+        ),
+        Chart::of(
+            "gpu",
+            said!("GPU time per day"),
+            &[(said!("GPU time"), "tone-info")],
+            days,
+            |day| vec![day.gpu_ms],
+            long,
+        ),
+        Chart::of(
+            "loads",
+            said!("Model loads per day"),
+            &[(said!("Loads"), "tone-wait")],
+            days,
+            |day| vec![day.model_loads],
+            count,
+        ),
     ]
 }
 
 impl Chart {
     fn of(
         id: &'static str,
-        title: &'static str,
-        legend: &[(&'static str, &'static str)],
+        title: Said,
+        legend: &[(Said, &'static str)],
         days: &[DayStatistics],
         values: impl Fn(&DayStatistics) -> Vec<u64>,
         told: impl Fn(u64) -> String,
@@ -268,15 +305,20 @@ impl Chart {
             let parts = parts.collect();
             let each = values.iter().zip(legend).filter(|(value, _)| **value > 0);
             let each: Vec<String> = each.map(|(value, (name, _))| format!("{name} {}", told(*value))).collect();
-            let title =
-                format!("{}: {}", name_of(day), if each.is_empty() { "none".to_owned() } else { each.join(", ") });
+            let title = format!(
+                "{}: {}",
+                name_of(day),
+                if each.is_empty() { said!("none").to_string() } else { each.join(", ") }
+            );
             Bar { title, x: place * slot + (slot - width) / 2, width, parts }
         });
         let bars = bars.collect();
         let sum = days.iter().map(&total).sum();
         let description = match highest.filter(|_| most > 0) {
-            Some(day) => format!("{} in all; most, {}, on {}.", told(sum), told(most), name_of(day)),
-            None => "None in these days.".to_owned(),
+            Some(day) => {
+                said!("{sum} in all; most, {most}, on {day}.", sum = told(sum), most = told(most), day = name_of(day))
+            }
+            None => said!("None in these days.").to_string(),
         };
         let legend = if legend.len() > 1 { legend.to_vec() } else { Vec::new() };
         Self { id, title, description, legend, most: told(most), bars }
@@ -284,7 +326,9 @@ impl Chart {
 }
 
 fn name_of(day: &DayStatistics) -> String {
-    day.day.format("%-d %b %Y").to_string()
+    let month =
+        usize::try_from(day.day.month0()).ok().and_then(|month| MONTHS.get(month)).copied().unwrap_or(MONTHS[0]);
+    said!("{day} {month} {year}", day = day.day.day(), month, year = day.day.year())
 }
 
 fn percent(rate: Option<f64>) -> String {
@@ -293,16 +337,16 @@ fn percent(rate: Option<f64>) -> String {
 
 /// A run: tenths of a second below a minute.
 fn short(ms: u64) -> String {
-    if ms < 60_000 { format!("{}.{} s", ms / 1_000, ms % 1_000 / 100) } else { long(ms) }
+    if ms < 60_000 { said!("{s} s", s = format_args!("{}.{}", ms / 1_000, ms % 1_000 / 100)) } else { long(ms) }
 }
 
 /// A sum of runs.
 fn long(ms: u64) -> String {
     let seconds = ms / 1_000;
     match seconds {
-        0..60 => format!("{seconds} s"),
-        60..3_600 => format!("{} min {:02} s", seconds / 60, seconds % 60),
-        _ => format!("{} h {:02} min", seconds / 3_600, seconds / 60 % 60),
+        0..60 => said!("{s} s", s = seconds),
+        60..3_600 => said!("{min} min {s} s", min = seconds / 60, s = format_args!("{:02}", seconds % 60)),
+        _ => said!("{h} h {min} min", h = seconds / 3_600, min = format_args!("{:02}", seconds / 60 % 60)),
     }
 }
 

@@ -26,7 +26,7 @@ use super::{
     html,
     shown::{ShownReport, ShownShowcase, shorten},
 };
-use crate::{error::WebError, render::Page, router::App};
+use crate::{error::WebError, render::Page, router::App, said};
 
 /// Longest template in the list, in characters.
 const TEMPLATE_SHOWN_CHARS: usize = 140;
@@ -141,7 +141,7 @@ pub(crate) async fn show(
 async fn page(app: &App, query: &ListQuery) -> Result<StylesPage, WebError> {
     let showcases = app.engine.showcases().await?;
     let catalogue = app.engine.catalogue();
-    let mut frame = Frame::new("styles", "Styles");
+    let mut frame = Frame::new("styles", said!("Styles"));
     frame.flash = Flash::with_undo(query.done.as_deref(), query.undo);
     let mut groups: Vec<Group> = Vec::new();
     // The catalogue is in the order of category and name.
@@ -198,7 +198,7 @@ impl Page for StylesPage {
             showcase: ShownShowcase::sample(),
         };
         Self {
-            frame: Frame::new("styles", "Styles"),
+            frame: Frame::new("styles", said!("Styles")),
             total: 1,
             groups: vec![Group { category: text(), styles: vec![style] }],
             categories: vec![Category { name: text(), chosen: true }],

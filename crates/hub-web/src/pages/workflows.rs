@@ -24,7 +24,7 @@ use super::{
     form::{Done, Fault, FormFields, refused},
     html, see_other,
 };
-use crate::{api, error::WebError, render::Page, router::App};
+use crate::{api, error::WebError, language, render::Page, router::App, said};
 
 /// Fields that a fault can stand beside.
 const FIELDS: [&str; 3] = ["name", "graph", "description"];
@@ -113,7 +113,12 @@ fn name_of(file: Option<&str>) -> String {
 async fn page(app: &App) -> Result<WorkflowsPage, WebError> {
     let stored = app.engine.store().workflow_list().await?;
     let workflows = stored.into_iter().map(|workflow| ShownWorkflow::of(app, workflow)).collect();
-    Ok(WorkflowsPage { frame: Frame::new("workflows", "Workflows"), workflows, typed: Typed::default(), fault: None })
+    Ok(WorkflowsPage {
+        frame: Frame::new("workflows", said!("Workflows")),
+        workflows,
+        typed: Typed::default(),
+        fault: None,
+    })
 }
 
 impl ShownWorkflow {
@@ -148,13 +153,13 @@ fn lacking(app: &App, name: &str) -> Vec<ShownLack> {
         for row in view.live.workflows.iter().filter(|row| row.workflow == name && !row.compatible) {
             let mut why: Vec<String> = Vec::new();
             if !row.lack.nodes.is_empty() {
-                why.push(format!("no node {}", row.lack.nodes.join(", ")));
+                why.push(said!("no node {names}", names = row.lack.nodes.join(", ")));
             }
             if !row.lack.files.is_empty() {
-                why.push(format!("no file {}", row.lack.files.join(", ")));
+                why.push(said!("no file {names}", names = row.lack.files.join(", ")));
             }
             if row.said == Some(false) {
-                why.push("switched off by hand".to_owned());
+                why.push(said!("switched off by hand").to_string());
             }
             if why.is_empty() && row.refused {
                 why.push("it refused a run".to_owned());
@@ -169,7 +174,8 @@ fn lacking(app: &App, name: &str) -> Vec<ShownLack> {
 fn slot_title(kind: &str) -> String {
     let words = kind.replace('_', " ");
     let mut chars = words.chars();
-    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
+    let title: String = chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default();
+    language::here(&title)
 }
 
 impl Page for WorkflowsPage {
@@ -189,7 +195,7 @@ impl Page for WorkflowsPage {
             lacking: vec![ShownLack { server: text(), why: text() }],
         };
         Self {
-            frame: Frame::new("workflows", "Workflows"),
+            frame: Frame::new("workflows", said!("Workflows")),
             workflows: vec![workflow],
             typed: Typed { name: text(), description: text(), graph: text() },
             fault: Some(Fault { field: "graph".to_owned(), text: text(), changed: false }),

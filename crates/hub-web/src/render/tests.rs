@@ -1,10 +1,22 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::pages;
+use crate::{language::Translations, pages};
+
+fn config() -> WebConfig {
+    WebConfig { public_url: None, demo: true, version: "1.2.3", translations: Translations::default() }
+}
+
+/// The samples of all pages in another language.
+pub(crate) fn in_language(language: &Arc<Language>) -> Vec<(&'static str, String)> {
+    let environment = environment(&config(), Some(language));
+    let render = |template: &str, context: Value| environment.get_template(template)?.render(context);
+    let samples = pages::samples().into_iter();
+    samples.map(|(template, context)| (template, render(template, context).expect("it renders"))).collect()
+}
 
 fn render(template: &str, context: Value) -> String {
-    environment(true, "1.2.3")
+    environment(&config(), None)
         .get_template(template)
         .and_then(|found| found.render(context))
         .unwrap_or_else(|error| panic!("{template}: {error:#}"))
@@ -31,7 +43,7 @@ fn every_template_renders_its_sample_and_every_page_file_has_one() {
 #[test]
 fn no_page_has_a_field_named_like_a_global() {
     for (template, context) in pages::samples() {
-        for global in ["demo", "version"] {
+        for global in ["demo", "version", "language"] {
             let own = context.get_attr(global).unwrap_or(Value::UNDEFINED);
             assert!(own.is_undefined(), "{template} hides `{global}`");
         }
@@ -110,7 +122,7 @@ fn forms_lead_somewhere_and_fields_have_labels() {
 
 #[test]
 fn a_missing_name_is_an_error_and_not_an_empty_place() {
-    let mut environment = environment(false, "1");
+    let mut environment = environment(&config(), None);
     environment.add_template("x.html", "{{ nothing }}").expect("compiles");
     let template = environment.get_template("x.html").expect("there");
     assert!(template.render(()).is_err());

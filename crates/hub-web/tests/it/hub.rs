@@ -17,7 +17,7 @@ use hub_core::{clock::SystemClock, server::NewServer};
 use hub_engine::{Engine, EngineConfig, UsualPlaces};
 use hub_sim::{ComfyConfig, ComfySim};
 use hub_store::Store;
-use hub_web::{WebConfig, WebState};
+use hub_web::{Translations, WebConfig, WebState};
 use object_store::memory::InMemory;
 use serde_json::Value;
 use tower::ServiceExt as _;
@@ -110,10 +110,24 @@ impl Events {
                     return event;
                 }
             }
-            let frame = tokio::time::timeout(PATIENCE, self.body.frame()).await.expect("goes on in time")?;
-            let data = frame.expect("is whole").into_data().expect("no trailers");
-            self.read.push_str(std::str::from_utf8(&data).expect("text"));
+            self.read_on().await?;
         }
+    }
+
+    async fn read_on(&mut self) -> Option<()> {
+        let frame = tokio::time::timeout(PATIENCE, self.body.frame()).await.expect("goes on in time")?;
+        let data = frame.expect("is whole").into_data().expect("no trailers");
+        self.read.push_str(std::str::from_utf8(&data).expect("text"));
+        Some(())
+    }
+
+    /// The next piece of a page.
+    pub(crate) async fn fragment(&mut self) -> String {
+        while !self.read.contains("\n\n") {
+            self.read_on().await.expect("the stream goes on");
+        }
+        let end = self.read.find("\n\n").expect("there");
+        self.read.drain(..end + 2).collect()
     }
 
     /// The first event that is like that, past all others.
@@ -169,12 +183,17 @@ impl Hub {
 
     /// The same, with other limits and policies.
     pub(crate) async fn with_config(config: EngineConfig) -> Self {
+        Self::translated(config, Translations::default()).await
+    }
+
+    /// The same, whose pages speak other languages too.
+    pub(crate) async fn translated(config: EngineConfig, translations: Translations) -> Self {
         // Each test does so; the first one's stays.
         let _installed_before = rustls::crypto::ring::default_provider().install_default();
         let clock = Arc::new(SystemClock);
         let store = Store::open("sqlite::memory:", clock.clone()).await.expect("a database in memory");
         let engine = Engine::start(config, store, Arc::new(InMemory::new()), clock).await.expect("the engine starts");
-        let config = WebConfig { public_url: None, demo: false, version: "0.0.0" };
+        let config = WebConfig { public_url: None, demo: false, version: "0.0.0", translations };
         let access =
             hub_access::Access::open(engine.clone(), hub_access::AccessConfig::default()).await.expect("it opens");
         let router = hub_web::router(WebState { engine: engine.clone(), access, config });

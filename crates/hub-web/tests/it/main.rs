@@ -13,6 +13,7 @@ mod forms;
 mod hub;
 mod job_pages;
 mod jobs;
+mod languages;
 mod llm_settings;
 mod markup;
 mod metrics;

@@ -13,7 +13,7 @@ use super::super::{
     html, see_other,
     shown::ShownImage,
 };
-use crate::{error::WebError, render::Page, router::App};
+use crate::{error::WebError, render::Page, router::App, said};
 
 /// Pictures shown before they go; of more only the number is told.
 const SHOWN_MAX: usize = 24;
@@ -85,7 +85,7 @@ async fn ask(app: &App, ids: &[ArtifactId], back: String) -> Result<DeletePage, 
     }
     let left = back_to(&back, "");
     Ok(DeletePage {
-        frame: Frame::new("gallery", "Delete pictures"),
+        frame: Frame::new("gallery", said!("Delete pictures")),
         more: found.len() - shown.len(),
         shown,
         ids: found,
@@ -102,7 +102,7 @@ impl Page for DeletePage {
     fn sample() -> Self {
         use super::super::shown::sample;
         Self {
-            frame: Frame::new("gallery", "Delete pictures"),
+            frame: Frame::new("gallery", said!("Delete pictures")),
             shown: vec![ShownImage::of(&sample::artifact(), Some(sample::HOSTILE))],
             more: 2,
             ids: vec!["img_1".to_owned()],

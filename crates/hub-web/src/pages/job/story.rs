@@ -1,5 +1,6 @@
 //! What happened to a job: the points of its life, its attempts, its kin.
 
+use crate::{language::Said, said};
 use chrono::{DateTime, Utc};
 use hub_core::job::Job;
 use hub_engine::{AttemptView, TimelinePoint, TimelineStep};
@@ -25,7 +26,7 @@ pub(super) struct ShownAttempt {
     server: String,
     at: Moment,
     took: Option<String>,
-    outcome: &'static str,
+    outcome: Said,
     tone: &'static str,
     error: Option<String>,
     hint: Option<String>,
@@ -43,13 +44,13 @@ pub(super) struct ShownPart {
 impl ShownAttempt {
     pub(super) fn of(attempt: AttemptView, now: DateTime<Utc>) -> Self {
         let (outcome, tone) = match attempt.outcome.as_deref() {
-            None => ("at work", "busy"),
-            Some("succeeded") => ("done", "good"),
-            Some("requeued") => ("given up: the server's fault", "bad"),
-            Some("returned") => ("taken back: nobody's fault", "wait"),
-            Some("failed") => ("failed", "bad"),
-            Some("cancelled") => ("cancelled", "off"),
-            Some(_) => ("over", "off"),
+            None => (said!("at work"), "busy"),
+            Some("succeeded") => (said!("done"), "good"),
+            Some("requeued") => (said!("given up: the server's fault"), "bad"),
+            Some("returned") => (said!("taken back: nobody's fault"), "wait"),
+            Some("failed") => (said!("failed"), "bad"),
+            Some("cancelled") => (said!("cancelled"), "off"),
+            Some(_) => (said!("over"), "off"),
         };
         Self {
             number: attempt.number,
@@ -79,25 +80,31 @@ pub(super) fn milestones(timeline: Vec<TimelinePoint>, now: DateTime<Utc>) -> Ve
         .into_iter()
         .map(|point| {
             let after = before.replace(point.at).map(|before| duration(point.at - before));
-            let place = point.server.map(|server| format!(" on {server}")).unwrap_or_default();
             let (title, tone) = match point.step {
-                TimelineStep::Created => ("Accepted", "off"),
-                TimelineStep::Queued => ("Queued", "wait"),
-                TimelineStep::Assigned => ("Given to a server", "busy"),
-                TimelineStep::Running => ("Rendering", "busy"),
-                TimelineStep::AttemptEnded => ("Attempt given up", "bad"),
-                TimelineStep::Succeeded => ("Done", "good"),
-                TimelineStep::Failed => ("Failed", "bad"),
-                TimelineStep::Cancelled => ("Cancelled", "off"),
-                TimelineStep::Expired => ("Expired", "off"),
+                TimelineStep::Created => (said!("Accepted"), "off"),
+                TimelineStep::Queued => (said!("Queued"), "wait"),
+                TimelineStep::Assigned => (said!("Given to a server"), "busy"),
+                TimelineStep::Running => (said!("Rendering"), "busy"),
+                TimelineStep::AttemptEnded => (said!("Attempt given up"), "bad"),
+                TimelineStep::Succeeded => (said!("Done"), "good"),
+                TimelineStep::Failed => (said!("Failed"), "bad"),
+                TimelineStep::Cancelled => (said!("Cancelled"), "off"),
+                TimelineStep::Expired => (said!("Expired"), "off"),
             };
-            let picture = point.part.map(|part| format!("Picture {part}: ")).unwrap_or_default();
-            let title = match (point.step, point.attempt) {
-                (TimelineStep::Assigned, Some(number)) if !place.is_empty() => {
-                    format!("{picture}Attempt {number}{place}")
+            let (title, of_part) = match (point.step, point.attempt) {
+                (TimelineStep::Assigned, Some(number)) if point.server.is_some() => {
+                    (said!("Attempt {number}", number), true)
                 }
-                (TimelineStep::AttemptEnded, Some(number)) => format!("{picture}Attempt {number} given up"),
-                _ => format!("{title}{place}"),
+                (TimelineStep::AttemptEnded, Some(number)) => (said!("Attempt {number} given up", number), true),
+                _ => (title.to_string(), false),
+            };
+            let title = match point.server.filter(|_| point.step != TimelineStep::AttemptEnded) {
+                Some(server) => said!("{what} on {server}", what = title, server),
+                None => title,
+            };
+            let title = match point.part.filter(|_| of_part) {
+                Some(part) => said!("Picture {part}: {what}", part, what = title),
+                None => title,
             };
             Milestone { title, at: Moment::of(point.at, now), after, detail: point.detail, tone }
         })

@@ -5,16 +5,16 @@ use hub_core::{error::UserError, job::JobStateKind, request::JOB_TOOLS};
 use hub_store::JobFilter;
 use serde::{Deserialize, Serialize};
 
-use crate::{api, error::WebError, pages::shown::tool_title, router::App};
+use crate::{api, error::WebError, language::Said, pages::shown::tool_title, router::App, said};
 
 /// Groups of states: name, title, states as the API names them.
-pub(super) const GROUPS: [(&str, &str, &str); 6] = [
-    ("", "All", ""),
-    ("waiting", "Waiting", "planning,queued"),
-    ("active", "Active", "active"),
-    ("succeeded", "Done", "succeeded"),
-    ("failed", "Failed", "failed"),
-    ("cancelled", "Cancelled", "cancelled,expired"),
+pub(super) const GROUPS: [(&str, Said, &str); 6] = [
+    ("", said!("All"), ""),
+    ("waiting", said!("Waiting"), "planning,queued"),
+    ("active", said!("Active"), "active"),
+    ("succeeded", said!("Done"), "succeeded"),
+    ("failed", said!("Failed"), "failed"),
+    ("cancelled", said!("Cancelled"), "cancelled,expired"),
 ];
 
 /// The form as typed.
@@ -147,7 +147,7 @@ pub(super) fn choices(known: impl Iterator<Item = (String, String)>, chosen: &st
 
 /// Tools that make jobs.
 pub(super) fn tools(chosen: &str) -> Vec<Choice> {
-    choices(JOB_TOOLS.iter().map(|tool| ((*tool).to_owned(), tool_title(tool).to_owned())), chosen)
+    choices(JOB_TOOLS.iter().map(|tool| ((*tool).to_owned(), tool_title(tool).to_string())), chosen)
 }
 
 #[cfg(test)]

@@ -25,6 +25,7 @@ use crate::{
     lookup,
     render::Page,
     router::App,
+    said,
 };
 
 /// Fields that a fault can stand beside.
@@ -160,7 +161,7 @@ fn page(stored: Option<&LlmServer>, typed: Typed, error: Option<&UserError>) -> 
     LlmServerPage {
         frame: Frame::new(
             "llm_servers",
-            stored.map_or_else(|| "New LLM server".to_owned(), |server| server.name.clone()),
+            stored.map_or_else(|| said!("New LLM server").to_string(), |server| server.name.clone()),
         ),
         action: path.clone().unwrap_or_else(|| "/llm-servers/new".to_owned()),
         delete_path: path.map(|path| format!("{path}/delete")),

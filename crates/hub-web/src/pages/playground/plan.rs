@@ -1,12 +1,13 @@
 //! What a tool would do, without doing it.
 
+use crate::{language::Said, said};
 use hub_engine::PlanView;
 use serde::Serialize;
 
 /// The plan, for people.
 #[derive(Debug, Serialize)]
 pub(super) struct ShownPlan {
-    facts: Vec<(&'static str, String)>,
+    facts: Vec<(Said, String)>,
     prompt: Option<String>,
     negative: Option<String>,
     would_enhance: bool,
@@ -25,16 +26,19 @@ impl ShownPlan {
     pub(super) fn of(plan: &PlanView) -> Self {
         let recipe = &plan.recipe;
         let mut facts = vec![
-            ("Render type", recipe.render_type.clone()),
-            ("Workflow", format!("{} · version {}", recipe.workflow, recipe.workflow_version)),
-            ("Seed", recipe.seed.to_string()),
+            (said!("Render type"), recipe.render_type.clone()),
+            (
+                said!("Workflow"),
+                said!("{workflow} · version {version}", workflow = recipe.workflow, version = recipe.workflow_version),
+            ),
+            (said!("Seed"), recipe.seed.to_string()),
         ];
         let mut add = |name, value: Option<String>| facts.extend(value.map(|value| (name, value)));
-        add("Size", recipe.size.map(|size| format!("{} × {} px", size.width_px, size.height_px)));
-        add("Styles", Some(recipe.styles.join(", ")).filter(|styles| !styles.is_empty()));
-        add("Steps", recipe.steps.map(|steps| steps.to_string()));
-        add("Guidance", recipe.cfg.map(|cfg| cfg.to_string()));
-        add("Denoise", recipe.denoise.map(|denoise| denoise.to_string()));
+        add(said!("Size"), recipe.size.map(|size| format!("{} × {} px", size.width_px, size.height_px)));
+        add(said!("Styles"), Some(recipe.styles.join(", ")).filter(|styles| !styles.is_empty()));
+        add(said!("Steps"), recipe.steps.map(|steps| steps.to_string()));
+        add(said!("Guidance"), recipe.cfg.map(|cfg| cfg.to_string()));
+        add(said!("Denoise"), recipe.denoise.map(|denoise| denoise.to_string()));
         Self {
             facts,
             prompt: recipe.prompt.clone(),

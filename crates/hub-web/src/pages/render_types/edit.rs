@@ -21,7 +21,7 @@ use super::super::{
     html, see_other,
     shown::{ShownShowcase, tool_title},
 };
-use crate::{api, asker::Asker, error::WebError, lookup, render::Page, router::App, undo::Undo};
+use crate::{api, asker::Asker, error::WebError, language::Said, lookup, render::Page, router::App, said, undo::Undo};
 
 /// Fields that a fault can stand beside.
 const FIELDS: [&str; 13] = [
@@ -61,7 +61,7 @@ pub(crate) struct RenderTypePage {
 #[derive(Debug, Serialize)]
 struct Choice {
     name: &'static str,
-    title: &'static str,
+    title: Said,
     chosen: bool,
 }
 
@@ -290,7 +290,11 @@ async fn page(
 ) -> Result<RenderTypePage, WebError> {
     let workflows = app.engine.store().workflow_list().await?;
     let action = id.map_or_else(|| "/render-types/new".to_owned(), |id| format!("/render-types/{id}"));
-    let title = if id.is_some() { format!("Render type {}", typed.name) } else { "New render type".to_owned() };
+    let title = if id.is_some() {
+        said!("Render type {name}", name = typed.name)
+    } else {
+        said!("New render type").to_string()
+    };
     let size = |ratio: AspectRatio| {
         let place = typed.ratio.iter().position(|name| name == ratio.as_str());
         place.and_then(|place| typed.size.get(place)).cloned().unwrap_or_default()

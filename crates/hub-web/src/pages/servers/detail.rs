@@ -17,7 +17,7 @@ use super::{
     ShownServer,
     shown::{ShownLive, ShownTest},
 };
-use crate::{error::WebError, lookup, render::Page, router::App};
+use crate::{error::WebError, language::Said, lookup, render::Page, router::App, said};
 
 /// The page of one server.
 #[derive(Debug, Serialize)]
@@ -26,7 +26,7 @@ pub(crate) struct ServerDetailPage {
     server: ShownServer,
     live: ShownLive,
     /// Group, weight and limits.
-    settings: Vec<(&'static str, String)>,
+    settings: Vec<(Said, String)>,
     test: Option<ShownTest>,
     draining: bool,
     path: String,
@@ -114,12 +114,12 @@ fn page(view: ServerView, live: ShownLive) -> ServerDetailPage {
         frame: Frame::new("servers", server.name.clone()),
         live,
         settings: vec![
-            ("Group", server.group.clone().unwrap_or_else(none)),
-            ("Weight", server.weight.to_string()),
-            ("Shared GPU", server.gpu.clone().unwrap_or_else(none)),
-            ("At once", server.max_in_flight.to_string()),
-            ("Longest run", seconds(server.run_limit_s)),
-            ("Longest silence", seconds(server.stall_limit_s)),
+            (said!("Group"), server.group.clone().unwrap_or_else(none)),
+            (said!("Weight"), server.weight.to_string()),
+            (said!("Shared GPU"), server.gpu.clone().unwrap_or_else(none)),
+            (said!("At once"), server.max_in_flight.to_string()),
+            (said!("Longest run"), seconds(server.run_limit_s)),
+            (said!("Longest silence"), seconds(server.stall_limit_s)),
         ],
         test: None,
         draining: server.draining,

@@ -23,9 +23,11 @@ use super::{
 use crate::{
     api::{self, AuthRecord},
     error::WebError,
+    language::Said,
     lookup,
     render::Page,
     router::App,
+    said,
 };
 
 /// Fields that a fault can stand beside.
@@ -45,12 +47,12 @@ const FIELDS: [&str; 12] = [
 ];
 
 /// Kinds of proof: name and title.
-const AUTH_KINDS: [(&str, &str); 5] = [
-    ("none", "None"),
-    ("basic", "User and password"),
-    ("bearer", "Bearer token"),
-    ("api_key", "Key in a header"),
-    ("headers", "Several headers"),
+const AUTH_KINDS: [(&str, Said); 5] = [
+    ("none", said!("None")),
+    ("basic", said!("User and password")),
+    ("bearer", said!("Bearer token")),
+    ("api_key", said!("Key in a header")),
+    ("headers", said!("Several headers")),
 ];
 
 /// The page of one server's settings, stored or not yet.
@@ -67,7 +69,7 @@ pub(crate) struct ServerPage {
     secret: Option<String>,
     fault: Option<Fault>,
     test: Option<ShownTest>,
-    auth_kinds: [(&'static str, &'static str); 5],
+    auth_kinds: [(&'static str, Said); 5],
     groups: Vec<String>,
 }
 
@@ -172,7 +174,10 @@ fn page(app: &App, stored: Option<&Server>, typed: Typed, error: Option<&UserErr
     groups.dedup();
     let path = stored.map(|server| format!("/servers/{}", server.id));
     ServerPage {
-        frame: Frame::new("servers", stored.map_or_else(|| "New server".to_owned(), |server| server.name.clone())),
+        frame: Frame::new(
+            "servers",
+            stored.map_or_else(|| said!("New server").to_string(), |server| server.name.clone()),
+        ),
         action: path.as_ref().map_or_else(|| "/servers".to_owned(), |path| format!("{path}/settings")),
         test_action: "/servers/test".to_owned(),
         back_path: path.clone().unwrap_or_else(|| "/servers".to_owned()),
@@ -193,9 +198,9 @@ fn secret_of(auth: &ServerAuth) -> Option<String> {
         return None;
     }
     Some(match (record.secret_set, record.secret_from) {
-        (false, _) => "none is stored".to_owned(),
-        (true, Some(place)) if place != "stored" => format!("taken from {place}"),
-        (true, _) => "one is stored".to_owned(),
+        (false, _) => said!("none is stored").to_string(),
+        (true, Some(place)) if place != "stored" => said!("taken from {place}", place),
+        (true, _) => said!("one is stored").to_string(),
     })
 }
 

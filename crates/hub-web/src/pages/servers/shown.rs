@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use hub_engine::{InventoryState, LeaseHolder, ServerLive, ServerTest, StageName, StageOutcome, WorkflowOnServer};
+use hub_engine::{
+    InventoryState, InventoryView, LeaseHolder, ServerLive, ServerTest, StageName, StageOutcome, WorkflowOnServer,
+};
 use serde::Serialize;
 
 use super::super::shown::bytes;
+use crate::{language::Said, said};
 
 /// Files listed of one kind.
 const FILES_SHOWN: usize = 200;
@@ -22,10 +25,10 @@ pub(crate) struct ShownTest {
 
 #[derive(Debug, Serialize)]
 struct Stage {
-    title: &'static str,
+    title: Said,
     tone: &'static str,
     icon: &'static str,
-    outcome: &'static str,
+    outcome: Said,
     detail: String,
     hint: Option<String>,
 }
@@ -43,18 +46,18 @@ impl ShownTest {
     pub(super) fn of(test: &ServerTest) -> Self {
         let stage = |stage: &hub_engine::TestStage| {
             let (tone, icon, outcome) = match stage.outcome {
-                StageOutcome::Ok => ("good", "check", "passed"),
-                StageOutcome::Warning => ("wait", "alert", "passed with a warning"),
-                StageOutcome::Failed => ("bad", "alert", "failed"),
-                StageOutcome::Skipped => ("off", "dots", "not tried"),
+                StageOutcome::Ok => ("good", "check", said!("passed")),
+                StageOutcome::Warning => ("wait", "alert", said!("passed with a warning")),
+                StageOutcome::Failed => ("bad", "alert", said!("failed")),
+                StageOutcome::Skipped => ("off", "dots", said!("not tried")),
             };
             let title = match stage.name {
-                StageName::Reachable => "Reachable",
-                StageName::Authorised => "Lets the hub in",
-                StageName::Comfyui => "Is ComfyUI",
-                StageName::Events => "Sends events",
-                StageName::Inventory => "Lists nodes and models",
-                StageName::RenderTypes => "Can render",
+                StageName::Reachable => said!("Reachable"),
+                StageName::Authorised => said!("Lets the hub in"),
+                StageName::Comfyui => said!("Is ComfyUI"),
+                StageName::Events => said!("Sends events"),
+                StageName::Inventory => said!("Lists nodes and models"),
+                StageName::RenderTypes => said!("Can render"),
             };
             Stage { title, tone, icon, outcome, detail: stage.detail.clone(), hint: stage.hint.clone() }
         };
@@ -103,7 +106,7 @@ impl ShownTest {
 /// What is known of a server beside its state.
 #[derive(Debug, Serialize)]
 pub(crate) struct ShownLive {
-    facts: Vec<(&'static str, String)>,
+    facts: Vec<(Said, String)>,
     flags: Vec<String>,
     devices: Vec<Device>,
     loaded: Vec<String>,
@@ -146,23 +149,22 @@ impl ShownLive {
         let info = live.info.as_ref();
         let mut facts = Vec::new();
         let mut add = |name, value: Option<String>| facts.extend(value.map(|value| (name, value)));
-        add("ComfyUI", info.and_then(|info| info.version.clone()));
-        add("System", info.map(|info| info.os.clone()));
-        add("Python", info.and_then(|info| info.python.as_deref()).map(first_word));
-        add("PyTorch", info.and_then(|info| info.pytorch.clone()));
+        add(said!("ComfyUI"), info.and_then(|info| info.version.clone()));
+        add(said!("System"), info.map(|info| info.os.clone()));
+        add(said!("Python"), info.and_then(|info| info.python.as_deref()).map(first_word));
+        add(said!("PyTorch"), info.and_then(|info| info.pytorch.clone()));
         let ram = info.and_then(|info| memory(info.ram_free_bytes, info.ram_total_bytes));
-        add("Memory in use", ram.map(|(text, _)| text));
-        add("Others’ prompts", (live.foreign.count > 0).then(|| live.foreign.count.to_string()));
-        let rest = live.breaker.retry_in_s.map(|seconds| format!("{seconds:.0} s"));
-        add("Rests for", rest.filter(|_| live.breaker.open));
-        add("Failures in a row", (live.breaker.failures > 0).then(|| live.breaker.failures.to_string()));
-        let loads = format!(
-            "{} in {}",
-            live.model_loads,
-            if live.runs == 1 { "1 run".to_owned() } else { format!("{} runs", live.runs) }
-        );
-        add("Model loads", (live.runs > 0).then_some(loads));
-        add("GPU is held by", live.lease.as_ref().map(|lease| holder(lease.holder).to_owned()));
+        add(said!("Memory in use"), ram.map(|(text, _)| text));
+        add(said!("Others’ prompts"), (live.foreign.count > 0).then(|| live.foreign.count.to_string()));
+        let rest = live.breaker.retry_in_s.map(|seconds| said!("{s} s", s = format_args!("{seconds:.0}")));
+        add(said!("Rests for"), rest.filter(|_| live.breaker.open));
+        add(said!("Failures in a row"), (live.breaker.failures > 0).then(|| live.breaker.failures.to_string()));
+        let loads = match live.runs {
+            1 => said!("{loads} in 1 run", loads = live.model_loads),
+            runs => said!("{loads} in {runs} runs", loads = live.model_loads, runs),
+        };
+        add(said!("Model loads"), (live.runs > 0).then_some(loads));
+        add(said!("GPU is held by"), live.lease.as_ref().map(|lease| holder(lease.holder).to_string()));
         Self {
             facts,
             flags: info.map(|info| info.flags.clone()).unwrap_or_default(),
@@ -170,13 +172,8 @@ impl ShownLive {
             loaded: live.loaded.clone(),
             warnings: live.warnings.clone(),
             inventory: match live.inventory.state {
-                InventoryState::Unknown => "Not read yet.".to_owned(),
-                InventoryState::Known | InventoryState::Stale => format!(
-                    "{} node classes, {} model files{}.",
-                    live.inventory.node_classes,
-                    live.inventory.model_files,
-                    live.inventory.age_s.map(|age| format!(", read {age:.0} s ago")).unwrap_or_default()
-                ),
+                InventoryState::Unknown => said!("Not read yet.").to_string(),
+                InventoryState::Known | InventoryState::Stale => read(&live.inventory),
             },
             inventory_problem: live.inventory.problem.clone(),
             files: files.into_iter().map(Files::of).collect(),
@@ -185,18 +182,26 @@ impl ShownLive {
     }
 }
 
+fn read(inventory: &InventoryView) -> String {
+    let (nodes, files) = (inventory.node_classes, inventory.model_files);
+    match inventory.age_s {
+        Some(age) => said!("{nodes} node classes, {files} model files, read {n} s ago.", nodes, files, n = age.round()),
+        None => said!("{nodes} node classes, {files} model files.", nodes, files),
+    }
+}
+
 /// `3.11.7` of `3.11.7 (main) [GCC 12.2.0]`.
 fn first_word(text: &str) -> String {
     text.split_whitespace().next().unwrap_or_default().to_owned()
 }
 
-fn holder(holder: LeaseHolder) -> &'static str {
+fn holder(holder: LeaseHolder) -> Said {
     match holder {
-        LeaseHolder::Unknown => "unknown",
-        LeaseHolder::Nobody => "nobody",
-        LeaseHolder::Llm => "the LLM servers",
-        LeaseHolder::Comfyui => "ComfyUI",
-        LeaseHolder::Both => "both",
+        LeaseHolder::Unknown => said!("unknown"),
+        LeaseHolder::Nobody => said!("nobody"),
+        LeaseHolder::Llm => said!("the LLM servers"),
+        LeaseHolder::Comfyui => said!("ComfyUI"),
+        LeaseHolder::Both => said!("both"),
     }
 }
 
@@ -204,7 +209,7 @@ fn holder(holder: LeaseHolder) -> &'static str {
 fn memory(free: Option<u64>, total: Option<u64>) -> Option<(String, u64)> {
     let total = total.filter(|total| *total > 0)?;
     let used = total.saturating_sub(free?);
-    Some((format!("{} of {}", bytes(used), bytes(total)), used.saturating_mul(100) / total))
+    Some((said!("{used} of {total}", used = bytes(used), total = bytes(total)), used.saturating_mul(100) / total))
 }
 
 impl Device {
@@ -223,16 +228,16 @@ impl Files {
         let count = names.len();
         names.truncate(FILES_SHOWN);
         let title = match input.as_str() {
-            "ckpt_name" => "Checkpoints".to_owned(),
-            "lora_name" => "LoRAs".to_owned(),
-            "vae_name" => "VAEs".to_owned(),
-            "unet_name" => "Diffusion models".to_owned(),
-            "style_model_name" => "Style models".to_owned(),
+            "ckpt_name" => said!("Checkpoints").to_string(),
+            "lora_name" => said!("LoRAs").to_string(),
+            "vae_name" => said!("VAEs").to_string(),
+            "unet_name" => said!("Diffusion models").to_string(),
+            "style_model_name" => said!("Style models").to_string(),
             "clip_name" | "clip_name1" | "clip_name2" | "clip_name3" | "clip_name4" => {
-                format!("Text encoders ({input})")
+                said!("Text encoders ({input})", input)
             }
-            "control_net_name" => "ControlNets".to_owned(),
-            "model_name" => "Upscalers and other models".to_owned(),
+            "control_net_name" => said!("ControlNets").to_string(),
+            "model_name" => said!("Upscalers and other models").to_string(),
             _ => input,
         };
         Self { title, count, more: count - names.len(), names }
@@ -244,9 +249,9 @@ impl OnServer {
         let found = known.iter().find(|row| row.workflow == name);
         let lack = found.map(|row| row.lack.to_string()).filter(|lack| !lack.is_empty());
         let why = match found {
-            Some(row) if row.said.is_some() => "said by hand".to_owned(),
-            Some(row) if row.refused => "refused when it was tried".to_owned(),
-            _ => lack.map(|lack| format!("lacks {lack}")).unwrap_or_default(),
+            Some(row) if row.said.is_some() => said!("said by hand").to_string(),
+            Some(row) if row.refused => said!("refused when it was tried").to_string(),
+            _ => lack.map(|lack| said!("lacks {lack}", lack)).unwrap_or_default(),
         };
         Self {
             workflow: name.to_owned(),

@@ -14,7 +14,7 @@ use super::super::{
     form::{Done, Fault, FormFields, lines, number, refused, shown},
     html, see_other,
 };
-use crate::{api, error::WebError, render::Page, router::App};
+use crate::{api, error::WebError, language::Said, render::Page, router::App, said};
 
 /// The page.
 #[derive(Debug, Serialize)]
@@ -29,8 +29,8 @@ pub(crate) struct InstructionsPage {
 #[derive(Debug, Serialize)]
 struct Group {
     name: &'static str,
-    title: &'static str,
-    about: &'static str,
+    title: Said,
+    about: Said,
     version: String,
     numbers: Vec<Entry>,
     texts: Vec<Entry>,
@@ -41,8 +41,8 @@ struct Group {
 #[derive(Debug, Serialize)]
 struct Entry {
     name: &'static str,
-    label: &'static str,
-    help: &'static str,
+    label: Said,
+    help: Option<Said>,
     value: String,
     rows: u32,
 }
@@ -60,18 +60,18 @@ struct Choice {
     chosen: bool,
 }
 
-const ENHANCE: (&str, &str, &str) = (
+const ENHANCE: (&str, Said, Said) = (
     "enhance",
-    "Enhance prompts",
-    "Told to the model that rewrites prompts. The render type’s guide and examples follow by themselves.",
+    said!("Enhance prompts"),
+    said!("Told to the model that rewrites prompts. The render type’s guide and examples follow by themselves."),
 );
-const DESCRIBE: (&str, &str, &str) = (
+const DESCRIBE: (&str, Said, Said) = (
     "describe",
-    "Describe pictures",
-    "{language} stands for the language asked for, {width} and {height} for the picture’s size.",
+    said!("Describe pictures"),
+    said!("{language} stands for the language asked for, {width} and {height} for the picture’s size."),
 );
-const GENERATOR: (&str, &str, &str) =
-    ("generator", "Generate prompts", "More proposals make prompts more varied and slower.");
+const GENERATOR: (&str, Said, Said) =
+    ("generator", said!("Generate prompts"), said!("More proposals make prompts more varied and slower."));
 
 pub(crate) async fn show(State(app): State<App>, done: Done) -> Result<Html<String>, WebError> {
     let mut page = load(&app).await?;
@@ -229,7 +229,7 @@ fn page(
     (generator, generator_version): (&PromptGeneratorSettings, String),
 ) -> InstructionsPage {
     let entry = |name, label, help, value: &str, rows| Entry { name, label, help, value: value.to_owned(), rows };
-    let count = |name, label, value: u32| Entry { name, label, help: "", value: value.to_string(), rows: 0 };
+    let count = |name, label, value: u32| Entry { name, label, help: None, value: value.to_string(), rows: 0 };
     let group = |(name, title, about), version, changed, numbers, texts| Group {
         name,
         title,
@@ -242,7 +242,7 @@ fn page(
     };
     let styles = generator.allowed_styles.clone().unwrap_or_default().join("\n");
     InstructionsPage {
-        frame: Frame::new("settings", "Instructions for LLMs"),
+        frame: Frame::new("settings", said!("Instructions for LLMs")),
         groups: vec![
             group(
                 ENHANCE,
@@ -250,8 +250,8 @@ fn page(
                 *enhance != EnhanceTemplates::default(),
                 Vec::new(),
                 vec![
-                    entry("prompt", "For the prompt", "", &enhance.prompt, 12),
-                    entry("negative", "For the negative prompt", "", &enhance.negative, 8),
+                    entry("prompt", said!("For the prompt"), None, &enhance.prompt, 12),
+                    entry("negative", said!("For the negative prompt"), None, &enhance.negative, 8),
                 ],
             ),
             group(
@@ -260,10 +260,22 @@ fn page(
                 *describe != DescribeTemplates::default(),
                 Vec::new(),
                 vec![
-                    entry("natural", "Prose", "Every language without its own.", &describe.natural, 6),
-                    entry("optimized", "Keywords", "Every language without its own.", &describe.optimized, 6),
-                    entry("natural_fr", "Prose, French", "", &describe.natural_fr, 6),
-                    entry("optimized_fr", "Keywords, French", "", &describe.optimized_fr, 6),
+                    entry(
+                        "natural",
+                        said!("Prose"),
+                        Some(said!("Every language without its own.")),
+                        &describe.natural,
+                        6,
+                    ),
+                    entry(
+                        "optimized",
+                        said!("Keywords"),
+                        Some(said!("Every language without its own.")),
+                        &describe.optimized,
+                        6,
+                    ),
+                    entry("natural_fr", said!("Prose, French"), None, &describe.natural_fr, 6),
+                    entry("optimized_fr", said!("Keywords, French"), None, &describe.optimized_fr, 6),
                 ],
             ),
             group(
@@ -271,14 +283,26 @@ fn page(
                 generator_version,
                 *generator != PromptGeneratorSettings::default(),
                 vec![
-                    count("subjects_to_propose", "Subjects proposed", generator.subjects_to_propose),
-                    count("elements_to_propose", "Elements proposed", generator.elements_to_propose),
-                    count("elements_to_select", "Elements drawn", generator.elements_to_select),
-                    count("variations_to_propose", "Variations each", generator.variations_to_propose),
+                    count("subjects_to_propose", said!("Subjects proposed"), generator.subjects_to_propose),
+                    count("elements_to_propose", said!("Elements proposed"), generator.elements_to_propose),
+                    count("elements_to_select", said!("Elements drawn"), generator.elements_to_select),
+                    count("variations_to_propose", said!("Variations each"), generator.variations_to_propose),
                 ],
                 vec![
-                    entry("instructions", "Instructions", "Told before the task itself.", &generator.instructions, 6),
-                    entry("allowed_styles", "Styles it may use", "One a line; none = every enabled one.", &styles, 3),
+                    entry(
+                        "instructions",
+                        said!("Instructions"),
+                        Some(said!("Told before the task itself.")),
+                        &generator.instructions,
+                        6,
+                    ),
+                    entry(
+                        "allowed_styles",
+                        said!("Styles it may use"),
+                        Some(said!("One a line; none = every enabled one.")),
+                        &styles,
+                        3,
+                    ),
                 ],
             ),
         ],

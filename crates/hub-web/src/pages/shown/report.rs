@@ -3,6 +3,11 @@
 use hub_engine::{ImportAction, ImportReport};
 use serde::Serialize;
 
+use crate::{
+    language::{self, Said},
+    said,
+};
+
 /// What an import would do.
 #[derive(Debug, Serialize)]
 pub(crate) struct ShownReport {
@@ -16,7 +21,7 @@ pub(crate) struct ShownReport {
 pub(crate) struct ShownChange {
     /// `Styles`, `Servers`, …
     section: String,
-    action: &'static str,
+    action: Said,
     tone: &'static str,
     name: String,
     fields: Vec<String>,
@@ -26,9 +31,9 @@ impl ShownReport {
     pub(crate) fn of(report: ImportReport) -> Self {
         let changes = report.changes.into_iter().map(|change| {
             let (action, tone) = match change.action {
-                ImportAction::Added => ("new", "good"),
-                ImportAction::Changed => ("changed", "info"),
-                ImportAction::Removed => ("removed", "bad"),
+                ImportAction::Added => (said!("new"), "good"),
+                ImportAction::Changed => (said!("changed"), "info"),
+                ImportAction::Removed => (said!("removed"), "bad"),
             };
             ShownChange { section: title(change.section), action, tone, name: change.name, fields: change.fields }
         });
@@ -40,7 +45,7 @@ impl ShownReport {
         let text = || super::sample::HOSTILE.to_owned();
         let change = ShownChange {
             section: "Styles".to_owned(),
-            action: "changed",
+            action: said!("changed"),
             tone: "info",
             name: text(),
             fields: vec!["category".to_owned()],
@@ -53,10 +58,11 @@ impl ShownReport {
 fn title(section: &str) -> String {
     let words = section.replace('_', " ");
     if let Some(rest) = words.strip_prefix("llm ") {
-        return format!("LLM {rest}");
+        return language::here(&format!("LLM {rest}"));
     }
     let mut chars = words.chars();
-    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
+    let title: String = chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default();
+    language::here(&title)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use hub_engine::{ServerWhy, WaitReason, WhyWaiting};
 use serde::Serialize;
 
 use super::duration;
+use crate::said;
 
 /// Why a job waits.
 #[derive(Debug, Clone, Serialize)]
@@ -30,20 +31,20 @@ impl ShownWaiting {
     /// `most`: servers that are named.
     pub(crate) fn of(why: &WhyWaiting, most: usize) -> Self {
         let begins = match (why.estimated_start_s, why.position) {
-            _ if why.servers.is_empty() => Some("no server is enabled".to_owned()),
+            _ if why.servers.is_empty() => Some(said!("no server is enabled").into()),
             (None, None) => None,
-            (None, _) => Some("no server takes it as things are".to_owned()),
-            (Some(seconds), _) if seconds < 1.0 => Some("begins any moment".to_owned()),
-            (Some(seconds), _) => Some(format!("begins in about {}", in_seconds(seconds))),
+            (None, _) => Some(said!("no server takes it as things are").into()),
+            (Some(seconds), _) if seconds < 1.0 => Some(said!("begins any moment").into()),
+            (Some(seconds), _) => Some(said!("begins in about {time}", time = in_seconds(seconds))),
         };
-        let place = match why.position {
-            Some(0) => "Next in line".to_owned(),
-            Some(1) => "1 job before it".to_owned(),
-            Some(before) => format!("{before} jobs before it"),
-            None => "Just came".to_owned(),
+        let place: String = match why.position {
+            Some(0) => said!("Next in line").into(),
+            Some(1) => said!("1 job before it").into(),
+            Some(before) => said!("{n} jobs before it", n = before),
+            None => said!("Just came").into(),
         };
         Self {
-            line: begins.map_or_else(|| place.clone(), |begins| format!("{place}, {begins}")),
+            line: begins.map_or_else(|| place.clone(), |begins| said!("{place}, {begins}", place, begins)),
             servers: why.servers.iter().take(most).map(Reason::of).collect(),
             more: why.servers.len().saturating_sub(most),
         }
@@ -58,7 +59,7 @@ impl Reason {
             WaitReason::GpuInUse | WaitReason::Busy => "busy",
             WaitReason::Free => "good",
         };
-        let ends = why.ends_in_s.map(|seconds| format!("would be done in {}", in_seconds(seconds)));
+        let ends = why.ends_in_s.map(|seconds| said!("would be done in {time}", time = in_seconds(seconds)));
         Self { name: why.name.clone(), text: why.detail.clone(), tone, ends }
     }
 }

@@ -10,7 +10,7 @@ use super::Choice;
 
 /// Shipped render types of which a checkpoint can take another's place: how their families are called.
 const FAMILIES: [(&str, &str); 3] =
-    [("sdxl", "SDXL (also Pony, Illustrious)"), ("sd15", "Stable Diffusion 1.5"), ("sd35", "Stable Diffusion 3.5")];
+    [("sdxl", "SDXL, Pony, Illustrious"), ("sd15", "Stable Diffusion 1.5"), ("sd35", "Stable Diffusion 3.5")];
 
 /// Where models come from, by the last part of their names.
 pub(super) struct Sources(HashMap<String, ModelSource>);

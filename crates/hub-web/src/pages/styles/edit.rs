@@ -14,7 +14,7 @@ use super::super::{
     html, see_other,
     shown::ShownShowcase,
 };
-use crate::{api, error::WebError, lookup, render::Page, router::App, undo::Undo};
+use crate::{api, error::WebError, lookup, render::Page, router::App, said, undo::Undo};
 
 /// What is tried when nothing was typed.
 const SAMPLE_PROMPT: &str = "a red fox in fresh snow";
@@ -160,7 +160,7 @@ pub(crate) async fn create(
         None => Typed::of(&Style::new("", ""), String::new()),
     };
     if !typed.name.is_empty() {
-        typed.name = format!("{} copy", typed.name);
+        typed.name = said!("{name} copy", name = typed.name);
         typed.is_default.clear();
     }
     html(&app, &page(&app, None, typed, None).await?)
@@ -241,7 +241,7 @@ async fn page(app: &App, id: Option<StyleId>, typed: Typed, error: Option<&UserE
         None => None,
     };
     let base = id.map_or_else(|| "/styles/new".to_owned(), |id| format!("/styles/{id}"));
-    let title = if id.is_some() { format!("Style {}", typed.name) } else { "New style".to_owned() };
+    let title = if id.is_some() { said!("Style {name}", name = typed.name) } else { said!("New style").to_string() };
     Ok(StylePage {
         showcase,
         picture_action: format!("{base}/picture"),

@@ -25,7 +25,7 @@ use super::{
     slot_title,
     trial::Trial,
 };
-use crate::{api, error::WebError, lookup, render::Page, router::App};
+use crate::{api, error::WebError, language::Said, lookup, render::Page, router::App, said};
 
 /// Longest value in the list of inputs, in characters.
 const VALUE_SHOWN_CHARS: usize = 60;
@@ -61,7 +61,7 @@ struct Row {
     title: String,
     target: String,
     /// How it was found, in a word; empty while it is being typed.
-    source: &'static str,
+    source: Option<Said>,
     tone: &'static str,
 }
 
@@ -212,7 +212,7 @@ pub(super) async fn page(app: &App, workflow: Workflow, run: Option<JobId>) -> R
     let changed = before.map(|before| Differences::between(before.version, &before.graph, &workflow.graph));
     Ok(WorkflowPage {
         changed,
-        frame: Frame::new("workflows", format!("Workflow {}", workflow.name)),
+        frame: Frame::new("workflows", said!("Workflow {name}", name = workflow.name)),
         path: format!("/workflows/{}", workflow.id),
         is_newest: newest == workflow.id,
         newest_path: format!("/workflows/{newest}"),
@@ -252,22 +252,22 @@ fn places_of(node: &NodeView) -> Vec<Place> {
         InputHolds::Link(_) => None,
     });
     // A node alone can be an output.
-    inputs.chain([Place { address: node.id.clone(), text: format!("{title} as an output") }]).collect()
+    inputs.chain([Place { address: node.id.clone(), text: said!("{title} as an output", title) }]).collect()
 }
 
 impl Row {
     fn of(kind: &str, target: &str, source: &str) -> Self {
         let (source, tone) = match source {
-            "title" => ("by its title", "good"),
-            "hand" => ("chosen by hand", "good"),
-            "class" => ("by its class", "info"),
-            _ => ("by its links", "info"),
+            "title" => (said!("by its title"), "good"),
+            "hand" => (said!("chosen by hand"), "good"),
+            "class" => (said!("by its class"), "info"),
+            _ => (said!("by its links"), "info"),
         };
-        Self { kind: kind.to_owned(), title: slot_title(kind), target: target.to_owned(), source, tone }
+        Self { kind: kind.to_owned(), title: slot_title(kind), target: target.to_owned(), source: Some(source), tone }
     }
 
     fn typed(kind: String, target: String) -> Self {
-        Self { title: slot_title(&kind), kind, target, source: "", tone: "off" }
+        Self { title: slot_title(&kind), kind, target, source: None, tone: "off" }
     }
 }
 

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::super::shown::shorten;
+use crate::{language::Said, said};
 
 /// Longest value shown, in characters.
 const VALUE_SHOWN_CHARS: usize = 80;
@@ -25,7 +26,7 @@ pub(super) struct Differences {
 /// One difference.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Difference {
-    action: &'static str,
+    action: Said,
     tone: &'static str,
     /// `5 Sampler`.
     node: String,
@@ -43,8 +44,8 @@ impl Differences {
         let ids: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
         for id in ids {
             match (before.get(id), after.get(id)) {
-                (None, Some(node)) => rows.push(Difference::whole("new", "good", id, node)),
-                (Some(node), None) => rows.push(Difference::whole("gone", "bad", id, node)),
+                (None, Some(node)) => rows.push(Difference::whole(said!("new"), "good", id, node)),
+                (Some(node), None) => rows.push(Difference::whole(said!("gone"), "bad", id, node)),
                 (Some(old), Some(new)) => within(id, old, new, &mut rows),
                 (None, None) => {}
             }
@@ -63,7 +64,14 @@ fn within(id: &str, old: &Value, new: &Value, rows: &mut Vec<Difference>) {
     let class = |node: &Value| node["class_type"].as_str().unwrap_or_default().to_owned();
     let mut add = |input: &str, before: String, after: String| {
         let name = name(id, new);
-        rows.push(Difference { action: "changed", tone: "info", node: name, input: input.to_owned(), before, after });
+        rows.push(Difference {
+            action: said!("changed"),
+            tone: "info",
+            node: name,
+            input: input.to_owned(),
+            before,
+            after,
+        });
     };
     if class(old) != class(new) {
         add("class", class(old), class(new));
@@ -97,14 +105,14 @@ fn name(id: &str, node: &Value) -> String {
 }
 
 impl Difference {
-    fn whole(action: &'static str, tone: &'static str, id: &str, node: &Value) -> Self {
+    fn whole(action: Said, tone: &'static str, id: &str, node: &Value) -> Self {
         Self { action, tone, node: name(id, node), input: String::new(), before: String::new(), after: String::new() }
     }
 
     #[cfg(test)]
     pub(super) fn sample() -> Self {
         let text = || super::super::shown::sample::HOSTILE.to_owned();
-        Self { action: "changed", tone: "info", node: text(), input: text(), before: text(), after: text() }
+        Self { action: said!("changed"), tone: "info", node: text(), input: text(), before: text(), after: text() }
     }
 }
 

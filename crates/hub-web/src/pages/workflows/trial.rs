@@ -17,7 +17,7 @@ use super::{
     },
     detail,
 };
-use crate::{api, asker::Asker, error::WebError, live, lookup, render::Page, router::App};
+use crate::{api, asker::Asker, error::WebError, live, lookup, render::Page, router::App, said};
 
 /// What is drawn unless somebody says something else.
 const PROMPT: &str = "a red fox in fresh snow, morning light";
@@ -129,9 +129,9 @@ impl Check {
 #[expect(clippy::cast_possible_truncation, reason = "an age of years is shown as wrongly as it is useless")]
 fn ago(seconds: f64) -> String {
     match seconds as i64 {
-        ..10 => "checked just now".to_owned(),
-        seconds @ 10..120 => format!("checked {seconds} s ago"),
-        seconds => format!("checked {} min ago", seconds / 60),
+        ..10 => said!("checked just now").to_string(),
+        seconds @ 10..120 => said!("checked {n} s ago", n = seconds),
+        seconds => said!("checked {n} min ago", n = seconds / 60),
     }
 }
 
