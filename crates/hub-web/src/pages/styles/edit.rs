@@ -160,7 +160,7 @@ pub(crate) async fn create(
         None => Typed::of(&Style::new("", ""), String::new()),
     };
     if !typed.name.is_empty() {
-        typed.name = said!("{name} copy", name = typed.name);
+        typed.name = format!("{} copy", typed.name);
         typed.is_default.clear();
     }
     html(&app, &page(&app, None, typed, None).await?)
