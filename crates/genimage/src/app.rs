@@ -132,7 +132,7 @@ impl Hub {
     }
 
     /// Stops: no new requests, a grace for what runs, then the end. Takes at most the configured
-    /// grace and two seconds.
+    /// grace and two seconds, four where traces are told.
     ///
     /// # Errors
     /// When the listener had died before.
@@ -144,11 +144,19 @@ impl Hub {
             None => Ok(()),
             Some(server) => end(server).await,
         };
-        if let Some(traces) = self.traces.take() {
-            traces.stop().await;
+        let traces = self.traces.take();
+        if let Some(traces) = &traces {
+            traces.settle().await;
         }
-        // Folds SQLite's write-ahead log into the file, so that a copy of the file is whole.
-        match tokio::time::timeout(END_LIMIT, self.engine.store().close()).await {
+        let deliver = async {
+            if let Some(traces) = traces {
+                traces.deliver().await;
+            }
+        };
+        // Folds SQLite's write-ahead log into the file, so that a copy of the file is whole. A collector that does
+        // not answer must not hold that up.
+        let ((), closed) = tokio::join!(deliver, tokio::time::timeout(END_LIMIT, self.engine.store().close()));
+        match closed {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "the database was not closed"),
             Err(_) => tracing::warn!("the database takes too long to close"),

@@ -9,6 +9,7 @@ mod error;
 mod fetch;
 mod input;
 mod inventory;
+mod lanes;
 mod metadata;
 mod pixels;
 mod preview;

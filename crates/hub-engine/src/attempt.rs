@@ -37,8 +37,7 @@ use self::{
 use crate::{
     CrashPoint, JobProgress,
     background::Inner,
-    collect::{self, CollectFailure},
-    crash,
+    collect, crash,
     dispatch::Slot,
     lease::Claim,
     persist,
@@ -52,8 +51,6 @@ pub(crate) use registry::Registry;
 const PREPARE_LIMIT: Duration = Duration::from_mins(5);
 /// Longest wait for a GPU that LLM servers share: it is given to a job only when they are done or soon will be.
 const GPU_LIMIT: Duration = Duration::from_mins(2);
-/// Longest time for fetching and storing all results of a prompt.
-const COLLECT_LIMIT: Duration = Duration::from_mins(15);
 
 /// One attempt at work.
 struct Attempt {
@@ -247,10 +244,8 @@ impl Attempt {
         let collected = tokio::select! {
             () = self.entry.cancelled() => return End::Cancelled { posted: false },
             () = self.inner.ctx.kill.cancelled() => return End::LetGo,
-            collected = tokio::time::timeout(
-                COLLECT_LIMIT,
-                collect::collect(&self.inner.ctx, client, &entry, prepared.output_nodes(), &self.waiting.job),
-            ) => collected.unwrap_or(Err(CollectFailure::Server(Error::Timeout { after: COLLECT_LIMIT }))),
+            collected =
+                collect::collect(&self.inner.ctx, client, &entry, prepared.output_nodes(), &self.waiting.job) => collected,
         };
         match collected {
             Ok(artifacts) => {

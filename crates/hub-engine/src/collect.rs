@@ -26,6 +26,8 @@ use crate::{
 const FETCHES_PARALLEL: usize = 4;
 /// Most files of one job that are kept.
 const FILES_MAX: u32 = 256;
+/// Longest time in which a server must hand out one file.
+const FETCH_LIMIT: Duration = Duration::from_mins(15);
 /// Pauses before a file is fetched again.
 const RETRY_PAUSES: [Duration; 3] =
     [Duration::from_millis(100), Duration::from_millis(400), Duration::from_millis(1500)];
@@ -80,7 +82,9 @@ async fn take(
     node: &str,
     file: &OutputFile,
 ) -> Result<(NewArtifact, Unnamed), CollectFailure> {
-    let bytes = crash::around(CrashPoint::View, fetch(client, file)).await.map_err(|error| blame(error, file))?;
+    // The server's part has a limit. What follows is the hub's own: no server is to blame for it.
+    let fetched = tokio::time::timeout(FETCH_LIMIT, crash::around(CrashPoint::View, fetch(client, file))).await;
+    let bytes = fetched.unwrap_or(Err(Error::Timeout { after: FETCH_LIMIT })).map_err(|error| blame(error, file))?;
     let meta = OutputMeta { job: job.result_job(), node: Some(node), position, seed: Some(recipe.seed), recipe };
     store(ctx, bytes, meta).await.map_err(|error| CollectFailure::Job(error.into()))
 }
@@ -128,7 +132,7 @@ fn blame(error: Error, file: &OutputFile) -> CollectFailure {
 }
 
 /// Stores a file; storing is by content, so doing it again is harmless. A full or read-only disk is waited for: the
-/// GPU's work is done, and the server may not keep it. The attempt ends the wait when the job or the hub does.
+/// GPU's work is done, and the server may not keep it. The wait has no limit of its own; it ends with the job or the hub.
 async fn store(ctx: &Context, bytes: Bytes, meta: OutputMeta<'_>) -> Result<(NewArtifact, Unnamed), VaultError> {
     let mut pauses = RETRY_PAUSES.into_iter();
     loop {

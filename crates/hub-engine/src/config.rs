@@ -147,7 +147,7 @@ pub struct EngineConfig {
     /// Size of all results that is kept, in units of 10⁹ bytes; beyond it the oldest jobs go. Default `None`.
     pub retention_gb: Option<u32>,
     /// Age from which a stored file that no record names is deleted. Default 1 h: far more than lies between
-    /// writing a file and writing its record.
+    /// writing a file and writing its record, except by this hub while its database is away.
     pub orphan_grace: Duration,
     /// Have servers send pictures of the unfinished work. Default on.
     pub live_previews: bool,

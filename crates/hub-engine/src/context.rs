@@ -8,7 +8,7 @@ use std::sync::Arc;
 use hub_core::clock::SharedClock;
 use hub_store::Store;
 use object_store::ObjectStore;
-use tokio::sync::{RwLock, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -44,9 +44,6 @@ pub(crate) struct Context {
     pub(crate) feed: Feed,
     /// Counts up when pictures were deleted.
     pub(crate) pictures_gone: watch::Sender<u64>,
-    /// Held for reading from where a given picture is taken in until its job is stored, for writing by who deletes
-    /// given pictures that no job needs.
-    pub(crate) inputs: RwLock<()>,
     /// Turns at fetching a server's list of nodes.
     pub(crate) inventory_turns: Semaphore,
     /// The turn at making a backup.
@@ -75,7 +72,6 @@ impl Context {
             lookout: Lookout::default(),
             callers: Callers::default(),
             pictures_gone: watch::Sender::new(0),
-            inputs: RwLock::default(),
             inventory_turns: Semaphore::new(pool::INVENTORIES_AT_ONCE),
             backups: Arc::new(Semaphore::new(1)),
             tasks: TaskTracker::new(),

@@ -56,7 +56,9 @@ impl Task {
         match self {
             Self::Restart => "Takes up unfinished jobs that nobody follows.",
             Self::Expire => "Ends jobs that waited for a server longer than they may.",
-            Self::Retention => "Deletes finished jobs that are older, or more, than may be, with their files.",
+            Self::Retention => {
+                "Deletes finished jobs that are older, or more, than may be, with their files, and given pictures that no job needs."
+            }
             Self::Orphans => "Deletes files that no picture's record names, and finds pictures whose file is gone.",
         }
     }

@@ -6,7 +6,7 @@ use hub_core::{
     catalogue::{Catalogue, Mode, RenderType, Style},
     error::UserError,
     ids::{JobId, WorkflowId},
-    job::{JobState, JobStateKind},
+    job::JobState,
     limits,
     placement::Wish,
     request::{CallOptions, ImageRequest, JobRequest, StyleChoice, ToolCall},
@@ -63,7 +63,7 @@ impl ShowcaseIndex {
 
     /// How a style looks.
     pub fn of_style(&self, style: &Style) -> ShowcaseView {
-        let look = look_of_style(&self.snapshot.catalogue, style, &self.scene);
+        let look = look_of_style(&self.snapshot, style, &self.scene);
         view(self.rows.of(ShowcaseOf::Style(style.id)), look.as_deref())
     }
 
@@ -87,7 +87,7 @@ fn view(rows: &[Showcase], look: Option<&str>) -> ShowcaseView {
         picture: shown.and_then(|row| row.pictures.first().cloned()),
         stale: shown.is_some_and(|row| look.is_some_and(|look| look != row.look)),
         pending: newest.filter(|row| !row.job.state.kind().is_terminal()).map(|row| row.job.id),
-        failed: failed.filter(|_| newest.is_some_and(|row| row.job.state.kind() != JobStateKind::Succeeded)),
+        failed,
     }
 }
 
@@ -103,9 +103,10 @@ pub(crate) fn stage<'a>(catalogue: &'a Catalogue, style: &Style) -> Option<&'a R
 }
 
 /// What a style's picture depends on; `None` when nothing can draw it.
-pub(crate) fn look_of_style(catalogue: &Catalogue, style: &Style, scene: &ShowcaseScene) -> Option<String> {
-    let stage = stage(catalogue, style)?;
-    Some(digest(&(&style.prompt_template, &style.negative_template, &stage.name, scene)))
+pub(crate) fn look_of_style(snapshot: &Snapshot, style: &Style, scene: &ShowcaseScene) -> Option<String> {
+    let stage = stage(&snapshot.catalogue, style)?;
+    let drawn = look_of_render_type(snapshot, stage, scene);
+    Some(digest(&(&style.prompt_template, &style.negative_template, &stage.name, drawn)))
 }
 
 /// What a render type's picture depends on.
@@ -169,19 +170,19 @@ mod tests {
         assert_eq!(name(&tied).as_deref(), Some("flux"), "a preference that draws nothing by itself does not count");
         tied.render_types = vec!["gone".to_owned()];
         assert_eq!(name(&tied), None);
-        assert_eq!(look_of_style(&catalogue, &tied, &ShowcaseScene::default()), None);
     }
 
     #[test]
     fn a_look_changes_with_all_that_is_seen_and_nothing_else() {
         let snapshot = snapshot();
-        let look = |style: &Style, scene: &ShowcaseScene| look_of_style(&snapshot.catalogue, style, scene);
+        let look = |style: &Style, scene: &ShowcaseScene| look_of_style(&snapshot, style, scene);
         let (scene, before) = (ShowcaseScene::default(), style("oil"));
         let first = look(&before, &scene);
         let described = Style { description: "thick paint".to_owned(), is_default: true, ..before.clone() };
         assert_eq!(look(&described, &scene), first);
         assert_ne!(look(&Style { prompt_template: "oil".to_owned(), ..before.clone() }, &scene), first);
         assert_ne!(look(&before, &ShowcaseScene { seed: 2, ..scene.clone() }), first);
+        assert_eq!(look(&Style { render_types: vec!["gone".to_owned()], ..before.clone() }, &scene), None);
         let row = &snapshot.catalogue.render_types[0];
         let drawn = look_of_render_type(&snapshot, row, &scene);
         let mut changed = row.clone();

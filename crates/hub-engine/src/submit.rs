@@ -94,7 +94,6 @@ pub(crate) async fn submit(
     }
     (new.priority, new.placement, new.parent) = (options.wish.priority, placement, origin);
     new.trace = options.trace;
-    let _taking_in = ctx.inputs.read().await;
     store_input(ctx, &mut new).await?;
     let (inserted, parts) = crash::around(CrashPoint::Insert, insert(ctx, &new, largest_seed)).await?;
     let job = match inserted {
@@ -311,6 +310,9 @@ pub(crate) async fn stored_picture(
 async fn usable(ctx: &Context, caller: &Caller, id: ArtifactId) -> Result<Artifact, UserError> {
     let artifact = ctx.vault.artifact(id).await?;
     callers::check_picture(ctx, caller, &artifact).await?;
+    if !ctx.vault.keep_young(&artifact).await? {
+        return Err(UserError::new(ErrorCode::UnknownImage, format!("There is no stored picture {id} any more.")));
+    }
     if artifact.kind == hub_core::artifact::MediaKind::Image {
         return Ok(artifact);
     }

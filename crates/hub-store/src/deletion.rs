@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use chrono::{DateTime, Utc};
 use hub_core::{
     artifact::{Artifact, MediaKind},
     ids::ArtifactId,
@@ -15,7 +16,7 @@ use sea_orm::{
 
 use crate::{
     artifacts::CHUNK,
-    decode::name,
+    decode::{ms, name},
     entity::{artifact, job},
     error::Result,
     pool::Store,
@@ -29,7 +30,7 @@ pub struct FileDeletion {
     pub deleted: Vec<Artifact>,
     /// Of those, one for each object that no row refers to any more: the bytes can go.
     pub unnamed: Vec<Artifact>,
-    /// Favourites, which stay unless they are meant as well.
+    /// Favourites, which stay unless they are meant as well; of given pictures also those that were used meanwhile.
     pub favourites: Vec<ArtifactId>,
     /// Results of jobs that have not ended, which stay.
     pub in_use: Vec<ArtifactId>,
@@ -42,10 +43,23 @@ impl Store {
     /// # Errors
     /// When the database fails or a row does not decode; then what earlier thousands did stays done.
     pub async fn artifacts_delete(&self, ids: &[ArtifactId], with_favourites: bool) -> Result<FileDeletion> {
+        self.delete_files(ids, |row| !row.favourite || with_favourites).await
+    }
+
+    /// Deletes given pictures that are still older than `before`, and no favourites; the others stay.
+    ///
+    /// # Errors
+    /// As [`Store::artifacts_delete`].
+    pub async fn inputs_delete(&self, ids: &[ArtifactId], before: DateTime<Utc>) -> Result<FileDeletion> {
+        let before = ms(before);
+        self.delete_files(ids, |row| !row.favourite && row.job_id.is_none() && row.created_at < before).await
+    }
+
+    async fn delete_files(&self, ids: &[ArtifactId], may: impl Fn(&artifact::Model) -> bool) -> Result<FileDeletion> {
         let mut outcome = FileDeletion::default();
         for chunk in ids.chunks(CHUNK) {
             let tx = self.begin().await?;
-            delete_chunk(&tx, chunk, with_favourites, &mut outcome).await?;
+            delete_chunk(&tx, chunk, &may, &mut outcome).await?;
             tx.commit().await?;
             self.forget_counts().await;
         }
@@ -56,7 +70,7 @@ impl Store {
 async fn delete_chunk(
     tx: &DatabaseTransaction,
     ids: &[ArtifactId],
-    with_favourites: bool,
+    may: impl Fn(&artifact::Model) -> bool,
     outcome: &mut FileDeletion,
 ) -> Result<()> {
     let mut rows = artifact::Entity::find()
@@ -71,7 +85,7 @@ async fn delete_chunk(
             outcome.in_use.push(id);
             return false;
         }
-        if row.favourite && !with_favourites {
+        if !may(row) {
             outcome.favourites.push(id);
             return false;
         }

@@ -4,14 +4,13 @@ use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt as _;
-use hub_core::{
-    artifact::{Artifact, ArtifactRole},
-    ids::ArtifactId,
+use hub_core::{artifact::Artifact, ids::ArtifactId};
+use sea_orm::{
+    ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, prelude::Uuid, sea_query::Expr,
 };
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, prelude::Uuid};
 
 use crate::{
-    decode::{Row, ms, name},
+    decode::{Row, ms},
     entity::{artifact, job},
     error::Result,
     pool::Store,
@@ -66,17 +65,39 @@ impl Store {
     pub async fn inputs_before(
         &self,
         before: DateTime<Utc>,
-        after: Option<ArtifactId>,
+        after: Option<(DateTime<Utc>, ArtifactId)>,
         limit: u32,
     ) -> Result<Vec<Artifact>> {
+        // As the index `artifacts_given` has it.
         let mut query = artifact::Entity::find()
-            .filter(artifact::Column::Role.eq(name("role", &ArtifactRole::Input)?))
+            .filter(artifact::Column::JobId.is_null())
             .filter(artifact::Column::CreatedAt.lt(ms(before)))
             .filter(artifact::Column::Favourite.eq(false));
-        if let Some(after) = after {
-            query = query.filter(artifact::Column::Id.gt(after.as_uuid()));
+        if let Some((at, id)) = after {
+            let same =
+                Condition::all().add(artifact::Column::CreatedAt.eq(ms(at))).add(artifact::Column::Id.gt(id.as_uuid()));
+            query = query.filter(Condition::any().add(artifact::Column::CreatedAt.gt(ms(at))).add(same));
         }
-        let rows = query.order_by_asc(artifact::Column::Id).limit(u64::from(limit)).all(self.reader()).await?;
+        let rows = query
+            .order_by_asc(artifact::Column::CreatedAt)
+            .order_by_asc(artifact::Column::Id)
+            .limit(u64::from(limit))
+            .all(self.reader())
+            .await?;
         rows.into_iter().map(Artifact::try_from).collect()
+    }
+
+    /// Has a given picture count as given just now. False when it is gone.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn input_used(&self, id: ArtifactId) -> Result<bool> {
+        let updated = artifact::Entity::update_many()
+            .col_expr(artifact::Column::CreatedAt, Expr::value(ms(self.clock().now())))
+            .filter(artifact::Column::Id.eq(id.as_uuid()))
+            .filter(artifact::Column::JobId.is_null())
+            .exec(self.writer())
+            .await?;
+        Ok(updated.rows_affected > 0)
     }
 }

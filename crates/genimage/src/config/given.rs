@@ -37,7 +37,7 @@ pub(super) fn sources(figment: &Figment) -> BTreeMap<String, SettingSource> {
 pub(crate) fn settings(config: &Config) -> GivenSettings {
     let server = &config.server;
     let is_set = |secret: &SecretString| json!(if secret.expose_secret().is_empty() { "" } else { "(set)" });
-    let fixed: [(&str, Value, &str); 30] = [
+    let fixed: [(&str, Value, &str); 36] = [
         ("server.listen", json!(server.listen), "Address that the hub listens on."),
         ("server.data_dir", json!(server.data_dir), "Folder of the database and the pictures."),
         ("server.public_url", json!(server.public_url), "Address under which others reach the hub."),
@@ -78,6 +78,20 @@ pub(crate) fn settings(config: &Config) -> GivenSettings {
         ),
         ("oauth.scope_prefix", json!(config.oauth.scope_prefix), "What scopes are prefixed with in tokens."),
         ("oauth.skew_s", json!(config.oauth.skew_s), "Seconds that the clocks may differ."),
+        (
+            "oauth.rate_per_minute",
+            json!(config.oauth.rate_per_minute),
+            "Requests per minute of one subject; 0: any number.",
+        ),
+        ("oauth.images_per_day", json!(config.oauth.images_per_day), "Pictures per day of one subject; 0: any number."),
+        (
+            "oauth.gpu_seconds_per_day",
+            json!(config.oauth.gpu_seconds_per_day),
+            "GPU time per day of one subject, in seconds; 0: any amount.",
+        ),
+        ("traces.otlp_url", json!(without_password(&config.traces.otlp_url)), "Collector that traces go to."),
+        ("traces.protocol", json!(config.traces.protocol), "How traces are written."),
+        ("traces.sample", json!(config.traces.sample), "Share of the traces that begin here which is told, 0 to 1."),
         ("comfyui.url", json!(without_password(&config.comfyui.url)), "A ComfyUI server to register at start."),
         ("ollama.url", json!(without_password(&config.ollama.url)), "An Ollama server to register at start."),
         (

@@ -75,7 +75,7 @@ impl Traces {
             .with_resource(resource.build())
             .build();
         let tracer = provider.tracer("genimage");
-        tracing::info!(url = %endpoint, "traces go to the collector");
+        tracing::info!(host = endpoint.host_str(), path = endpoint.path(), "traces go to the collector");
         Ok(Some(Self { provider, tracer, jobs: std::sync::Mutex::default() }))
     }
 
@@ -90,14 +90,19 @@ impl Traces {
         router.layer(middleware::from_fn_with_state(self.tracer.clone(), requests::follow))
     }
 
-    /// Delivers what is left. After the engine's end, which ends the following of jobs.
-    pub(crate) async fn stop(self) {
+    /// Waits until the last jobs are told. After the engine's end, which ends the following of jobs, and before that of
+    /// the store, which they are read from.
+    pub(crate) async fn settle(&self) {
         let task = self.jobs.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         if let Some(task) = task
             && tokio::time::timeout(END_LIMIT, task).await.is_err()
         {
             tracing::warn!("the last traces of jobs take too long");
         }
+    }
+
+    /// Delivers what is left.
+    pub(crate) async fn deliver(self) {
         // Blocks until the exporter's thread is done.
         let ended = tokio::task::spawn_blocking(move || self.provider.shutdown_with_timeout(END_LIMIT)).await;
         match ended {
@@ -111,20 +116,23 @@ impl Traces {
 /// How spans are written. The standard variables win.
 fn protocol(section: &TracesSection) -> anyhow::Result<Protocol> {
     let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let given = set("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL").or_else(|| set("OTEL_EXPORTER_OTLP_PROTOCOL"));
-    match given.as_ref().unwrap_or(&section.protocol).as_str() {
+    let variables = ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"];
+    let given = variables.into_iter().find_map(|name| Some((name, set(name)?)));
+    let (name, value) = given.unwrap_or_else(|| ("traces.protocol", section.protocol.clone()));
+    match value.as_str() {
         "http/protobuf" => Ok(Protocol::HttpBinary),
         "http/json" => Ok(Protocol::HttpJson),
-        other => anyhow::bail!("traces.protocol is `{other}`; valid values: http/protobuf, http/json"),
+        other => anyhow::bail!("{name} is `{other}`; valid values: http/protobuf, http/json"),
     }
 }
 
 /// Where traces are posted to, below a collector's address, which may be given whole.
 fn endpoint(text: &str) -> anyhow::Result<Url> {
-    let url = Url::parse(text).with_context(|| format!("`{text}` is no URL; an example: http://127.0.0.1:4318"))?;
+    // Not said back: an address may hold a password.
+    let url = Url::parse(text).context("it is no URL; an example: http://127.0.0.1:4318")?;
     anyhow::ensure!(
         matches!(url.scheme(), "http" | "https") && url.has_host(),
-        "`{text}` is no http or https URL; an example: http://127.0.0.1:4318"
+        "it is no http or https URL; an example: http://127.0.0.1:4318"
     );
     if url.path().ends_with(PATH) {
         return Ok(url);

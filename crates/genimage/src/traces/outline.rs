@@ -12,7 +12,7 @@ pub(super) struct Stretch {
     pub(super) to: DateTime<Utc>,
     pub(super) attributes: Vec<(&'static str, String)>,
     /// Why it went wrong.
-    pub(super) error: Option<String>,
+    pub(super) error: Option<&'static str>,
     pub(super) within: Vec<Self>,
 }
 
@@ -32,7 +32,7 @@ pub(super) fn of(view: &JobView, history: &JobHistory) -> Option<Stretch> {
     life.attributes = attributes(job, view.artifacts.len());
     if let JobState::Failed(error) = &job.state {
         life.attributes.push(("error.type", error.code.as_str().to_owned()));
-        life.error = Some(error.message.clone());
+        life.error = Some(error.code.as_str());
     }
     if let Some(queued) = job.times.queued_at {
         life.within.push(Stretch::new("plan", job.times.created_at, queued));
@@ -71,7 +71,7 @@ fn of_attempt(attempt: &AttemptView, end: DateTime<Utc>, started: Option<DateTim
     stretch.attributes = vec![("genimage.server", server), ("genimage.prompt.id", attempt.prompt_id.clone())];
     stretch.attributes.extend(attempt.part.map(|part| ("genimage.part", part.to_string())));
     stretch.attributes.extend(attempt.outcome.clone().map(|outcome| ("genimage.attempt.outcome", outcome)));
-    stretch.error = attempt.error.as_ref().map(|error| error.message.clone());
+    stretch.error = attempt.error.as_ref().map(|error| error.code.as_str());
     stretch.within.extend(started.map(|started| Stretch::new("run", started, to)));
     stretch
 }

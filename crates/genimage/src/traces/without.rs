@@ -32,7 +32,12 @@ impl Traces {
     }
 
     #[expect(clippy::unused_async, reason = "as it is where there are traces")]
-    pub(crate) async fn stop(self) {
+    pub(crate) async fn settle(&self) {
+        match *self {}
+    }
+
+    #[expect(clippy::unused_async, reason = "as it is where there are traces")]
+    pub(crate) async fn deliver(self) {
         match self {}
     }
 }

@@ -10,9 +10,10 @@ impl Vault {
     /// Deletes a picture's file, its thumbnail and the recipe beside it. What is not there is no failure. Files that
     /// another row names by now, or is about to, stay.
     pub(crate) async fn discard(&self, artifact: &Artifact) -> Result<(), VaultError> {
-        // Nobody writes meanwhile. Whoever wrote the same bytes before is noted, or has written the row.
-        let _alone = self.writing.write().await;
-        let shared = self.unnamed.holds(&artifact.object_key()) || self.is_named(artifact).await;
+        // Nobody writes it meanwhile. Whoever wrote the same bytes before is noted, or has written the row.
+        let key = artifact.object_key();
+        let _alone = self.lanes.of(&key).write().await;
+        let shared = self.unnamed.holds(&key) || self.is_named(artifact).await;
         if !shared {
             self.previews.forget(&artifact.sha256);
         }

@@ -70,14 +70,18 @@ impl Vault {
     }
 
     /// Deletes an object that was last written before `before` and for which `named` says no. Nothing is
-    /// written to the store meanwhile, so what is written again is not lost.
+    /// written under it meanwhile, so what is written again is not lost.
     pub(crate) async fn delete_unless(
         &self,
         key: &str,
         before: DateTime<Utc>,
         named: impl AsyncFnOnce() -> Result<bool, UserError>,
     ) -> Result<bool, UserError> {
-        let _alone = self.writing.write().await;
+        let _alone = self.lanes.of(key).write().await;
+        // Its row may take as long to write as the database is away.
+        if self.unnamed.holds(key) {
+            return Ok(false);
+        }
         let path = Path::from(key);
         match self.objects.head(&path).await {
             Ok(found) if found.last_modified >= before => return Ok(false),

@@ -7,8 +7,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use chrono::TimeDelta;
 use hub_core::{
-    artifact::{Artifact, MediaKind, object_key},
+    artifact::{Artifact, ArtifactRole, MediaKind, object_key},
     error::{ErrorCode, UserError},
     ids::{ArtifactId, JobId},
     recipe::Recipe,
@@ -18,11 +19,13 @@ use hub_store::{NewArtifact, Store};
 use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload, path::Path};
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use tokio::sync::{RwLock, Semaphore};
+use tokio::sync::Semaphore;
 
 use super::{
     error::VaultError,
-    input, pixels,
+    input,
+    lanes::Lanes,
+    pixels,
     preview::PreviewCache,
     sniff::{Sniffed, decodable, sniff},
     unnamed::{Unnamed, UnnamedObjects},
@@ -34,6 +37,8 @@ use crate::{
 
 /// From this size on hashing leaves the async threads, in bytes.
 const HASH_INLINE_MAX_BYTES: usize = 256 * 1024;
+/// Age up to which a given picture is left to itself when it is used again; far below the least that retention keeps.
+const YOUNG: TimeDelta = TimeDelta::hours(1);
 /// Pictures decoded at the same time: bounds memory, which is large per decode.
 const DECODES_PARALLEL: usize = 4;
 
@@ -59,8 +64,7 @@ pub(crate) struct Vault {
     pub(super) store: Store,
     pub(super) previews: Arc<PreviewCache>,
     pub(super) decodes: Arc<Semaphore>,
-    /// Held for reading by whoever writes an object, for writing by who deletes what nothing names.
-    pub(super) writing: Arc<RwLock<()>>,
+    pub(super) lanes: Lanes,
     pub(super) unnamed: UnnamedObjects,
 }
 
@@ -72,7 +76,7 @@ impl Vault {
             store,
             previews: Arc::new(PreviewCache::default()),
             decodes: Arc::new(Semaphore::new(DECODES_PARALLEL)),
-            writing: Arc::default(),
+            lanes: Lanes::default(),
             unnamed: UnnamedObjects::default(),
         }
     }
@@ -160,11 +164,26 @@ impl Vault {
         let _unnamed = self.unnamed.note(&key);
         crash::around(CrashPoint::InputObject, self.put(&key, accepted.bytes)).await?;
         // The same picture again, by a caller who repeats a call or uses it for several.
-        if let Some(known) = self.store.artifact_find_input(&sha256).await.map_err(storage)? {
+        if let Some(known) = self.store.artifact_find_input(&sha256).await.map_err(storage)?
+            && self.keep_young(&known).await?
+        {
             return Ok(known);
         }
         let new = describe(&accepted.sniffed, sha256, size_bytes);
         crash::around(CrashPoint::InputRow, self.store.artifact_insert_input(&new)).await.map_err(storage)
+    }
+
+    /// Marks a given picture as used just now, so that retention, which goes by that, leaves it to the job that is
+    /// about to be stored. False when it is gone already.
+    ///
+    /// # Errors
+    /// `storage`.
+    pub(crate) async fn keep_young(&self, artifact: &Artifact) -> Result<bool, UserError> {
+        let now = self.store.clock().now();
+        if artifact.role != ArtifactRole::Input || (now - artifact.created_at).abs() < YOUNG {
+            return Ok(true);
+        }
+        self.store.input_used(artifact.id).await.map_err(storage)
     }
 
     /// The row of a stored file.
@@ -211,7 +230,7 @@ impl Vault {
     }
 
     pub(super) async fn put(&self, key: &str, bytes: Bytes) -> Result<(), VaultError> {
-        let _writing = self.writing.read().await;
+        let _writing = self.lanes.of(key).read().await;
         self.objects.put(&Path::from(key), PutPayload::from_bytes(bytes)).await?;
         Ok(())
     }

@@ -68,7 +68,8 @@ impl Engine {
             return Ok(Submitted { job: self.job(pending).await?, replayed: true });
         }
         let catalogue = &index.snapshot.catalogue;
-        let (Some(stage), Some(look)) = (stage(catalogue, style), look_of_style(catalogue, style, &index.scene)) else {
+        let (Some(stage), Some(look)) = (stage(catalogue, style), look_of_style(&index.snapshot, style, &index.scene))
+        else {
             let message = format!("No render type that makes pictures of a prompt suits the style `{}`.", style.name);
             return Err(UserError::new(ErrorCode::NotConfigured, message)
                 .with_hint("Add one, or change which render types the style suits."));

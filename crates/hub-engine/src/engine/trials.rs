@@ -3,6 +3,7 @@
 
 use comfyui::workflow::SlotKind;
 use hub_core::{
+    artifact::MediaKind,
     caller::Caller,
     catalogue::{Mode, Workflow},
     error::{ErrorCode, UserError},
@@ -124,7 +125,9 @@ impl Engine {
         let with_pictures = JobFilter { has_images: Some(true), ..JobFilter::default() };
         let jobs = self.store().job_list(&with_pictures, None, 1).await.map_err(storage)?.jobs;
         let Some(job) = jobs.first() else { return Ok(None) };
-        Ok(self.store().artifacts_of(job.id).await.map_err(storage)?.first().map(|picture| picture.id))
+        // A job may have made a video beside it.
+        let files = self.store().artifacts_of(job.id).await.map_err(storage)?;
+        Ok(files.into_iter().find(|file| file.kind == MediaKind::Image).map(|picture| picture.id))
     }
 
     /// Refuses a server that is known and takes no work: a test run would only wait for it.

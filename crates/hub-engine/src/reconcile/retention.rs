@@ -139,14 +139,13 @@ pub(crate) async fn plan(ctx: &Context, policy: RetentionPolicy) -> Result<Reten
     Ok(plan)
 }
 
-/// Pictures that callers gave longer ago than the policy keeps, and that no job needs any more.
+/// Pictures that callers gave, and last used, longer ago than the policy keeps, and that no job needs any more.
 async fn unneeded_inputs(ctx: &Context, policy: RetentionPolicy) -> Result<Vec<Artifact>, UserError> {
-    let age = policy.days.map(|days| TimeDelta::days(days.into()));
-    let Some(before) = age.and_then(|age| ctx.clock.now().checked_sub_signed(age)) else { return Ok(Vec::new()) };
+    let Some(before) = oldest_input(ctx, policy) else { return Ok(Vec::new()) };
     let (mut unneeded, mut after, mut needed) = (Vec::new(), None, None);
     loop {
         let page = persist::user(ctx, || ctx.store.inputs_before(before, after, STEP)).await?;
-        after = page.last().map(|input| input.id);
+        after = page.last().map(|input| (input.created_at, input.id));
         if after.is_none() || unneeded.len() >= INPUTS_MAX {
             return Ok(unneeded);
         }
@@ -159,17 +158,23 @@ async fn unneeded_inputs(ctx: &Context, policy: RetentionPolicy) -> Result<Vec<A
     }
 }
 
-/// Deletes those.
+/// Deletes those. One that a job takes up meanwhile has become young by that, and stays.
 async fn delete_inputs(ctx: &Context, policy: RetentionPolicy) -> Result<usize, UserError> {
-    // Nobody takes a picture in meanwhile whose job is not stored yet.
-    let _alone = ctx.inputs.write().await;
+    let (Some(before), false) = (oldest_input(ctx, policy), ctx.stop.is_cancelled()) else { return Ok(0) };
     let unneeded: Vec<ArtifactId> = unneeded_inputs(ctx, policy).await?.iter().map(|input| input.id).collect();
-    if unneeded.is_empty() {
-        return Ok(0);
+    let mut deleted = 0;
+    for some in unneeded.chunks(STEP as usize) {
+        let outcome = persist::user(ctx, || ctx.store.inputs_delete(some, before)).await?;
+        deleted += outcome.deleted.len();
+        discard(ctx, &outcome.unnamed).await;
+        ctx.pictures_gone.send_modify(|count| *count += 1);
     }
-    let outcome = persist::user(ctx, || ctx.store.artifacts_delete(&unneeded, false)).await?;
-    discard(ctx, &outcome.unnamed).await;
-    Ok(outcome.deleted.len())
+    Ok(deleted)
+}
+
+/// Given pictures that were last used before this may go.
+fn oldest_input(ctx: &Context, policy: RetentionPolicy) -> Option<DateTime<Utc>> {
+    ctx.clock.before(TimeDelta::days(policy.days?.into()))
 }
 
 /// Deletes what the policy in force does not keep.

@@ -6,8 +6,12 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
-use hub_core::clock::{Clock, SteadyClock, SystemClock};
+use hub_core::{
+    caller::Caller,
+    clock::{Clock, SteadyClock, SystemClock},
+};
 use hub_engine::ReconcilerStatus;
 use hub_sim::Fault;
 use serde_json::json;
@@ -29,6 +33,8 @@ impl SetClock {
     }
 }
 
+/// A picture that a caller gives.
+const GIVEN: &[u8] = include_bytes!("../fixtures/turned.jpg");
 const DAY: TimeDelta = TimeDelta::days(1);
 
 /// One server that runs one thing at a time; limits shorter than the clock's step.
@@ -63,6 +69,7 @@ async fn jobs_that_wait_run_and_are_collected_outlive_a_set_clock() {
         let (machine, test) = started().await;
         let finished = test.generate("made before").await;
         test.success(finished).await;
+        let given = test.engine.store_input(&Caller::local(), Bytes::from_static(GIVEN)).await.unwrap();
         test.sims[0].inject(Fault::Slow { factor: 20.0 });
         let running = test.generate("at work").await;
         test.until_running(running).await;
@@ -82,6 +89,7 @@ async fn jobs_that_wait_run_and_are_collected_outlive_a_set_clock() {
         machine.set(-by);
         upkeep_is_idle(&test).await;
         test.success(finished).await;
+        test.engine.artifact(given.id).await.expect("a given picture that is a moment old stays");
         assert_eq!(test.successes(), [5], "each was made once, by {by}");
     }
 }

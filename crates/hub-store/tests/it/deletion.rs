@@ -1,5 +1,6 @@
 //! Deleting single files.
 
+use chrono::TimeDelta;
 use hub_core::ids::{ArtifactId, JobId};
 use hub_store::JobFilter;
 
@@ -13,6 +14,7 @@ on_both!(
     favourites_go_only_when_they_are_meant,
     bytes_that_others_have_stay,
     results_of_unfinished_jobs_stay,
+    a_given_picture_that_is_used_again_is_young_again,
 );
 
 /// Whether lists find the job by having pictures, and by having favourites.
@@ -66,6 +68,34 @@ async fn bytes_that_others_have_stay(bed: &Bed) {
     assert_eq!(unnamed, [files[1].sha256.as_str()], "1 is an input, 2 is told once");
     let last = bed.store.artifacts_delete(&[input.id], false).await.unwrap();
     assert_eq!(last.unnamed.len(), 1, "now nobody names it");
+}
+
+/// Between the choice of what goes and its deletion a job may take one up.
+async fn a_given_picture_that_is_used_again_is_young_again(bed: &Bed) {
+    let mut given = Vec::new();
+    for number in 1..=3 {
+        given.push(bed.store.artifact_insert_input(&artifact(number, 0)).await.unwrap().id);
+        bed.clock.advance(TimeDelta::seconds(1));
+    }
+    let result = artifact(4, 0);
+    succeeded(&bed.store, std::slice::from_ref(&result)).await;
+    bed.clock.advance(TimeDelta::days(2));
+    let before = bed.store.clock().now() - TimeDelta::days(1);
+    let page = |after| bed.store.inputs_before(before, after, 2);
+    let first = page(None).await.unwrap();
+    let rest = page(first.last().map(|input| (input.created_at, input.id))).await.unwrap();
+    let chosen: Vec<_> = first.iter().chain(&rest).map(|input| input.id).collect();
+    assert_eq!(chosen, given, "oldest first, page by page, and no results");
+
+    assert!(bed.store.input_used(given[1]).await.unwrap());
+    assert!(!bed.store.input_used(result.id).await.unwrap(), "a result is none");
+    bed.store.artifact_set_favourite(given[2], true).await.unwrap();
+    let mut ids = given.clone();
+    ids.push(result.id);
+    let outcome = bed.store.inputs_delete(&ids, before).await.unwrap();
+    let deleted: Vec<_> = outcome.deleted.iter().map(|file| file.id).collect();
+    assert_eq!(deleted, given[..1]);
+    assert!(!bed.store.input_used(given[0]).await.unwrap(), "it is gone");
 }
 
 async fn results_of_unfinished_jobs_stay(bed: &Bed) {
