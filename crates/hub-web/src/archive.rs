@@ -1,6 +1,6 @@
 //! Several pictures as one zip file, written while it is sent.
 //!
-//! One picture is in memory at a time. Nothing is compressed: pictures are already, and each keeps its recipe in its
+//! Two copies of one picture are in memory at most: as it was read, and as it is sent. Nothing is compressed: pictures are already, and each keeps its recipe in its
 //! own metadata.
 
 use std::{

@@ -14,12 +14,18 @@ use crate::router::App;
 
 /// Changes that are nobody's business but the caller's: work, and what only shows something.
 const WORK: [&str; 5] = ["/api/v1/jobs", "/api/v1/images", "/playground/", "/jobs/", "/gallery/"];
+/// Only shows something, although it is sent as a form.
+const SHOWS: [&str; 2] = ["/compare", "/maintenance/preview"];
 /// Written down by themselves, with what came of them.
 const TOLD_ELSEWHERE: [&str; 3] = ["/login", "/logout", "/setup"];
 
 /// What was changed, where the path does not say it. Among an answer's extensions.
 #[derive(Debug, Clone)]
 pub(crate) struct Subject(pub(crate) String);
+
+/// Nothing was changed, although it looks so. Among an answer's extensions.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NothingDone;
 
 /// The address at the other end.
 pub(crate) fn address_of(extensions: &Extensions) -> Option<IpAddr> {
@@ -35,7 +41,8 @@ pub(crate) async fn note(State(app): State<App>, request: Request, next: Next) -
     let actor = request.extensions().get::<Caller>().cloned().unwrap_or_else(Caller::admin);
     let from = address_of(request.extensions());
     let response = next.run(request).await;
-    if response.status().is_success() || response.status().is_redirection() {
+    let done = response.extensions().get::<NothingDone>().is_none();
+    if done && (response.status().is_success() || response.status().is_redirection()) {
         let subject = response.extensions().get::<Subject>().map(|subject| subject.0.as_str());
         app.access.audit(&actor, &act, subject, from).await;
     }
@@ -43,8 +50,15 @@ pub(crate) async fn note(State(app): State<App>, request: Request, next: Next) -
 }
 
 fn is_of_note(method: &Method, path: &str) -> bool {
-    let told = TOLD_ELSEWHERE.contains(&path) || path.contains("/preview");
+    let told = TOLD_ELSEWHERE.contains(&path) || SHOWS.contains(&path) || is_preview(path);
     !method.is_safe() && !told && !WORK.iter().any(|prefix| path.starts_with(prefix))
+}
+
+/// Whether the route only draws what is typed, or has a picture made: `/styles/new/preview`,
+/// `/api/v1/render-types/{id}/preview`. Whatever is named `preview` itself is meant by none of them.
+fn is_preview(path: &str) -> bool {
+    let parts: Vec<&str> = path.strip_prefix("/api/v1").unwrap_or(path).split('/').collect();
+    matches!(parts.as_slice(), ["", "styles" | "render-types", _, "preview"])
 }
 
 #[cfg(test)]
@@ -57,8 +71,13 @@ mod tests {
             assert!(is_of_note(&Method::POST, path), "{path}");
             assert!(!is_of_note(&Method::GET, path), "{path}");
         }
-        for path in ["/api/v1/jobs", "/playground/edit_image", "/login", "/styles/new/preview"] {
+        for path in ["/api/v1/jobs", "/playground/edit_image", "/login", "/styles/new/preview", "/compare"] {
             assert!(!is_of_note(&Method::POST, path), "{path}");
+        }
+        for path in
+            ["/api/v1/preview-scene", "/api/v1/styles/preview", "/api/v1/servers/previewer", "/styles/preview/delete"]
+        {
+            assert!(is_of_note(&Method::PUT, path), "{path}");
         }
     }
 }

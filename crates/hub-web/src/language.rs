@@ -60,12 +60,17 @@ impl Translations {
         }
         let mut wishes: Vec<(f32, String)> = accept.split(',').filter_map(wish).collect();
         wishes.sort_by(|(a, _), (b, _)| b.total_cmp(a));
-        for (_, tag) in wishes {
-            let base = tag.split('-').next().unwrap_or_default();
-            if let Some(found) = self.0.get(&tag).or_else(|| self.0.get(base)) {
-                return Some(Arc::clone(found));
+        for (_, wished) in wishes {
+            // `zh-Hant-TW`, `zh-Hant`, `zh` (RFC 4647, 3.4).
+            let mut tag = wished.as_str();
+            loop {
+                if let Some(found) = self.0.get(tag) {
+                    return Some(Arc::clone(found));
+                }
+                let Some((shorter, _)) = tag.rsplit_once('-') else { break };
+                tag = shorter;
             }
-            if base == ENGLISH {
+            if tag == ENGLISH {
                 return None;
             }
         }
@@ -116,11 +121,21 @@ impl Said {
 
     /// The words with what is filled in for `{name}`.
     pub(crate) fn with(self, filled: &[(&str, &dyn fmt::Display)]) -> String {
-        let mut text = self.here().into_owned();
-        for (name, value) in filled {
-            text = text.replace(&format!("{{{name}}}"), &value.to_string());
+        let words = self.here();
+        let mut text = String::with_capacity(words.len() + 16);
+        let mut rest = words.as_ref();
+        // One pass: what is filled in may hold braces of its own.
+        while let Some(begin) = rest.find('{') {
+            let (before, after) = rest.split_at(begin);
+            let end = after.find('}').unwrap_or(after.len() - 1);
+            text.push_str(before);
+            match filled.iter().find(|(name, _)| Some(*name) == after.get(1..end)) {
+                Some((_, value)) => text.push_str(&value.to_string()),
+                None => text.push_str(&after[..=end]),
+            }
+            rest = &after[end + 1..];
         }
-        text
+        text + rest
     }
 
     fn here(self) -> Cow<'static, str> {

@@ -69,7 +69,7 @@ impl Renderer {
                 }
             }
         }
-        self.render_in::<P>(page, None)
+        viewer::in_english(|| self.render_in::<P>(page, None))
             .map_err(|error| WebError::internal(&format_args!("template {}: {error:#}", P::TEMPLATE)))
     }
 

@@ -36,15 +36,25 @@ impl Undo {
     ///
     /// # Errors
     /// What the engine says: a name may be taken by now, a server gone.
-    pub(crate) async fn apply(self, engine: &Engine) -> Result<(), UserError> {
+    pub(crate) async fn apply(&self, engine: &Engine) -> Result<(), UserError> {
         match self {
-            Self::Favour { pictures, favourite } => engine.artifacts_favour(&pictures, favourite).await.map(drop),
-            Self::Style(style) => engine.style_save(style).await.map(drop),
-            Self::RenderType(row) => engine.render_type_save(*row).await.map(drop),
+            Self::Favour { pictures, favourite } => engine.artifacts_favour(pictures, *favourite).await.map(drop),
+            Self::Style(style) => engine.style_save(style.clone()).await.map(drop),
+            Self::RenderType(row) => engine.render_type_save((**row).clone()).await.map(drop),
             Self::Enable { server, enabled } => {
-                let edit = |server: &Server| Ok(Server { enabled, ..server.clone() });
-                engine.server_edit(server, edit).await.map(drop)
+                let edit = |server: &Server| Ok(Server { enabled: *enabled, ..server.clone() });
+                engine.server_edit(*server, edit).await.map(drop)
             }
+        }
+    }
+
+    /// What it is about, for the audit log.
+    pub(crate) fn subject(&self) -> String {
+        match self {
+            Self::Favour { pictures, .. } => format!("{} pictures", pictures.len()),
+            Self::Style(style) => format!("style {}", style.name),
+            Self::RenderType(row) => format!("render type {}", row.name),
+            Self::Enable { server, enabled } => format!("{server} {}", if *enabled { "on" } else { "off" }),
         }
     }
 }
@@ -85,6 +95,18 @@ impl Undos {
         number
     }
 
+    /// The newest one that is like that: of a change that was asked for twice, that of the first time.
+    pub(crate) fn find(&self, like: impl Fn(&Undo) -> bool) -> Option<u64> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.entries.iter().rev().find(|entry| like(&entry.undo)).map(|entry| entry.number)
+    }
+
+    /// Puts back what was taken out and could not be done.
+    pub(crate) fn put_back(&self, number: u64, undo: Undo, back: String) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.entries.push_back(Entry { number, undo, back });
+    }
+
     /// Takes one out, with the page from which it was done: it is done once.
     pub(crate) fn take(&self, number: u64) -> Option<(Undo, String)> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -107,6 +129,11 @@ mod tests {
             matches!(undos.take(7), Some((Undo::Style(style), back)) if style.name == "first" && back == "/styles")
         );
         assert_eq!(undos.take(7), None, "it is done once");
+        undos.put_back(7, undo("first"), "/styles".to_owned());
+        let named =
+            |name: &'static str| undos.find(move |undo| matches!(undo, Undo::Style(style) if style.name == name));
+        assert_eq!((named("first"), named("other")), (Some(7), None));
+        assert!(undos.take(7).is_some(), "it could not be done before");
         let numbers: Vec<u64> = (0..=KEPT_MAX).map(|_| undos.keep(undo("later"), "/styles")).collect();
         assert_eq!(undos.take(numbers[0]), None);
         assert!(undos.take(numbers[1]).is_some());

@@ -52,6 +52,11 @@ pub(crate) async fn later<T>(viewer: Viewer, draw: impl Future<Output = T>) -> T
     VIEWER.scope(viewer, draw).await
 }
 
+/// Draws something at once for who looks now, in English.
+pub(crate) fn in_english<T>(draw: impl FnOnce() -> T) -> T {
+    VIEWER.sync_scope(Viewer { language: None, ..current() }, draw)
+}
+
 /// Draws something for them at once.
 #[cfg(test)]
 pub(crate) fn now<T>(viewer: Viewer, draw: impl FnOnce() -> T) -> T {

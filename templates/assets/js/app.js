@@ -37,7 +37,7 @@
   document.addEventListener("submit", (event) => {
     const form = event.target;
     if (!form.matches("[data-submit-once]") || event.defaultPrevented) return;
-    const button = form.querySelector("button[type=submit]");
+    const button = event.submitter ?? form.querySelector("button[type=submit]");
     setTimeout(() => { if (button) button.disabled = true; }, 0);
   });
   window.addEventListener("pageshow", (event) => {

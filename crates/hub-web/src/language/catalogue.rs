@@ -9,10 +9,13 @@ use std::{
 use minijinja::Environment;
 
 use super::{
-    Language,
-    pieces::{pieces, tag_name},
+    ENGLISH, Language,
+    messages::READ,
+    pieces::{Kind, attributes, pieces, tag_name},
 };
 
+/// Filters and statements that a translation has no need of.
+const FORBIDDEN: [&str; 9] = ["safe", "autoescape", "include", "import", "extends", "set", "macro", "call", "raw"];
 /// Longest message that is named in full, in characters.
 const NAMED_CHARS: usize = 60;
 
@@ -29,6 +32,10 @@ pub(super) fn read(folder: &Path) -> (Vec<Language>, Vec<String>) {
         let tag = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         if !is_tag(&tag) {
             faults.push(format!("{}: `{tag}` is no language; name the file like `de.json`.", file.display()));
+            continue;
+        }
+        if tag.eq_ignore_ascii_case(ENGLISH) {
+            faults.push(format!("{}: the pages are in English already.", file.display()));
             continue;
         }
         match fs::read(&file).map_err(|error| error.to_string()).and_then(|bytes| parse(&bytes)) {
@@ -73,6 +80,12 @@ fn unfit(message: &str, said: &str) -> Option<String> {
     if tags(message) != tags(said) {
         return Some(format!("it must have the tags of the message, {:?}, and has {:?}", tags(message), tags(said)));
     }
+    if !is_nested(said) {
+        return Some("its tags do not end in the order in which they begin".to_owned());
+    }
+    if let Some(word) = forbidden(message, said) {
+        return Some(format!("`{word}` may stand in no translation"));
+    }
     let names = match names(said) {
         Ok(names) => names,
         Err(error) => return Some(format!("its expressions cannot be read: {error}")),
@@ -82,12 +95,50 @@ fn unfit(message: &str, said: &str) -> Option<String> {
     Some(format!("it fills in `{strange}`, and there is only {known:?}"))
 }
 
-/// The names of the tags, in the order of the alphabet.
+/// The tags as they are, except what people read of them, in the order of the alphabet.
 fn tags(text: &str) -> Vec<String> {
-    let mut tags: Vec<String> = pieces(text).into_iter().map(|piece| tag_name(&text[piece.at])).collect();
-    tags.retain(|tag| !tag.is_empty());
+    let tags = pieces(text).into_iter().map(|piece| &text[piece.at]).filter(|tag| tag.starts_with('<'));
+    let mut tags: Vec<String> = tags.filter(|tag| !tag_name(tag).is_empty()).map(without_words).collect();
     tags.sort();
     tags
+}
+
+/// A tag without the attributes that are translated.
+fn without_words(tag: &str) -> String {
+    let mut bare = String::new();
+    let mut done = 0;
+    for (name, at) in attributes(tag) {
+        if READ.contains(&name) {
+            bare.push_str(&tag[done..at.start]);
+            done = at.end;
+        }
+    }
+    bare + &tag[done..]
+}
+
+/// Whether what begins ends, the last first.
+fn is_nested(text: &str) -> bool {
+    let mut open = Vec::new();
+    for piece in pieces(text) {
+        let name = tag_name(&text[piece.at.clone()]);
+        match piece.kind {
+            Kind::Open => open.push(name),
+            Kind::Close if open.pop() != Some(name) => return false,
+            _ => {}
+        }
+    }
+    open.is_empty()
+}
+
+/// What would show callers' text as it is, or do more than fill in, and is not in the message itself.
+fn forbidden(message: &str, said: &str) -> Option<&'static str> {
+    let code = |text: &str| {
+        let code = pieces(text).into_iter().map(|piece| text[piece.at].to_owned());
+        code.filter(|part| part.contains("{{") || part.contains("{%")).collect::<String>()
+    };
+    let has = |text: &str, word: &str| text.split(|c: char| !c.is_ascii_alphanumeric()).any(|part| part == word);
+    let (known, given) = (code(message), code(said));
+    FORBIDDEN.into_iter().find(|word| has(&given, word) && !has(&known, word))
 }
 
 fn names_or_none(message: &str) -> BTreeSet<String> {
@@ -118,6 +169,17 @@ mod tests {
         assert_eq!(why("{{ n }} file{{ \"s\" if n != 1 }}", "{{ n }} Datei{{ \"en\" if n != 1 }}"), "");
         assert_eq!(why("{n} min ago", "vor {n} Minuten"), "");
         assert!(why("Go <a href=\"/x\">on</a>", "Weiter").contains("tags"));
+        assert_eq!(why("<b title=\"Go\">on</b>", "<b title=\"Los\">an</b>"), "", "an attribute that is read");
+        for wrong in [
+            "<a href=\"/x\">auf<a>",
+            "</a>auf<a href=\"/x\">",
+            "<a href=\"//evil.test\">auf</a>",
+            "<a href=\"/x\" onclick=\"x()\">auf</a>",
+        ] {
+            assert!(why("<a href=\"/x\">on</a>", wrong).contains("tags"), "{wrong}");
+        }
+        assert!(why("by {{ job.caller }}", "von {{ job.caller | safe }}").contains("`safe`"));
+        assert!(why("by {{ job.caller }}", "{% include \"base.html\" %}").contains("`include`"));
         assert!(why("{{ n }} files", "{{ m }} Dateien").contains("`m`"));
         assert!(why("{{ a.b }}", "{{ a.c }}").contains("`a.c`"));
         assert!(why("{n} files", "{m} Dateien").contains("`m`"));
@@ -135,6 +197,7 @@ mod tests {
             ("pt-BR.json", "{}"),
             ("german.json", "{}"),
             ("fr.json", "[]"),
+            ("en.json", "{}"),
             ("notes.txt", ""),
         ] {
             fs::write(folder.join(name), text).expect("a file");
@@ -145,7 +208,7 @@ mod tests {
         let told: Vec<(&str, usize)> =
             languages.iter().map(|language| (language.tag(), language.words.len())).collect();
         assert_eq!(told, [("de", 1), ("pt-BR", 0)]);
-        assert_eq!(faults.len(), 3, "{faults:?}");
+        assert_eq!(faults.len(), 4, "{faults:?}");
         for part in ["`german` is no language", "Three <b>x</b>", "a JSON object of texts"] {
             assert!(faults.iter().any(|fault| fault.contains(part)), "{faults:?}");
         }

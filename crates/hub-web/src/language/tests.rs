@@ -59,11 +59,12 @@ fn said_in(source: &str) -> Vec<String> {
 }
 
 /// What comes to the pages from elsewhere in English, and where it is written: file, what stands before the words.
-const ELSEWHERE: [(&str, &str); 5] = [
+const ELSEWHERE: [(&str, &str); 6] = [
     ("crates/hub-engine/src/settings/specs.rs", "explanation: "),
     ("crates/hub-engine/src/settings/specs.rs", "unit: Some("),
     ("crates/hub-engine/src/reconcile.rs", "=> "),
     ("crates/hub-web/src/problem.rs", "=> "),
+    ("crates/hub-engine/src/showcase.rs", "row.job.id, "),
     ("crates/genimage/src/config/given.rs", ""),
 ];
 
@@ -127,26 +128,59 @@ fn the_list_of_messages_is_that_of_the_pages() {
     assert_eq!(fs::read_to_string(&file).unwrap_or_default(), text, "translations/messages.json is out of date");
 }
 
+/// The words that an expression shows as they are: `{{ x or "never" }}`, and not what it compares or hands on.
+fn shown_by(expression: &str) -> Vec<&str> {
+    let (mut depth, mut found, mut rest) = (0, Vec::new(), expression);
+    while let Some(at) = rest.find(['(', ')', '[', ']', '"', '\'']) {
+        let quote = &rest[at..=at];
+        let before = rest[..at].trim_end();
+        rest = &rest[at + 1..];
+        match quote {
+            "(" | "[" => depth += 1,
+            ")" | "]" => depth -= 1,
+            _ => {
+                let Some(length) = rest.find(quote) else { break };
+                let compared = before.ends_with("==") || before.ends_with("!=");
+                if depth == 0 && !compared && rest[..length].contains(char::is_alphabetic) {
+                    found.push(&rest[..length]);
+                }
+                rest = &rest[length + 1..];
+            }
+        }
+    }
+    found
+}
+
 /// A word in an expression is found by nobody, unless it says that it is one.
 #[test]
 fn no_template_hides_words_in_its_code() {
+    assert_eq!(shown_by("x == \"a\" or icon(\"b\") or \"never\""), ["never"]);
     let mut hidden = Vec::new();
     for (name, source) in templates() {
         let found = messages::messages(&source);
         let is_message = |at: usize| found.iter().any(|message| message.at.contains(&at));
-        for piece in pieces::pieces(&source) {
+        for piece in pieces::pieces(&source).into_iter().filter(|piece| !is_message(piece.at.start)) {
             let text = &source[piece.at.clone()];
-            let mut at = 0;
-            while let Some((begin, quote)) = text[at..].char_indices().find(|(_, c)| matches!(c, '"' | '\'')) {
-                let begin = at + begin + 1;
-                let Some(length) = text[begin..].find(quote) else { break };
-                let literal = &text[begin..begin + length];
-                at = begin + length + 1;
+            let code: Vec<&str> = if piece.kind == pieces::Kind::Expression {
+                vec![text]
+            } else {
+                let read = pieces::attributes(text)
+                    .into_iter()
+                    .filter(|(name, at)| messages::READ.contains(name) && !is_message(piece.at.start + at.start));
+                read.map(|(_, at)| &text[at]).collect()
+            };
+            let words = code.into_iter().filter(|code| code.contains("{{")).flat_map(shown_by);
+            hidden.extend(words.map(|word| format!("{name}: {word}")));
+            // What is handed to a macro or kept for later, when it looks like a sentence or a title.
+            let mut parts = text.split('"');
+            let mut before = parts.next().unwrap_or_default();
+            while let (Some(literal), Some(next)) = (parts.next(), parts.next()) {
                 let code = text.starts_with("{{") || text.starts_with("{%");
-                let word = literal.contains(' ') || literal.starts_with(|c: char| c.is_uppercase());
-                if code && word && literal.contains(char::is_alphabetic) && !is_message(piece.at.start + begin) {
+                let word = literal.contains(' ') || literal.starts_with(char::is_uppercase);
+                if code && word && literal.contains(char::is_alphabetic) && !before.ends_with("said(") {
                     hidden.push(format!("{name}: {literal}"));
                 }
+                before = next;
             }
         }
     }
@@ -227,13 +261,14 @@ fn every_word_of_the_pages_can_be_translated() {
 #[test]
 fn the_first_wish_that_can_be_met_is() {
     let language = |tag: &str| (tag.to_lowercase(), Arc::new(Language { tag: tag.to_owned(), words: HashMap::new() }));
-    let there = Translations(Arc::new([language("de"), language("pt-BR")].into()));
+    let there = Translations(Arc::new([language("de"), language("pt-BR"), language("zh-Hant")].into()));
     let got = |accept: &str| there.for_wishes(accept).map_or("en".to_owned(), |language| language.tag.clone());
     for (accept, tag) in [
         ("de-AT,de;q=0.9,en;q=0.8", "de"),
         ("en-GB,en;q=0.9,de;q=0.8", "en"),
         ("fr, de;q=0.5, pt-br;q=0.7", "pt-BR"),
         ("pt", "en"),
+        ("zh-Hant-TW, en", "zh-Hant"),
         ("de;q=0, en", "en"),
         ("*", "en"),
         ("", "en"),
@@ -250,6 +285,7 @@ fn words_are_said_in_the_language_of_who_asks() {
     let viewer = Viewer { language: Some(Arc::new(Language { tag: "de".to_owned(), words })), form_token: None };
     let say = || (said!("{n} min ago", n = 3), said!("Done").to_string(), said!("Failed").to_string());
     assert_eq!(say(), ("3 min ago".to_owned(), "Done".to_owned(), "Failed".to_owned()));
+    assert_eq!(said!("{a} {b} {c}", a = "{b}", b = "{"), "{b} { {c}", "what is filled in is not filled in again");
     let german = viewer::now(viewer, say);
     assert_eq!(german, ("vor 3 Minuten".to_owned(), "Fertig".to_owned(), "Failed".to_owned()));
 }

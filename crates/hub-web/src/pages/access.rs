@@ -20,12 +20,21 @@ use hub_core::{
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
+use self::made::Press;
 use super::{
     Frame,
     form::{Done, Fault, FormFields, lines, number, refused},
     html, see_other,
 };
-use crate::{asker::Asker, audit::Subject, error::WebError, language::Said, render::Page, router::App, said};
+use crate::{
+    asker::Asker,
+    audit::{NothingDone, Subject},
+    error::WebError,
+    language::Said,
+    render::Page,
+    router::App,
+    said,
+};
 
 #[cfg(test)]
 pub(crate) use self::key::KeyPage;
@@ -120,13 +129,12 @@ impl ShownKey {
         };
         let rights = &key.rights;
         let list = |set: &BTreeSet<String>| set.iter().cloned().collect::<Vec<_>>().join(", ");
-        let count = |count: Option<u32>, of: Said| count.map(|count| format!("{count} {of}"));
         let limits = [
             Some(list(&rights.tools)).filter(|text| !text.is_empty()),
             Some(list(&rights.render_types)).filter(|text| !text.is_empty()),
-            count(rights.rate_per_minute, said!("requests per minute")),
-            count(rights.images_per_day, said!("pictures per day")),
-            count(rights.gpu_seconds_per_day, said!("GPU-seconds per day")),
+            rights.rate_per_minute.map(|n| said!("{n} requests per minute", n)),
+            rights.images_per_day.map(|n| said!("{n} pictures per day", n)),
+            rights.gpu_seconds_per_day.map(|n| said!("{n} GPU-seconds per day", n)),
             Some(said!("weight {n}", n = rights.weight)),
         ];
         Self {
@@ -162,7 +170,7 @@ impl Typed {
     }
 
     fn rights(&self) -> Result<KeyRights, UserError> {
-        let whole = "whole number";
+        let whole = said!("whole number");
         Ok(KeyRights {
             scopes: self.scopes.iter().map(|scope| scope.parse::<Scope>()).collect::<Result<_, _>>()?,
             tools: lines(&self.tools).into_iter().collect(),
@@ -170,7 +178,7 @@ impl Typed {
             rate_per_minute: number("rate_per_minute", &self.rate_per_minute, whole)?,
             images_per_day: number("images_per_day", &self.images_per_day, whole)?,
             gpu_seconds_per_day: number("gpu_seconds_per_day", &self.gpu_seconds_per_day, whole)?,
-            weight: number("weight", &self.weight, "number")?.unwrap_or(hub_core::caller::WEIGHT_DEFAULT),
+            weight: number("weight", &self.weight, said!("number"))?.unwrap_or(hub_core::caller::WEIGHT_DEFAULT),
         })
     }
 
@@ -179,10 +187,9 @@ impl Typed {
         if self.expires_on.trim().is_empty() {
             return Ok(None);
         }
-        let day: NaiveDate =
-            self.expires_on.trim().parse().map_err(|_| {
-                UserError::argument("expires_on", "This is no day.").with_hint("Write it like 2027-01-31.")
-            })?;
+        let day: NaiveDate = self.expires_on.trim().parse().map_err(|_| {
+            UserError::argument("expires_on", said!("This is no day.")).with_hint(said!("Write it like 2027-01-31."))
+        })?;
         Ok(Some(day.and_time(chrono::NaiveTime::MIN).and_utc() + TimeDelta::days(1)))
     }
 }
@@ -239,12 +246,15 @@ pub(crate) async fn add(State(app): State<App>, Asker(caller): Asker, request: R
     let shown =
         |new: &NewKey| ShownSecret { name: new.key.name.clone(), secret: new.secret.expose_secret().to_owned() };
     match app.made_keys.once((&caller, &typed), make, shown).await {
-        Ok(secret) => {
+        Ok((secret, press)) => {
             let mut page = page(&app, blank(), None).await?;
             let name = secret.name.clone();
             page.new = Some(secret);
             let mut response = (StatusCode::CREATED, html(&app, &page)?).into_response();
             response.extensions_mut().insert(Subject(name));
+            if press == Press::Again {
+                response.extensions_mut().insert(NothingDone);
+            }
             Ok(response)
         }
         Err(error) => {
@@ -269,7 +279,7 @@ pub(crate) async fn set_password(State(app): State<App>, request: Request) -> Re
     let outcome = if password == fields.first("again") {
         app.access.set_password(SecretString::from(password)).await
     } else {
-        Err(UserError::argument("again", "The two passwords differ."))
+        Err(UserError::argument("again", said!("The two passwords differ.")))
     };
     match outcome {
         Ok(()) => Ok(see_other("/login")),
@@ -310,7 +320,7 @@ pub(crate) async fn log(
     let Query(query) = query?;
     let before: Option<AuditId> = query
         .before
-        .map(|text| text.parse().map_err(|_| UserError::argument("before", "`before` is no id of an entry.")))
+        .map(|text| text.parse().map_err(|_| UserError::argument("before", said!("`before` is no id of an entry."))))
         .transpose()?;
     let page = app.access.audit_page(LOG_ROWS, before).await?;
     let entries = page.entries.into_iter().map(|entry| ShownEntry {

@@ -71,7 +71,7 @@ struct Item {
 
 pub(crate) async fn show(State(app): State<App>, RawQuery(query): RawQuery) -> Result<Html<String>, WebError> {
     let chosen: Chosen = serde_html_form::from_str(query.as_deref().unwrap_or_default())
-        .map_err(|error| UserError::argument("job", format!("The address cannot be read: {error}.")))?;
+        .map_err(|error| UserError::argument("job", said!("The address cannot be read: {error}.", error)))?;
     let items = items(&app, &chosen).await?;
     html(&app, &page(&items))
 }
@@ -116,7 +116,10 @@ fn check_count(count: usize) -> Result<(), UserError> {
         return Ok(());
     }
     let (least, most) = (COUNT.start(), COUNT.end());
-    Err(UserError::argument("job", format!("{least} to {most} pictures or jobs can be compared; {count} were chosen.")))
+    Err(UserError::argument(
+        "job",
+        said!("{least} to {most} pictures or jobs can be compared; {count} were chosen.", least, most, count),
+    ))
 }
 
 async fn items(app: &App, chosen: &Chosen) -> Result<Vec<Item>, WebError> {
@@ -131,7 +134,7 @@ async fn items(app: &App, chosen: &Chosen) -> Result<Vec<Item>, WebError> {
     for id in images {
         let picture = app.engine.artifact(id).await?;
         let job = picture.job.ok_or_else(|| {
-            UserError::argument("image", format!("The picture {id} was given and not made: it has no recipe."))
+            UserError::argument("image", said!("The picture {id} was given and not made: it has no recipe.", id))
         })?;
         items.push(Item { view: app.engine.view(job).await?, picture: Some(picture) });
     }
@@ -142,7 +145,8 @@ fn page(items: &[Item]) -> ComparePage {
     let columns: Vec<Column> = items.iter().zip('A'..).map(|(item, letter)| Column::of(item, letter)).collect();
     let (differing, alike) =
         rows(items).into_iter().partition(|row| row.values.iter().any(|value| *value != row.values[0]));
-    let overlaid = columns.len() == 2 && columns.iter().all(|column| column.image.is_some());
+    let overlaid =
+        columns.len() == 2 && columns.iter().all(|column| column.image.as_ref().is_some_and(|image| image.is_image));
     ComparePage { frame: Frame::new("gallery", said!("Compare")), columns, differing, alike, overlaid }
 }
 

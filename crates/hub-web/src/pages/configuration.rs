@@ -111,7 +111,7 @@ pub(crate) async fn import(State(app): State<App>, request: Request) -> Result<R
 
 async fn look(app: &App, fields: &FormFields, document: &str, replace: bool) -> Result<ImportReport, UserError> {
     if document.trim().is_empty() {
-        return Err(UserError::argument("file", "Choose a file, or paste its text."));
+        return Err(UserError::argument("file", said!("Choose a file, or paste its text.")));
     }
     let report = app.engine.config_import(document.as_bytes(), &options(fields, replace, true)).await;
     report.map_err(|mut error| {

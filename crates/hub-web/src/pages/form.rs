@@ -10,7 +10,7 @@ use hub_core::error::{ErrorCode, UserError};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{Flash, html};
-use crate::{error::WebError, problem, render::Page, router::App};
+use crate::{error::WebError, language::Said, problem, render::Page, router::App, said};
 
 /// Most fields read from one form.
 const FIELDS_MAX: usize = 400;
@@ -23,9 +23,9 @@ impl<T: DeserializeOwned> FromRequest<App> for Sent<T> {
 
     async fn from_request(request: Request, app: &App) -> Result<Self, WebError> {
         let bytes = Bytes::from_request(request, app).await?;
-        serde_html_form::from_bytes(&bytes)
-            .map(Self)
-            .map_err(|error| WebError::request(StatusCode::BAD_REQUEST, format!("The form cannot be read: {error}.")))
+        serde_html_form::from_bytes(&bytes).map(Self).map_err(|error| {
+            WebError::request(StatusCode::BAD_REQUEST, said!("The form cannot be read: {error}.", error))
+        })
     }
 }
 
@@ -61,9 +61,9 @@ impl FormFields {
             .map_err(|rejection| WebError::request(StatusCode::BAD_REQUEST, rejection.body_text()))?;
         let told = |error: MultipartError| {
             if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
-                WebError::request(error.status(), "The file is larger than 32 MB; choose a smaller one.")
+                WebError::request(error.status(), said!("The file is larger than 32 MB; choose a smaller one."))
             } else {
-                WebError::request(error.status(), "The form did not arrive whole.")
+                WebError::request(error.status(), said!("The form did not arrive whole."))
             }
         };
         let mut read = Self::default();
@@ -190,14 +190,14 @@ pub(crate) fn lines(text: &str) -> Vec<String> {
 ///
 /// # Errors
 /// `bad_argument` naming the field and what it takes.
-pub(crate) fn number<T: std::str::FromStr>(field: &str, text: &str, takes: &str) -> Result<Option<T>, UserError> {
+pub(crate) fn number<T: std::str::FromStr>(field: &str, text: &str, takes: Said) -> Result<Option<T>, UserError> {
     let text = text.trim();
     if text.is_empty() {
         return Ok(None);
     }
     text.replace(',', ".").parse().map(Some).map_err(|_| {
         let shown: String = text.chars().take(40).collect();
-        UserError::argument(field, format!("`{shown}` is no {takes}."))
+        UserError::argument(field, said!("`{shown}` is no {takes}.", shown, takes))
     })
 }
 
@@ -207,9 +207,9 @@ mod tests {
 
     #[test]
     fn numbers_are_read_in_either_spelling_or_refused_by_field() {
-        assert_eq!(number::<f64>("cfg", " 6,5 ", "number").unwrap(), Some(6.5));
-        assert_eq!(number::<u32>("steps", "", "whole number").unwrap(), None);
-        let error = number::<u32>("steps", "many", "whole number").unwrap_err();
+        assert_eq!(number::<f64>("cfg", " 6,5 ", said!("number")).unwrap(), Some(6.5));
+        assert_eq!(number::<u32>("steps", "", said!("whole number")).unwrap(), None);
+        let error = number::<u32>("steps", "many", said!("whole number")).unwrap_err();
         assert_eq!(error.argument.as_deref(), Some("steps"));
         assert_eq!(lines(" a \n\n b\n"), ["a", "b"]);
     }

@@ -32,6 +32,8 @@ pub(crate) use self::delete::delete;
 const PAGE_JOBS: u32 = 40;
 /// Most pictures that one form changes.
 const BULK_MAX: usize = 1000;
+/// Longest address that is kept to lead back to.
+const BACK_MAX_BYTES: usize = 4096;
 
 /// The page.
 #[derive(Debug, Serialize)]
@@ -180,8 +182,16 @@ pub(crate) async fn favour(State(app): State<App>, Sent(form): Sent<Bulk>) -> Re
     if app.engine.artifacts_favour(&ids, keep).await? == 0 {
         return Ok(see_other(&to("none-chosen")));
     }
-    let number = app.undos.keep(Undo::Favour { pictures: others, favourite: !keep }, &form.back);
-    Ok(see_other(&to(&format!("{}&undo={number}", if keep { "favoured" } else { "unfavoured" }))))
+    let done = if keep { "favoured" } else { "unfavoured" };
+    let number = if others.is_empty() {
+        // A second press changes nothing, and can be taken back as the first one can.
+        let same = |kept: &Undo| matches!(kept, Undo::Favour { pictures, favourite } if *favourite != keep && pictures.iter().all(|id| ids.contains(id)));
+        app.undos.find(same)
+    } else {
+        let back = if form.back.len() <= BACK_MAX_BYTES { form.back.as_str() } else { "/gallery" };
+        Some(app.undos.keep(Undo::Favour { pictures: others, favourite: !keep }, back))
+    };
+    Ok(see_other(&to(&number.map_or_else(|| done.to_owned(), |number| format!("{done}&undo={number}")))))
 }
 
 /// The ticked pictures as one file.

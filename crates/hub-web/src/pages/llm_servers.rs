@@ -169,10 +169,9 @@ fn parse_assignment(form: &RoleForm) -> Result<Option<LlmAssignment>, UserError>
     if form.server.is_empty() {
         return Ok(None);
     }
-    let server = form
-        .server
-        .parse()
-        .map_err(|_| UserError::argument("server", "This LLM server is not there (any more); choose another."))?;
+    let server = form.server.parse().map_err(|_| {
+        UserError::argument("server", said!("This LLM server is not there (any more); choose another."))
+    })?;
     let model = form.model.trim();
     Ok(Some(LlmAssignment { server, model: Some(model.to_owned()).filter(|model| !model.is_empty()) }))
 }

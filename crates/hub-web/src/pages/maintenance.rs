@@ -188,7 +188,7 @@ fn policy(now: &[SettingView], fields: &FormFields) -> Result<RetentionPolicy, U
     let typed = |key: &str| {
         let count = match fixed(key) {
             Some(count) => Some(count),
-            None => number::<u32>(key, &fields.first(key), "whole number")?,
+            None => number::<u32>(key, &fields.first(key), said!("whole number"))?,
         };
         Ok::<_, UserError>(count.filter(|count| *count > 0))
     };
@@ -259,8 +259,8 @@ impl Bound {
             unit,
             value: set.filter(|value| value != "0").unwrap_or_default(),
             fixed_by: view.filter(|view| !view.editable).map(|view| match view.source {
-                SettingSource::Environment => said!("set by the environment"),
-                _ => said!("set at the start"),
+                SettingSource::Environment => said!("Set by the environment"),
+                _ => said!("Set at the start"),
             }),
         }
     }

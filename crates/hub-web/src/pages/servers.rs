@@ -13,7 +13,7 @@ use axum::{
 };
 use hub_core::{
     ids::ServerId,
-    server::{ServerAuth, ServerState},
+    server::{Server, ServerAuth, ServerState},
 };
 use hub_engine::ServerView;
 use serde::{Deserialize, Serialize};
@@ -140,9 +140,9 @@ impl ShownServer {
 }
 
 #[cfg(test)]
-fn sample_server() -> hub_core::server::Server {
+fn sample_server() -> Server {
     use hub_core::server::{DEFAULT_RUN_LIMIT_S, DEFAULT_STALL_LIMIT_S, SecretSource};
-    hub_core::server::Server {
+    Server {
         id: ServerId::from_uuid(uuid::Uuid::from_u128(5)),
         name: super::shown::sample::HOSTILE.to_owned(),
         base_url: "http://192.0.2.7:8188".parse().expect("valid"),
@@ -164,7 +164,7 @@ fn sample_server() -> hub_core::server::Server {
 #[cfg(test)]
 fn sample_view() -> ServerView {
     ServerView {
-        server: hub_core::server::Server { name: super::shown::sample::HOSTILE.to_owned(), ..sample_server() },
+        server: Server { name: super::shown::sample::HOSTILE.to_owned(), ..sample_server() },
         state: ServerState::Down,
         reason: Some(super::shown::sample::HOSTILE.to_owned()),
         version: Some("0.33.0".to_owned()),
@@ -207,12 +207,14 @@ pub(crate) async fn set_enabled(
     Path(id): Path<String>,
     Sent(form): Sent<EnabledForm>,
 ) -> Result<Response, WebError> {
-    let mut server = lookup::server(&app, &id)?.server;
-    let undo = Undo::Enable { server: server.id, enabled: server.enabled };
-    server.enabled = form.enabled;
-    app.engine.server_update(server).await?;
-    let number = app.undos.keep(undo, "/servers");
-    let done = if form.enabled { "server-enabled" } else { "server-disabled" };
+    let known = lookup::server(&app, &id)?.server;
+    let enabled = form.enabled;
+    app.engine.server_edit(known.id, |server| Ok(Server { enabled, ..server.clone() })).await?;
+    let undo = Undo::Enable { server: known.id, enabled: !enabled };
+    // A second press changes nothing, and can be taken back as the first one can.
+    let again = (known.enabled == enabled).then(|| app.undos.find(|kept| *kept == undo)).flatten();
+    let number = again.unwrap_or_else(|| app.undos.keep(undo, "/servers"));
+    let done = if enabled { "server-enabled" } else { "server-disabled" };
     Ok(see_other(&format!("/servers?done={done}&undo={number}")))
 }
 

@@ -92,6 +92,8 @@ struct Field {
     value: String,
     default: String,
     source: Said,
+    /// Nobody set it.
+    is_default: bool,
     editable: bool,
     changed: bool,
 }
@@ -228,6 +230,7 @@ impl Field {
                 SettingSource::Environment => said!("set by the environment"),
                 SettingSource::Stored => said!("changed here"),
             },
+            is_default: view.source == SettingSource::Default,
             editable: view.editable,
             changed: view.source == SettingSource::Stored,
             key: view.key.clone(),

@@ -137,7 +137,7 @@ pub(crate) struct ShownImage {
     seed: Option<String>,
     mime: String,
     size: String,
-    is_image: bool,
+    pub(crate) is_image: bool,
     /// What it shows, for those who do not see it.
     alt: String,
     /// Page of the job that made it.

@@ -183,7 +183,7 @@ pub(crate) async fn add_type(
     let like: Result<RenderTypeId, _> = typed.like.parse();
     let made = match like {
         Ok(like) => app.engine.render_type_for_model(like, &typed.file).await,
-        Err(_) => Err(UserError::argument("like", "Choose the kind of model that the file is.")),
+        Err(_) => Err(UserError::argument("like", said!("Choose the kind of model that the file is."))),
     };
     match made {
         Ok(_) => Ok(see_other("/start?done=render-type-added#types")),
@@ -244,8 +244,8 @@ async fn refuse(app: &App, headers: &HeaderMap, typed: Typed, error: &UserError)
 
 fn address(text: &str) -> Result<BaseUrl, UserError> {
     text.trim().parse().map_err(|error: InvalidBaseUrl| {
-        UserError::argument("base_url", format!("This is no address of a server: {error}."))
-            .with_hint("Write it like http://127.0.0.1:8188.")
+        UserError::argument("base_url", said!("This is no address of a server: {error}.", error))
+            .with_hint(said!("Write it like http://127.0.0.1:8188."))
     })
 }
 

@@ -160,7 +160,7 @@ fn span(given: Option<&str>) -> Result<u32, UserError> {
     let Some(text) = given.filter(|text| !text.is_empty()) else { return Ok(SPAN_DEFAULT) };
     let known = SPANS.iter().find(|(days, _)| days.to_string() == text);
     known.map(|(days, _)| *days).ok_or_else(|| {
-        UserError::argument("days", "`days` is none of the spans that are told.")
+        UserError::argument("days", said!("`days` is none of the spans that are told."))
             .with_valid(SPANS.map(|(days, _)| days.to_string()))
     })
 }

@@ -7,7 +7,7 @@ use super::{
     form::{Sent, own_page},
     see_other,
 };
-use crate::{error::WebError, router::App};
+use crate::{audit::Subject, error::WebError, router::App, said};
 
 /// Pages with changes that can be taken back.
 const PAGES: [&str; 4] = ["/gallery", "/servers", "/styles", "/render-types"];
@@ -20,15 +20,23 @@ pub(crate) struct Which {
 }
 
 pub(crate) async fn apply(State(app): State<App>, Sent(which): Sent<Which>) -> Result<Response, WebError> {
-    let found = which.number.parse().ok().and_then(|number| app.undos.take(number));
-    let Some((undo, back)) = found else {
+    let found = which.number.parse().ok().and_then(|number| Some((number, app.undos.take(number)?)));
+    let Some((number, (undo, back))) = found else {
         return Err(WebError::request(
             StatusCode::CONFLICT,
-            "That can no longer be taken back by a click: it was taken back already, or it is too long ago.",
+            String::from(said!(
+                "That can no longer be taken back by a click: it was taken back already, or it is too long ago."
+            )),
         ));
     };
-    undo.apply(&app.engine).await?;
+    if let Err(error) = undo.apply(&app.engine).await {
+        // What it brings back may be nowhere else.
+        app.undos.put_back(number, undo, back);
+        return Err(error.into());
+    }
     // Where it was done is a page with what is shown there, or nothing that a browser may be sent to.
     let base = PAGES.into_iter().find(|page| back.starts_with(page)).unwrap_or(PAGES[0]);
-    Ok(see_other(&own_page(&back, base, base, "undone")))
+    let mut response = see_other(&own_page(&back, base, base, "undone"));
+    response.extensions_mut().insert(Subject(undo.subject()));
+    Ok(response)
 }

@@ -92,7 +92,7 @@ async fn import_of(app: &App, form: &FormFields) -> Result<Workflow, UserError> 
     let bytes = match &form.file {
         Some(file) => file.to_vec(),
         None if pasted.trim().is_empty() => {
-            return Err(UserError::argument("graph", "Choose a file, or paste the workflow's JSON."));
+            return Err(UserError::argument("graph", said!("Choose a file, or paste the workflow's JSON.")));
         }
         None => pasted.into_bytes(),
     };
@@ -162,7 +162,7 @@ fn lacking(app: &App, name: &str) -> Vec<ShownLack> {
                 why.push(said!("switched off by hand").to_string());
             }
             if why.is_empty() && row.refused {
-                why.push("it refused a run".to_owned());
+                why.push(said!("it refused a run").to_string());
             }
             found.push(ShownLack { server: view.server.name.clone(), why: why.join("; ") });
         }

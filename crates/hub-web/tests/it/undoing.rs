@@ -68,4 +68,29 @@ async fn a_server_is_switched_on_again_and_a_taken_name_is_told() {
     let refused = undo(&hub, &deleted).await;
     assert_eq!(refused.status, StatusCode::CONFLICT, "{}", refused.text());
     assert!(refused.text().contains("anime"));
+    // It is nowhere else: it must not be lost by that.
+    assert_eq!(hub.delete("/api/v1/styles/anime").await.status, StatusCode::NO_CONTENT);
+    assert_eq!(undo(&hub, &deleted).await.header("location"), "/styles?done=undone");
+    assert_eq!(hub.get("/api/v1/styles/anime").await.json()["id"], json!(style));
+}
+
+/// Without script nothing locks a button; the answer to the second press is the one that is seen.
+#[tokio::test]
+async fn what_was_pressed_twice_is_taken_back_as_what_was_pressed_once() {
+    let hub = Hub::with_server(10).await;
+    let id = hub.get("/api/v1/servers").await.json()["servers"][0]["id"].as_str().expect("an id").to_owned();
+    let path = format!("/servers/{id}/enabled");
+    hub.form(&path, "enabled=false").await;
+    let second = hub.form(&path, "enabled=false").await;
+    undo(&hub, &second).await;
+    assert_eq!(hub.get("/api/v1/servers/sim").await.json()["enabled"], json!(true));
+
+    let body = json!({"tool": "generate_image", "arguments": {"prompt": "hens", "seed": 1}});
+    let job = hub.json("POST", "/api/v1/jobs", &body).await.json()["id"].as_str().expect("an id").to_owned();
+    let image = hub.ended(&job).await["images"][0]["id"].as_str().expect("an id").to_owned();
+    let keep = format!("image={image}&favourite=on&back=/gallery");
+    hub.form("/gallery/favourites", &keep).await;
+    let second = hub.form("/gallery/favourites", &keep).await;
+    undo(&hub, &second).await;
+    assert!(!hub.page("/gallery?favourites=on").await.text().contains(&image));
 }

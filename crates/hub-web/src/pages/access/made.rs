@@ -27,6 +27,13 @@ struct Made {
     key: NewKey,
 }
 
+/// Whether a press was the one that did it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Press {
+    First,
+    Again,
+}
+
 impl MadeKeys {
     /// What `make` makes, unless `caller` had the same form make a key a moment ago: then that key, which `shown` reads.
     /// Presses that come together wait for each other.
@@ -35,20 +42,20 @@ impl MadeKeys {
         (caller, form): (&Caller, impl Hash),
         make: impl Future<Output = Result<NewKey, UserError>>,
         shown: impl FnOnce(&NewKey) -> T,
-    ) -> Result<T, UserError> {
+    ) -> Result<(T, Press), UserError> {
         let mut hasher = DefaultHasher::new();
         (caller, form).hash(&mut hasher);
         let form = hasher.finish();
         let mut newest = self.0.lock().await;
         if let Some(made) = newest.iter().find(|made| made.form == form && made.at.elapsed() < MOMENT) {
-            return Ok(shown(&made.key));
+            return Ok((shown(&made.key), Press::Again));
         }
         let key = make.await?;
         let answer = shown(&key);
         newest.push(Made { form, at: Instant::now(), key });
         drop(newest);
         self.forget_later();
-        Ok(answer)
+        Ok((answer, Press::First))
     }
 
     /// A secret is not kept longer than it is needed.
@@ -85,7 +92,7 @@ mod tests {
         };
         let make = async { Ok(NewKey { key, secret: SecretString::from(secret) }) };
         let shown = |new: &NewKey| new.secret.expose_secret().to_owned();
-        keys.once((&Caller::named(caller), form), make, shown).await.expect("a key")
+        keys.once((&Caller::named(caller), form), make, shown).await.expect("a key").0
     }
 
     #[tokio::test(start_paused = true)]

@@ -4,7 +4,7 @@ use axum::{
     extract::{Path, State},
     response::Response,
 };
-use hub_core::{ids::JobId, job::JobStateKind};
+use hub_core::{error::UserError, ids::JobId, job::JobStateKind};
 use hub_engine::{CancelledJobs, Precedence};
 use serde::Deserialize;
 
@@ -18,6 +18,7 @@ use crate::{
         see_other,
     },
     router::App,
+    said,
 };
 
 /// Most jobs that one form cancels.
@@ -90,7 +91,9 @@ pub(crate) async fn cancel_many(State(app): State<App>, Sent(form): Sent<CancelF
         let ids: Vec<JobId> = form.job.iter().take(CANCEL_MAX).map(|id| api::parse_id(id)).collect::<Result<_, _>>()?;
         app.engine.cancel_jobs(&ids).await?
     } else {
-        let query: ListQuery = serde_html_form::from_str(&form.matching).unwrap_or_default();
+        // One that cannot be read must not become the one that fits every job.
+        let query: ListQuery = serde_html_form::from_str(&form.matching)
+            .map_err(|error| UserError::argument("matching", said!("The filter cannot be read: {error}.", error)))?;
         app.engine.cancel_matching(&query.filter(&app).await?, CANCEL_MAX).await?
     };
     let done = match outcome {

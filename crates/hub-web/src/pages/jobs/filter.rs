@@ -100,7 +100,7 @@ impl ListQuery {
         if let (Some(from), Some(to)) = (from, to)
             && from > to
         {
-            return Err(UserError::argument("to", "The last day lies before the first one.").into());
+            return Err(UserError::argument("to", said!("The last day lies before the first one.")).into());
         }
         let midnight = |day: NaiveDate| format!("{day}T00:00:00Z");
         let body = api::JobFilterBody {
@@ -126,7 +126,7 @@ fn day(field: &str, text: &str) -> Result<Option<NaiveDate>, UserError> {
     }
     NaiveDate::parse_from_str(text, "%Y-%m-%d").map(Some).map_err(|_| {
         let shown: String = text.chars().take(40).collect();
-        UserError::argument(field, format!("`{shown}` is no day.")).with_hint("Write it like 2026-11-21.")
+        UserError::argument(field, said!("`{shown}` is no day.", shown)).with_hint(said!("Write it like 2026-11-21."))
     })
 }
 

@@ -87,7 +87,7 @@ impl Typed {
             "" | "ollama" => Dialect::Ollama,
             "openai" => Dialect::Openai,
             _ => {
-                return Err(UserError::argument("dialect", "The kind of server is none of the known ones.")
+                return Err(UserError::argument("dialect", said!("The kind of server is none of the known ones."))
                     .with_valid(["ollama", "openai"]));
             }
         };

@@ -146,7 +146,7 @@ impl Typed {
             name,
             description: self.description.split_whitespace().collect::<Vec<_>>().join(" "),
             workflow: self.workflow.trim().to_owned(),
-            workflow_version: number("workflow_version", &self.workflow_version, "version number")?,
+            workflow_version: number("workflow_version", &self.workflow_version, said!("version number"))?,
             mode: mode_of(&self.mode)?,
             visible: ticked(&self.visible),
             is_default: ticked(&self.is_default),
@@ -154,9 +154,9 @@ impl Typed {
             limits: self.limits()?,
             defaults: RenderDefaults {
                 aspect: if self.aspect.is_empty() { None } else { Some(ratio_of("aspect", &self.aspect)?) },
-                steps: number("steps", &self.steps, "whole number")?,
-                cfg: number("cfg", &self.cfg, "number")?,
-                denoise: number("denoise", &self.denoise, "number from 0 to 1")?,
+                steps: number("steps", &self.steps, said!("whole number"))?,
+                cfg: number("cfg", &self.cfg, said!("number"))?,
+                denoise: number("denoise", &self.denoise, said!("number from 0 to 1"))?,
             },
             prompt_guide: self.prompt_guide.replace("\r\n", "\n").trim().to_owned(),
             prompt_examples: lines(&self.prompt_examples),
@@ -171,7 +171,7 @@ impl Typed {
     fn limits(&self) -> Result<SizeLimits, UserError> {
         let standard = SizeLimits::default();
         let side = |text: &str, default: u32| {
-            Ok::<_, UserError>(number("limits", text, "whole number of pixels")?.unwrap_or(default))
+            Ok::<_, UserError>(number("limits", text, said!("whole number of pixels"))?.unwrap_or(default))
         };
         Ok(SizeLimits {
             min_side_px: side(&self.min_side_px, standard.min_side_px)?,
@@ -184,14 +184,14 @@ impl Typed {
 fn mode_of(text: &str) -> Result<Mode, UserError> {
     let known = Mode::ALL.into_iter().find(|mode| mode.as_str() == text);
     known.ok_or_else(|| {
-        UserError::argument("mode", "`mode` is none of its values.").with_valid(Mode::ALL.map(Mode::as_str))
+        UserError::argument("mode", said!("`mode` is none of its values.")).with_valid(Mode::ALL.map(Mode::as_str))
     })
 }
 
 fn ratio_of(field: &str, text: &str) -> Result<AspectRatio, UserError> {
     let known = AspectRatio::ALL.into_iter().find(|ratio| ratio.as_str() == text);
     known.ok_or_else(|| {
-        UserError::argument(field, "There is no such aspect ratio.")
+        UserError::argument(field, said!("There is no such aspect ratio."))
             .with_valid(AspectRatio::ALL.map(AspectRatio::as_str))
     })
 }
@@ -204,8 +204,8 @@ fn size_of(ratio: &str, text: &str) -> Result<ImageSize, UserError> {
         return Ok(ImageSize { width_px, height_px });
     }
     let shown: String = text.chars().take(40).collect();
-    Err(UserError::argument("sizes", format!("The size for {ratio}, `{shown}`, is no size."))
-        .with_hint("Write width × height in pixels, as in 1024×768."))
+    Err(UserError::argument("sizes", said!("The size for {ratio}, `{shown}`, is no size.", ratio, shown))
+        .with_hint(said!("Write width × height in pixels, as in 1024×768.")))
 }
 
 pub(crate) async fn show(State(app): State<App>, Path(id): Path<String>, done: Done) -> Result<Html<String>, WebError> {

@@ -89,7 +89,7 @@ pub(crate) async fn say(
         "no" => Some(false),
         "auto" => None,
         _ => {
-            return Err(UserError::argument("said", "`said` is none of its values.")
+            return Err(UserError::argument("said", said!("`said` is none of its values."))
                 .with_valid(["auto", "yes", "no"])
                 .into());
         }
@@ -109,7 +109,7 @@ async fn load(app: &App, view: ServerView) -> Result<ServerDetailPage, WebError>
 fn page(view: ServerView, live: ShownLive) -> ServerDetailPage {
     let server = &view.server;
     let seconds = |seconds: u32| super::super::shown::duration(chrono::TimeDelta::seconds(i64::from(seconds)));
-    let none = || "none".to_owned();
+    let none = || said!("none").to_string();
     ServerDetailPage {
         frame: Frame::new("servers", server.name.clone()),
         live,

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     api::{AuthRecord, ServerBody},
     pages::form::{lines, number, ticked},
+    said,
 };
 
 /// The form as typed. Secrets are not shown again: they would land in the page.
@@ -131,12 +132,12 @@ impl Typed {
             auth: Some(self.auth()),
             origin: text(&self.origin),
             ca: text(&self.ca),
-            weight: number("weight", &self.weight, "number")?,
+            weight: number("weight", &self.weight, said!("number"))?,
             group: text(&self.group),
             gpu: text(&self.gpu),
-            max_in_flight: number("max_in_flight", &self.max_in_flight, "whole number")?,
-            run_limit_s: number("run_limit_s", &self.run_limit_s, "whole number of seconds")?,
-            stall_limit_s: number("stall_limit_s", &self.stall_limit_s, "whole number of seconds")?,
+            max_in_flight: number("max_in_flight", &self.max_in_flight, said!("whole number"))?,
+            run_limit_s: number("run_limit_s", &self.run_limit_s, said!("whole number of seconds"))?,
+            stall_limit_s: number("stall_limit_s", &self.stall_limit_s, said!("whole number of seconds"))?,
             enabled: Some(ticked(&self.enabled)),
             draining: Some(ticked(&self.draining)),
         };

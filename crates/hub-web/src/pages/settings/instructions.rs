@@ -119,7 +119,7 @@ async fn save_enhance(app: &App, fields: &FormFields, reset: bool) -> Saved {
     let typed = if reset { EnhanceTemplates::default() } else { enhance_of(fields) };
     for (name, text) in [("prompt", &typed.prompt), ("negative", &typed.negative)] {
         if text.is_empty() {
-            return Ok(Err(UserError::argument(name, "These instructions must not be empty.")));
+            return Ok(Err(UserError::argument(name, said!("These instructions must not be empty."))));
         }
     }
     Ok(app.engine.set_enhance_templates(&typed).await)
@@ -167,7 +167,7 @@ fn enhance_of(fields: &FormFields) -> EnhanceTemplates {
 fn generator_of(fields: &FormFields) -> Result<PromptGeneratorSettings, UserError> {
     let standard = PromptGeneratorSettings::default();
     let count = |name: &str, default: u32| {
-        Ok::<_, UserError>(number(name, &fields.first(name), "whole number")?.unwrap_or(default))
+        Ok::<_, UserError>(number(name, &fields.first(name), said!("whole number"))?.unwrap_or(default))
     };
     let styles = lines(&fields.first("allowed_styles"));
     Ok(PromptGeneratorSettings {

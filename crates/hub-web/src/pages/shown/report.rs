@@ -3,10 +3,7 @@
 use hub_engine::{ImportAction, ImportReport};
 use serde::Serialize;
 
-use crate::{
-    language::{self, Said},
-    said,
-};
+use crate::{language::Said, said};
 
 /// What an import would do.
 #[derive(Debug, Serialize)]
@@ -56,13 +53,16 @@ impl ShownReport {
 
 /// `LLM servers` from `llm_servers`.
 fn title(section: &str) -> String {
-    let words = section.replace('_', " ");
-    if let Some(rest) = words.strip_prefix("llm ") {
-        return language::here(&format!("LLM {rest}"));
+    match section {
+        "servers" => said!("Servers").into(),
+        "llm_servers" => said!("LLM servers").into(),
+        "llm_roles" => said!("LLM roles").into(),
+        "workflows" => said!("Workflows").into(),
+        "render_types" => said!("Render types").into(),
+        "styles" => said!("Styles").into(),
+        "settings" => said!("Settings").into(),
+        other => other.replace('_', " "),
     }
-    let mut chars = words.chars();
-    let title: String = chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default();
-    language::here(&title)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use hub_engine::ShowcaseView;
 use serde::Serialize;
 
-use crate::links;
+use crate::{language, links};
 
 /// See the module.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -28,7 +28,7 @@ impl ShownShowcase {
             stale: view.stale,
             pending_path: view.pending.map(path),
             failed_path: view.failed.as_ref().map(|(job, _)| path(*job)),
-            failure: view.failed.as_ref().map(|(_, why)| why.clone()),
+            failure: view.failed.as_ref().map(|(_, why)| language::here(why)),
         }
     }
 

@@ -1,6 +1,6 @@
 //! The first picture while it is made.
 
-use hub_core::{ids::JobId, job::JobState};
+use hub_core::{artifact::MediaKind, ids::JobId, job::JobState};
 use hub_engine::JobView;
 use serde::Serialize;
 
@@ -36,7 +36,11 @@ impl FirstPicture {
             here: format!("/start?job={}#picture", job.id),
             state: ShownState::of(job.state.kind()),
             progress: view.progress.as_ref().filter(|_| !job.state.kind().is_terminal()).map(ShownProgress::of),
-            image: view.artifacts.first().map(|artifact| ShownImage::of(artifact, job.request.prompt())),
+            image: view
+                .artifacts
+                .iter()
+                .find(|file| file.kind == MediaKind::Image)
+                .map(|artifact| ShownImage::of(artifact, job.request.prompt())),
             error,
             server: view.server.clone(),
         }

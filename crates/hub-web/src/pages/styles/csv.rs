@@ -20,7 +20,7 @@ use super::{
     },
     ListQuery, ShownImport, page,
 };
-use crate::{error::WebError, router::App};
+use crate::{error::WebError, router::App, said};
 
 /// Columns, in their order. Only the first two must be there.
 const COLUMNS: [&str; 9] = [
@@ -71,7 +71,7 @@ pub(crate) async fn upload(State(app): State<App>, request: Request) -> Result<R
 async fn import(app: &App, form: &FormFields, dry_run: bool) -> Result<ImportReport, UserError> {
     let table = table_of(form);
     if table.is_empty() {
-        return Err(refuse("Choose a CSV file first."));
+        return Err(refuse(said!("Choose a CSV file first.")));
     }
     let document = json!({"format": "genimage-config", "version": 1, "styles": read(&table)?});
     let options = ImportOptions { mode: ImportMode::Merge, dry_run, passphrase: None };
@@ -108,7 +108,7 @@ fn write(styles: &[Style]) -> Result<String, Box<dyn std::error::Error>> {
 fn read(text: &str) -> Result<Vec<Value>, UserError> {
     let text = text.trim_start_matches(BYTE_ORDER_MARK);
     if text.contains('\u{fffd}') {
-        return Err(refuse("The file is not UTF-8 text; save it as “CSV UTF-8”."));
+        return Err(refuse(said!("The file is not UTF-8 text; save it as “CSV UTF-8”.")));
     }
     // Spreadsheets of half the world write semicolons.
     let head = text.lines().next().unwrap_or("");
@@ -117,11 +117,11 @@ fn read(text: &str) -> Result<Vec<Value>, UserError> {
     let heads = table.headers().map_err(|error| unreadable(&error))?.clone();
     if let Some(unknown) = heads.iter().find(|head| !COLUMNS.contains(&head.trim())) {
         let shown: String = unknown.chars().take(40).collect();
-        return Err(refuse(format!("The table has a column `{shown}`.")).with_valid(COLUMNS));
+        return Err(refuse(said!("The table has a column `{shown}`.", shown)).with_valid(COLUMNS));
     }
     for needed in &COLUMNS[..2] {
         if !heads.iter().any(|head| head.trim() == *needed) {
-            return Err(refuse(format!("The table has no column `{needed}`.")).with_valid(COLUMNS));
+            return Err(refuse(said!("The table has no column `{needed}`.", needed)).with_valid(COLUMNS));
         }
     }
     let rows = table.records().enumerate().map(|(index, row)| {
@@ -148,7 +148,8 @@ fn value(column: &str, cell: &str, line: usize) -> Result<Value, UserError> {
             "no" | "false" | "0" => Value::Bool(false),
             other => {
                 let shown: String = other.chars().take(40).collect();
-                return Err(refuse(format!("Row {line}: `{shown}` in `{column}`.")).with_valid(["yes", "no"]));
+                return Err(refuse(said!("Row {line}: `{shown}` in `{column}`.", line, shown, column))
+                    .with_valid(["yes", "no"]));
             }
         },
         "name" | "category" | "preferred_render_type" => Value::from(cell.trim()),
@@ -168,7 +169,7 @@ fn unreadable(error: &::csv::Error) -> UserError {
         }
         _ => "it is no CSV".to_owned(),
     };
-    refuse(format!("The table cannot be read{place}: {why}."))
+    refuse(said!("The table cannot be read{place}: {why}.", place, why))
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use super::{
     },
     ListQuery, Scene, page,
 };
-use crate::{asker::Asker, error::WebError, lookup, router::App};
+use crate::{asker::Asker, error::WebError, lookup, router::App, said};
 
 /// Has the style's picture made.
 pub(crate) async fn make(
@@ -78,7 +78,7 @@ impl TypedScene {
         arguments.insert("seed".to_owned(), value);
         let call = ToolCall::parse("generate_image", &arguments)?;
         let hub_core::request::JobRequest::Image(request) = call.request else {
-            return Err(UserError::argument("prompt", "Give a prompt."));
+            return Err(UserError::argument("prompt", said!("Give a prompt.")));
         };
         Ok(ShowcaseScene { prompt: request.prompt.unwrap_or_default(), seed: request.seed.unwrap_or_default() })
     }

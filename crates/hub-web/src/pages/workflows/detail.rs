@@ -112,7 +112,7 @@ impl Chosen {
                 // The list offers `6.text — a red fox`; only the address counts.
                 let place = target.split_whitespace().next().unwrap_or(target);
                 if kind.is_empty() {
-                    let fault = format!("`{place}` has no kind: choose what the hub shall put there.");
+                    let fault = said!("`{place}` has no kind: choose what the hub shall put there.", place);
                     return Err(UserError::argument("slots", fault));
                 }
                 Ok((kind.to_owned(), place.to_owned()))

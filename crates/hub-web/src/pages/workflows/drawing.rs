@@ -53,7 +53,7 @@ pub(super) fn draw(nodes: &[NodeView], slots: &[(String, String)]) -> Drawing {
     let mut marks: HashMap<&str, Vec<String>> = HashMap::new();
     for (kind, address) in slots {
         let node = address.split_once('.').map_or(address.as_str(), |(node, _)| node);
-        marks.entry(node).or_default().push(kind.clone());
+        marks.entry(node).or_default().push(super::slot_title(kind));
     }
     let mut placed: HashMap<&str, (u32, u32, u32)> = HashMap::new();
     let mut drawing = Drawing::default();

@@ -4,7 +4,7 @@ use axum::{
     extract::{Path, Query, Request, State, rejection::QueryRejection},
     response::Response,
 };
-use hub_core::{catalogue::Workflow, error::UserError, ids::JobId, job::JobState};
+use hub_core::{artifact::MediaKind, catalogue::Workflow, error::UserError, ids::JobId, job::JobState};
 use hub_engine::{JobView, WorkflowCheck};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -147,7 +147,11 @@ impl Run {
             live_path: format!("/workflows/{}/test-run/live?run={}", workflow.id, job.id),
             state: ShownState::of(job.state.kind()),
             progress: view.progress.as_ref().filter(|_| !job.state.kind().is_terminal()).map(ShownProgress::of),
-            image: view.artifacts.first().map(|artifact| ShownImage::of(artifact, job.request.prompt())),
+            image: view
+                .artifacts
+                .iter()
+                .find(|file| file.kind == MediaKind::Image)
+                .map(|artifact| ShownImage::of(artifact, job.request.prompt())),
             error,
             warnings: job.warnings.clone(),
             server: view.server.clone(),
@@ -200,7 +204,9 @@ pub(crate) async fn run(
             typed.image = stored.id.to_string();
         }
         let server = Some(typed.server.clone()).filter(|server| !server.is_empty());
-        app.engine.workflow_try(&caller, &workflow, server, None, typed.arguments(form.takes_seed)).await
+        let arguments = typed.arguments(form.takes_seed);
+        let key = app.press(&caller, ("test-run", workflow.id, &server, Value::Object(arguments.clone()).to_string()));
+        app.engine.workflow_try(&caller, &workflow, server, Some(key), arguments).await
     }
     .await;
     match submitted {
