@@ -11,6 +11,7 @@ mod configuration;
 mod crash;
 #[cfg(debug_assertions)]
 mod crash_points;
+mod cut_database;
 mod data;
 mod doors;
 mod full_disk;
