@@ -240,6 +240,8 @@ impl Config {
             inventory_interval: seconds(self.servers.inventory_interval_s.max(INVENTORY_INTERVAL_MIN_S)),
             alerts: AlertPolicy {
                 webhook_url: http_url("alerts.webhook_url", &self.alerts.webhook_url)?,
+                allow_private: self.alerts.allow_private,
+                allowed_hosts: self.alerts.allowed_hosts.clone(),
                 quiet: seconds(self.alerts.quiet_s),
                 ..AlertPolicy::default()
             },

@@ -32,6 +32,8 @@ const SHOWN_CHARS: usize = 10;
 const USED_EVERY: TimeDelta = TimeDelta::minutes(1);
 /// Most keys that are not revoked.
 const KEYS_MAX: usize = 1000;
+/// Tries of one change; each failure means that another editor was quicker.
+const EDIT_TRIES: usize = 5;
 /// Name of the caller with the configured key.
 const CONFIGURED: &str = RESERVED_NAMES[1];
 
@@ -193,13 +195,14 @@ impl Access {
     /// somebody changed it meanwhile.
     ///
     /// # Errors
-    /// Those of `edit`; `bad_argument` naming the field; `conflict` for a revoked key; `not_found`; `storage`.
+    /// Those of `edit`; `bad_argument` naming the field; `conflict` for a revoked key, or when others change it all the
+    /// time; `not_found`; `storage`.
     pub async fn key_edit(
         &self,
         id: KeyId,
         edit: impl Fn(&ApiKey) -> Result<(KeyRights, Option<DateTime<Utc>>), UserError>,
     ) -> Result<ApiKey, UserError> {
-        loop {
+        for _ in 0..EDIT_TRIES {
             let before = self.key(id).await?;
             let (rights, expires_at) = edit(&before)?;
             rights.check()?;
@@ -219,6 +222,8 @@ impl Access {
                 }
             }
         }
+        Err(UserError::new(ErrorCode::Conflict, "Others change it all the time; nothing was written.")
+            .with_retry_after_s(1))
     }
 
     /// Revokes a key: it is not taken any more. Its jobs stay, and with them its name.

@@ -3,7 +3,6 @@
 //! Bytes lie in the object store under their content hash, so a repeated write is harmless; rows lie in
 //! the store. Nothing here trusts a name or a declared type: what a file is, its bytes say.
 
-mod address;
 mod discard;
 mod error;
 mod fetch;

@@ -276,13 +276,13 @@ impl Attempt {
     /// Writes the attempt; `Some` when it must not go on.
     async fn claim(&self) -> Option<End> {
         let (ctx, job) = (&self.inner.ctx, self.waiting.job.id);
-        let assigned = persist::settle(ctx, || ctx.store.job_assign(job, &self.at));
+        let assigned = persist::settle(ctx, job, || ctx.store.job_assign(job, &self.at));
         match crash::around(CrashPoint::Assign, assigned).await {
             Some(true) => None,
             None => Some(End::LetGo),
             Some(false) => {
                 // Lost, unless it was this very attempt whose first answer got lost.
-                let stored = persist::settle(ctx, || ctx.store.job_get(job)).await??;
+                let stored = persist::settle(ctx, job, || ctx.store.job_get(job)).await??;
                 if stored.state.attempt() == Some(self.at) { None } else { Some(End::Superseded) }
             }
         }

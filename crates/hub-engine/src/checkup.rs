@@ -25,7 +25,7 @@ pub(crate) async fn run(ctx: &Context, servers: &[ServerView]) -> Vec<Line> {
 
 async fn database(ctx: &Context) -> Line {
     let outcome = match ctx.store.ping().await {
-        Ok(()) => Ok("answers".to_owned()),
+        Ok(()) => Ok("can be written and read".to_owned()),
         Err(error) => Err(format!("{error}; check the database URL and the disk")),
     };
     ("database".to_owned(), outcome)

@@ -10,6 +10,7 @@ use comfyui::{Client, Error, ErrorKind, HistoryEntry, OutputFile, wire::FileKind
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use hub_core::{
     error::{ErrorCode, UserError},
+    ids::JobId,
     job::Job,
     recipe::Recipe,
 };
@@ -83,7 +84,7 @@ async fn take(
     file: &OutputFile,
 ) -> Result<(NewArtifact, Unnamed), CollectFailure> {
     // The server's part has a limit. What follows is the hub's own: no server is to blame for it.
-    let fetched = tokio::time::timeout(FETCH_LIMIT, crash::around(CrashPoint::View, fetch(client, file))).await;
+    let fetched = tokio::time::timeout(FETCH_LIMIT, crash::around(CrashPoint::View, fetch(client, job.id, file))).await;
     let bytes = fetched.unwrap_or(Err(Error::Timeout { after: FETCH_LIMIT })).map_err(|error| blame(error, file))?;
     let meta = OutputMeta { job: job.result_job(), node: Some(node), position, seed: Some(recipe.seed), recipe };
     store(ctx, bytes, meta).await.map_err(|error| CollectFailure::Job(error.into()))
@@ -108,13 +109,13 @@ fn choose<'h>(entry: &'h HistoryEntry, output_nodes: &[&str]) -> Vec<(&'h str, &
     files
 }
 
-async fn fetch(client: &Client, file: &OutputFile) -> Result<Bytes, Error> {
+async fn fetch(client: &Client, job: JobId, file: &OutputFile) -> Result<Bytes, Error> {
     for pause in RETRY_PAUSES {
         match client.view(file).await {
             Ok(bytes) => return Ok(bytes),
             // Just written files can be late on shared disks.
             Err(error) if matches!(error.kind(), ErrorKind::Transient | ErrorKind::Gone) => {
-                tracing::debug!(error = %error.chain(), "a result is fetched again");
+                tracing::debug!(job = %job, error = %error.chain(), "a result is fetched again");
                 tokio::time::sleep(pause).await;
             }
             Err(error) => return Err(error),

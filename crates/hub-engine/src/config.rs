@@ -29,6 +29,11 @@ impl Default for InputPolicy {
 pub struct AlertPolicy {
     /// Address to which each alert is posted as JSON. `None`: nowhere.
     pub webhook_url: Option<Url>,
+    /// Post to loopback, private and link-local addresses. Default off. As of the start: it bounds what the address
+    /// can be changed to.
+    pub allow_private: bool,
+    /// Hosts that may always be posted to, by name. As of the start.
+    pub allowed_hosts: Vec<String>,
     /// Time after an alert of a server in which further ones are held back. Default 30 s.
     pub quiet: Duration,
     /// Pause before a post that failed is repeated; doubles with each. Default 1 s.
@@ -37,7 +42,13 @@ pub struct AlertPolicy {
 
 impl Default for AlertPolicy {
     fn default() -> Self {
-        Self { webhook_url: None, quiet: Duration::from_secs(30), retry_pause: Duration::from_secs(1) }
+        Self {
+            webhook_url: None,
+            allow_private: false,
+            allowed_hosts: Vec::new(),
+            quiet: Duration::from_secs(30),
+            retry_pause: Duration::from_secs(1),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use hub_core::{
     error::UserError,
+    ids::JobId,
     request::{DescribeRequest, DescriptionKind, ImageRef},
     server::LlmRole,
 };
@@ -109,7 +110,7 @@ impl DescribeTemplates {
 ///
 /// # Errors
 /// `not_configured`, `llm_unavailable`, `input_image`, `unknown_image`, `storage`.
-pub(crate) async fn describe(ctx: &Context, request: &DescribeRequest) -> Result<String, UserError> {
+pub(crate) async fn describe(ctx: &Context, job: JobId, request: &DescribeRequest) -> Result<String, UserError> {
     let ImageRef::Artifact(id) = &request.image else {
         return Err(input_image("The picture was not stored before its description was asked for."));
     };
@@ -121,7 +122,7 @@ pub(crate) async fn describe(ctx: &Context, request: &DescribeRequest) -> Result
     let messages = vec![Message::user(question).with_images(vec![small])];
     let _turn = ctx.llm.turn().await;
     ctx.llm.ask(&ctx.store, LlmRole::Describe, messages, ctx.settings.now().describe_budget).await.map_err(|failure| {
-        tracing::warn!(error = %failure, "a description failed");
+        tracing::warn!(job = %job, error = %failure, "a description failed");
         failure.to_user("The picture cannot be described")
     })
 }

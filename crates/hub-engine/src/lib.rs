@@ -23,6 +23,7 @@ mod ended;
 mod engine;
 mod events;
 mod feed;
+mod guarded;
 mod import;
 mod lease;
 mod llm;

@@ -79,7 +79,7 @@ impl Gathering {
         loop {
             let parts = match known.take() {
                 Some(parts) => parts,
-                None => match persist::settle(&ctx, || ctx.store.job_parts(id)).await {
+                None => match persist::settle(&ctx, id, || ctx.store.job_parts(id)).await {
                     Some(parts) => parts,
                     None => return self.inner.board.drop_silently(id),
                 },
@@ -125,7 +125,7 @@ impl Gathering {
             return;
         }
         let ctx = &self.inner.ctx;
-        let began = persist::settle(ctx, || ctx.store.job_began(self.whole.id));
+        let began = persist::settle(ctx, self.whole.id, || ctx.store.job_began(self.whole.id));
         // Lost means cancelled, by somebody who told the board.
         crash::around(CrashPoint::Began, began).await;
     }
@@ -133,14 +133,14 @@ impl Gathering {
     async fn complete(self, outcome: Outcome) {
         let (inner, id) = (&self.inner, self.whole.id);
         let ctx = &inner.ctx;
-        let completed = persist::settle(ctx, || ctx.store.job_complete(id, &outcome));
+        let completed = persist::settle(ctx, id, || ctx.store.job_complete(id, &outcome));
         match crash::around(CrashPoint::Complete, completed).await {
             Some(true) => tracing::info!(job = %id, ?outcome, "a job in parts has ended"),
             // Cancelled, or this end was written before and its answer got lost: the store knows.
             Some(false) => {}
             None => return inner.board.drop_silently(id),
         }
-        match persist::settle(ctx, || ctx.store.job_get(id)).await.flatten() {
+        match persist::settle(ctx, id, || ctx.store.job_get(id)).await.flatten() {
             Some(stored) if stored.state.kind().is_terminal() => drop(inner.board.end(id, stored.state.kind())),
             _ => inner.board.drop_silently(id),
         }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use hub_core::error::UserError;
+use hub_core::{error::UserError, ids::JobId};
 use hub_store::{StoreError, StoreErrorKind};
 
 use crate::{context::Context, refusal};
@@ -46,7 +46,7 @@ fn heals(kind: StoreErrorKind) -> bool {
 
 /// A write on which a job's fate depends: repeated until it succeeds. `None` when the hub lets go, or the
 /// failure is one that time does not heal; the job is then found again at the next start.
-pub(crate) async fn settle<T, Fut>(ctx: &Context, write: impl Fn() -> Fut) -> Option<T>
+pub(crate) async fn settle<T, Fut>(ctx: &Context, job: JobId, write: impl Fn() -> Fut) -> Option<T>
 where
     Fut: Future<Output = Result<T, StoreError>>,
 {
@@ -55,10 +55,10 @@ where
         match write().await {
             Ok(value) => return Some(value),
             Err(error) if heals(error.kind()) => {
-                tracing::warn!(error = %error, pause_ms = pause.as_millis(), "a write to the store is repeated");
+                tracing::warn!(job = %job, error = %error, pause_ms = pause.as_millis(), "a write to the store is repeated");
             }
             Err(error) => {
-                tracing::error!(error = %error, "the store refuses a write");
+                tracing::error!(job = %job, error = %error, "the store refuses a write");
                 return None;
             }
         }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use hub_core::{
     catalogue::RenderType,
     error::{ErrorCode, UserError},
-    ids::ArtifactId,
+    ids::{ArtifactId, JobId},
     job::{Job, JobState},
     request::{ImageRef, ImageRequest, JobRequest, PromptRequest},
     server::LlmRole,
@@ -63,7 +63,7 @@ async fn ended(mut watch: JobWatch) {
 async fn work(ctx: &Context, background: &Background, job: &Job) {
     let outcome = match &job.request {
         JobRequest::Image(request) => plan_image(ctx, background, job, request).await,
-        JobRequest::Describe(request) => match describe::describe(ctx, request).await {
+        JobRequest::Describe(request) => match describe::describe(ctx, job.id, request).await {
             Ok(text) => answer(ctx, background, job, &text).await,
             Err(error) => Err(error),
         },
@@ -71,7 +71,7 @@ async fn work(ctx: &Context, background: &Background, job: &Job) {
     };
     if let Err(error) = outcome {
         tracing::info!(job = %job.id, error = %error, "a job cannot be planned");
-        let failed = persist::settle(ctx, || ctx.store.job_fail(job.id, None, &error));
+        let failed = persist::settle(ctx, job.id, || ctx.store.job_fail(job.id, None, &error));
         if crash::around(CrashPoint::PlanFailed, failed).await == Some(true) {
             publish_end(ctx, background, job, JobState::Failed(error)).await;
         }
@@ -84,7 +84,7 @@ async fn plan_image(
     job: &Job,
     request: &ImageRequest,
 ) -> Result<(), UserError> {
-    let (mut plan, snapshot) = planned(ctx, request).await?;
+    let (mut plan, snapshot) = planned(ctx, job.id, request).await?;
     // What was noted when the job was accepted, such as the first frame of an animation.
     plan.warnings.splice(0..0, job.warnings.iter().cloned());
     // Submit asked too, but planning takes its time, and a restarted hub plans anew.
@@ -96,15 +96,15 @@ async fn plan_image(
     let parts = if job.is_whole() {
         let parts = parts::split(&plan.recipe, job.request.pictures(), largest_seed);
         let planned =
-            persist::settle(ctx, || ctx.store.job_planned_in_parts(job, &plan.recipe, &plan.warnings, &parts));
+            persist::settle(ctx, job.id, || ctx.store.job_planned_in_parts(job, &plan.recipe, &plan.warnings, &parts));
         crash::around(CrashPoint::Planned, planned).await.flatten()
     } else {
-        let planned = persist::settle(ctx, || ctx.store.job_planned(job.id, &plan.recipe, &plan.warnings));
+        let planned = persist::settle(ctx, job.id, || ctx.store.job_planned(job.id, &plan.recipe, &plan.warnings));
         (crash::around(CrashPoint::Planned, planned).await == Some(true)).then(Vec::new)
     };
     let Some(parts) = parts else { return Ok(()) };
     // Read again: times and states are the store's to say.
-    match persist::settle(ctx, || ctx.store.job_get(job.id)).await.flatten() {
+    match persist::settle(ctx, job.id, || ctx.store.job_get(job.id)).await.flatten() {
         Some(stored) if !matches!(stored.state, JobState::Queued) => {}
         Some(stored) if stored.is_whole() => background.enqueue_parts(stored, parts),
         Some(stored) => background.enqueue(stored),
@@ -114,7 +114,7 @@ async fn plan_image(
 }
 
 /// The plan, and the snapshot of the catalogue that it was made from.
-async fn planned(ctx: &Context, request: &ImageRequest) -> Result<(Plan, Arc<Snapshot>), UserError> {
+async fn planned(ctx: &Context, job: JobId, request: &ImageRequest) -> Result<(Plan, Arc<Snapshot>), UserError> {
     let seed = plan::seed::draw(&mut rand::rng());
     let input = stored_input(request)?;
     // The catalogue may have changed since the request was accepted: then the newest one decides.
@@ -124,13 +124,13 @@ async fn planned(ctx: &Context, request: &ImageRequest) -> Result<(Plan, Arc<Sna
         return Ok((as_asked(because)?, snapshot.clone()));
     }
     let first = as_asked(String::new())?;
-    match reword(ctx, &snapshot, request, &first).await {
+    match reword(ctx, job, &snapshot, request, &first).await {
         Ok(wording) => {
             let snapshot = ctx.catalogue.snapshot_for(&ctx.store, request).await?;
             Ok((plan::plan(&snapshot, request, input, seed, &wording)?, snapshot))
         }
         Err(failure) => {
-            tracing::warn!(error = %failure, "a prompt is used as it was given");
+            tracing::warn!(job = %job, error = %failure, "a prompt is used as it was given");
             let mut plan = as_asked(failure.to_string())?;
             plan.warnings.push(format!("The prompt was used as given, since it could not be enhanced: {failure}."));
             Ok((plan, snapshot.clone()))
@@ -140,6 +140,7 @@ async fn planned(ctx: &Context, request: &ImageRequest) -> Result<(Plan, Arc<Sna
 
 async fn reword(
     ctx: &Context,
+    job: JobId,
     snapshot: &Snapshot,
     request: &ImageRequest,
     plan: &Plan,
@@ -166,7 +167,7 @@ async fn reword(
             Ok(answer) => Some(enhance::restore(given.unwrap_or_default(), &answer)),
             // The prompt is what counts; the negative prompt stays as it was given.
             Err(failure) => {
-                tracing::warn!(error = %failure, "a negative prompt is used as it was given");
+                tracing::warn!(job = %job, error = %failure, "a negative prompt is used as it was given");
                 None
             }
         }
@@ -196,9 +197,9 @@ async fn generate_prompt(
     request: &PromptRequest,
 ) -> Result<(), UserError> {
     let tell = |words: &str, fraction: f32| background.tell_planning(job.id, words, fraction);
-    let generated = prompt_generator::generate(ctx, request, tell).await?;
+    let generated = prompt_generator::generate(ctx, job.id, request, tell).await?;
     let text = serde_json::to_string(&generated).map_err(|error| {
-        tracing::error!(%error, "a generated prompt cannot be written down");
+        tracing::error!(job = %job.id, %error, "a generated prompt cannot be written down");
         UserError::new(ErrorCode::Internal, "The hub could not write the prompt down.")
     })?;
     answer(ctx, background, job, &text).await
@@ -206,7 +207,7 @@ async fn generate_prompt(
 
 /// Ends a job whose result is a text.
 async fn answer(ctx: &Context, background: &Background, job: &Job, text: &str) -> Result<(), UserError> {
-    let answered = persist::settle(ctx, || ctx.store.job_succeed_with_text(job.id, text, &job.warnings));
+    let answered = persist::settle(ctx, job.id, || ctx.store.job_succeed_with_text(job.id, text, &job.warnings));
     let won = crash::around(CrashPoint::TextAnswer, answered).await;
     if won == Some(true) {
         publish_end(ctx, background, job, JobState::Succeeded).await;

@@ -12,6 +12,7 @@ mod settings;
 use hub_core::{
     catalogue::{Catalogue, Style},
     error::{ErrorCode, UserError},
+    ids::JobId,
     request::{GeneratedPrompt, PromptRequest, PromptStyle},
     server::LlmRole,
     suggest,
@@ -70,6 +71,7 @@ fn named<'a>(catalogue: &'a Catalogue, name: &str) -> Result<&'a Style, UserErro
 /// `not_configured`, `llm_unavailable`, `storage`; `unknown_style` when the style went away meanwhile.
 pub(crate) async fn generate(
     ctx: &Context,
+    job: JobId,
     request: &PromptRequest,
     tell: impl Fn(&str, f32) + Send + Sync,
 ) -> Result<GeneratedPrompt, UserError> {
@@ -84,8 +86,8 @@ pub(crate) async fn generate(
     };
     let task = Task { settings: &settings, request, draw: &draw, styles: &offered };
     let _turn = ctx.llm.turn().await;
-    let answer = ask(ctx, &task, seed, tell).await.map_err(|failure| {
-        tracing::warn!(error = %failure, "no prompt was generated");
+    let answer = ask(ctx, job, &task, seed, tell).await.map_err(|failure| {
+        tracing::warn!(job = %job, error = %failure, "no prompt was generated");
         failure.to_user("No prompt could be generated")
     })?;
     Ok(compose(&answer, &task, seed))
@@ -94,6 +96,7 @@ pub(crate) async fn generate(
 /// The model's answer, asked for at most twice.
 async fn ask(
     ctx: &Context,
+    job: JobId,
     task: &Task<'_>,
     seed: u64,
     tell: impl Fn(&str, f32) + Send + Sync,
@@ -106,7 +109,7 @@ async fn ask(
         Ok(answer) => return Ok(answer),
         Err(fault) => fault,
     };
-    tracing::info!(%fault, "a generated prompt is sent back once");
+    tracing::info!(job = %job, %fault, "a generated prompt is sent back once");
     tell("the LLM mends its answer", 0.6);
     question.messages.push(Message::assistant(first));
     question
@@ -115,7 +118,7 @@ async fn ask(
     let left = deadline.saturating_duration_since(Instant::now());
     let second = ctx.llm.ask_shaped(&ctx.store, LlmRole::PromptGenerator, &question, left).await?;
     Answer::read(&second, task).map_err(|fault| {
-        tracing::info!(%fault, "a generated prompt is given up");
+        tracing::info!(job = %job, %fault, "a generated prompt is given up");
         LlmFailure::Useless
     })
 }

@@ -10,6 +10,7 @@
 //! belongs together is written in one transaction. The crate never reads the machine's clock.
 
 mod admins;
+mod answering;
 mod api_keys;
 mod artifacts;
 mod attempts;

@@ -103,15 +103,6 @@ impl Store {
         })
     }
 
-    /// Whether the database answers.
-    ///
-    /// # Errors
-    /// [`crate::StoreErrorKind::Transient`] when it does not.
-    pub async fn ping(&self) -> Result<()> {
-        self.read.ping().await?;
-        Ok(self.write.ping().await?)
-    }
-
     /// Ends all connections, of clones as well; waits for what is under way. The writer goes last, so
     /// that it can fold the write-ahead log into the file.
     ///

@@ -178,7 +178,7 @@ async fn end(mut connection: PoolConnection<Sqlite>) {
     }
 }
 
-fn not_acquired(error: sqlx::Error) -> StoreError {
+pub(crate) fn not_acquired(error: sqlx::Error) -> StoreError {
     StoreError::from(match error {
         sqlx::Error::PoolTimedOut => DbErr::ConnectionAcquire(ConnAcquireErr::Timeout),
         sqlx::Error::PoolClosed => DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed),

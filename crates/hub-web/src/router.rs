@@ -93,8 +93,8 @@ pub(crate) struct Parts {
     pub(crate) counters: metrics::Counters,
     /// What can be taken back.
     pub(crate) undos: Undos,
-    /// What `/readyz` asked last.
-    pub(crate) objects: health::Objects,
+    /// What `/readyz` was told last.
+    pub(crate) health: health::LastAnswers,
 }
 
 impl std::ops::Deref for App {
@@ -128,7 +128,7 @@ pub fn router(state: WebState) -> Router {
     let first = state.engine.store().clock().now().timestamp_millis().unsigned_abs();
     let app = App(Arc::new(Parts {
         counters,
-        objects: health::Objects::default(),
+        health: health::LastAnswers::default(),
         presses: Presses::default(),
         made_keys: MadeKeys::default(),
         renderer: Renderer::new(&state.config),

@@ -37,7 +37,7 @@ pub(super) fn sources(figment: &Figment) -> BTreeMap<String, SettingSource> {
 pub(crate) fn settings(config: &Config) -> GivenSettings {
     let server = &config.server;
     let is_set = |secret: &SecretString| json!(if secret.expose_secret().is_empty() { "" } else { "(set)" });
-    let fixed: [(&str, Value, &str); 36] = [
+    let fixed: [(&str, Value, &str); 38] = [
         ("server.listen", json!(server.listen), "Address that the hub listens on."),
         ("server.data_dir", json!(server.data_dir), "Folder of the database and the pictures."),
         ("server.public_url", json!(server.public_url), "Address under which others reach the hub."),
@@ -94,6 +94,12 @@ pub(crate) fn settings(config: &Config) -> GivenSettings {
         ("traces.sample", json!(config.traces.sample), "Share of the traces that begin here which is told, 0 to 1."),
         ("comfyui.url", json!(without_password(&config.comfyui.url)), "A ComfyUI server to register at start."),
         ("ollama.url", json!(without_password(&config.ollama.url)), "An Ollama server to register at start."),
+        (
+            "alerts.allow_private",
+            json!(config.alerts.allow_private),
+            "Post alerts to private, loopback and link-local addresses.",
+        ),
+        ("alerts.allowed_hosts", json!(config.alerts.allowed_hosts), "Hosts that alerts may always be posted to."),
         (
             "input.allow_private",
             json!(config.input.allow_private),

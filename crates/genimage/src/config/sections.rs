@@ -127,6 +127,8 @@ pub struct ServersSection {
 #[serde(deny_unknown_fields)]
 pub struct AlertsSection {
     pub(super) webhook_url: String,
+    pub(super) allow_private: bool,
+    pub(super) allowed_hosts: Vec<String>,
     pub(super) quiet_s: u64,
 }
 

@@ -111,6 +111,11 @@ async fn a_full_disk_refuses_new_jobs_and_loses_none_that_was_accepted() {
     let result = hub.call("generate_image", &call).await;
     assert_eq!(result["_meta"]["io.genimage/error"]["code"], "storage", "{result}");
 
+    let told = hub.wait_for("/readyz", |told| told["ready"] == false).await;
+    // The database may have room for one small row in a file that has its size already; no new file has.
+    let reasons = told["reasons"].to_string();
+    assert!(reasons.contains("no space is left") || reasons.contains("picture store"), "{told}");
+
     // The first job's picture is made and cannot be kept yet.
     let begun = Instant::now();
     while sim.stats().executed.is_empty() {
@@ -121,6 +126,7 @@ async fn a_full_disk_refuses_new_jobs_and_loses_none_that_was_accepted() {
     let waiting = hub.get(&format!("/api/v1/jobs/{first}")).await;
     assert!(waiting.get("error").is_none(), "{waiting}");
     filler.free();
+    hub.wait_for("/readyz", |told| told["ready"] == true).await;
     for job in &accepted {
         let ended = hub.wait_for_state(job, &["succeeded", "failed", "cancelled", "expired"]).await;
         assert_eq!(ended["state"], "succeeded", "{ended}");

@@ -61,8 +61,12 @@ async fn a_locked_database_is_waited_for_and_nothing_accepted_is_lost() {
     assert_eq!((status, &refusal["code"]), (503, &json!("storage")), "{refusal}");
     assert!(refusal["retry_after_s"].as_u64().is_some(), "{refusal}");
     assert_eq!(hub.http.get(format!("{}/livez", hub.url)).send().await.unwrap().status(), 200);
+    let told = hub.wait_for("/readyz", |told| told["ready"] == false).await;
+    assert_eq!((&told["store"], &told["objects"]), (&json!("locked"), &json!("ok")), "{told}");
+    assert!(told["reasons"].to_string().contains("another process"), "{told}");
     locker.kill().unwrap();
     locker.wait().unwrap();
+    hub.wait_for("/readyz", |told| told["ready"] == true).await;
     hub.wait_for_state(&before, &["succeeded"]).await;
     let after = hub.submit(&json!({"prompt": "after", "render_type": "smoke"})).await;
     hub.wait_for_state(&after, &["succeeded"]).await;

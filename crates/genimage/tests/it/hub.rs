@@ -109,7 +109,7 @@ impl Hub {
             if let Some((_, url)) = text.split_once("listening on ")
                 && let Some((url, _)) = url.split_once('\n')
             {
-                return Self { child, edge: Edge::new(url.trim().to_owned()) };
+                return Self { child, edge: Edge::new(address(url)) };
             }
             assert!(child.try_wait().unwrap().is_none() && begun.elapsed() < PATIENCE, "the hub is not ready: {text}");
             std::thread::sleep(Duration::from_millis(20));
@@ -127,8 +127,7 @@ impl Hub {
             };
             let line = line.unwrap();
             if let Some((_, url)) = line.split_once("listening on ") {
-                // In a log in JSON more stands behind it.
-                break url.split('"').next().unwrap_or_default().trim().to_owned();
+                break address(url);
             }
             seen.push(line);
         };
@@ -170,6 +169,11 @@ impl Hub {
         assert!(status.success(), "{status}");
         begun.elapsed()
     }
+}
+
+/// The address at the beginning of what a line says: in a log in JSON more stands behind it.
+fn address(said: &str) -> String {
+    said.split('"').next().unwrap_or_default().trim().to_owned()
 }
 
 /// A hub's HTTP edges, wherever it runs.

@@ -11,6 +11,7 @@ mod configuration;
 mod crash;
 #[cfg(debug_assertions)]
 mod crash_points;
+mod cut_database;
 mod data;
 mod doors;
 mod full_disk;
@@ -18,6 +19,7 @@ mod health;
 mod hub;
 mod import_legacy;
 mod large_answers;
+mod logs;
 mod oauth;
 mod probe_scenarios;
 mod read_only;

@@ -138,6 +138,7 @@ async fn a_read_only_data_folder_refuses_new_jobs_and_loses_none_that_was_accept
     assert_eq!(refusal["recoverable"], true, "{refusal}");
     let told = until_ready_is(&hub, false).await;
     assert!(told["reasons"].to_string().contains("cannot be written"), "{told}");
+    assert_ne!(told["store"], "ok", "the database lies there too: {told}");
     // Its picture is made, and cannot be kept yet.
     let begun = Instant::now();
     while server.stats().executed.is_empty() {

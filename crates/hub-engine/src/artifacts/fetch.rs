@@ -1,54 +1,34 @@
-//! Fetches input pictures from elsewhere without being led into private networks.
-//!
-//! The client's own resolver answers only addresses that the policy allows, and the client connects to
-//! nothing else, so a name cannot resolve to one address for the check and to another for the
-//! connection. Redirects are followed by hand, each checked anew. Proxies of the environment are not
-//! used: they would resolve names themselves. What was fetched is judged elsewhere, by content.
-
-use std::{
-    io,
-    net::{IpAddr, SocketAddr},
-    sync::{Arc, OnceLock},
-};
+//! Fetches input pictures from elsewhere, by the guarded client. Redirects are followed by hand, each checked anew. What
+//! was fetched is judged elsewhere, by content.
 
 use bytes::{Bytes, BytesMut};
-use futures_util::future::BoxFuture;
 use hub_core::{
     error::{ErrorCode, UserError},
     limits,
 };
-use reqwest::{
-    Response,
-    dns::{Addrs, Name, Resolve, Resolving},
-    header::LOCATION,
-    redirect::Policy,
-};
-use url::{Host, Url};
+use reqwest::{Response, header::LOCATION};
+use url::Url;
 
-use super::address::is_public;
-use crate::{InputPolicy, refusal::input_image};
+use crate::{
+    InputPolicy,
+    guarded::{Barred, Guarded, NoClient, Reach, is_private_refusal, place},
+    refusal::input_image,
+};
 
 /// Redirects that are followed.
 const REDIRECTS_MAX: usize = 3;
-/// Longest time to make one connection.
-const CONNECT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// Fetches within a policy.
 pub(crate) struct Fetcher {
-    policy: InputPolicy,
-    lookup: Lookup,
-    /// Made at first use: reading the system's certificates takes longer than the hub's whole start.
-    client: OnceLock<reqwest::Client>,
+    guarded: Guarded,
+    timeout: std::time::Duration,
 }
 
 impl Fetcher {
     /// A fetcher; nothing is prepared before the first fetch.
     pub(crate) fn new(policy: InputPolicy) -> Self {
-        Self::with_lookup(policy, Arc::new(|host| Box::pin(system_lookup(host))))
-    }
-
-    fn with_lookup(policy: InputPolicy, lookup: Lookup) -> Self {
-        Self { policy, lookup, client: OnceLock::new() }
+        let InputPolicy { allow_private, allowed_hosts, timeout } = policy;
+        Self { guarded: Guarded::new(Reach { allow_private, allowed_hosts }, timeout), timeout }
     }
 
     /// The bytes at `url`.
@@ -56,19 +36,19 @@ impl Fetcher {
     /// # Errors
     /// `input_image` saying why not; never what lies behind a refused address.
     pub(crate) async fn fetch(&self, url: &Url) -> Result<Bytes, UserError> {
-        let client = self.client()?;
-        tokio::time::timeout(self.policy.timeout, self.follow(client, url.clone())).await.unwrap_or_else(|_| {
+        let client = self.guarded.client().map_err(|error| unusable(&error))?;
+        tokio::time::timeout(self.timeout, self.follow(client, url.clone())).await.unwrap_or_else(|_| {
             Err(input_image(format!(
                 "The picture at {} did not arrive within {} s.",
                 place(url),
-                self.policy.timeout.as_secs_f32()
+                self.timeout.as_secs_f32()
             )))
         })
     }
 
     async fn follow(&self, client: &reqwest::Client, mut url: Url) -> Result<Bytes, UserError> {
         for _ in 0..=REDIRECTS_MAX {
-            self.check(&url)?;
+            self.guarded.check(&url).map_err(|barred| refuse_barred(&url, &barred))?;
             let response = client.get(url.clone()).send().await.map_err(|error| refuse_send(&url, &error))?;
             if !response.status().is_redirection() {
                 return read(&url, response).await;
@@ -80,44 +60,11 @@ impl Fetcher {
         }
         Err(input_image(format!("The picture's address redirects more than {REDIRECTS_MAX} times.")))
     }
+}
 
-    /// Checks what the resolver never sees: schemes, and hosts that are addresses already.
-    fn check(&self, url: &Url) -> Result<(), UserError> {
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(input_image(format!("Pictures are not read from `{}:` addresses.", url.scheme())));
-        }
-        let address = match url.host() {
-            Some(Host::Ipv4(v4)) => IpAddr::V4(v4),
-            Some(Host::Ipv6(v6)) => IpAddr::V6(v6),
-            Some(Host::Domain(_)) => return Ok(()),
-            None => return Err(input_image("The picture's address names no host.")),
-        };
-        let host = address.to_string();
-        if allows(&self.policy, &host, address) { Ok(()) } else { Err(private(&place(url))) }
-    }
-
-    fn client(&self) -> Result<&reqwest::Client, UserError> {
-        if let Some(client) = self.client.get() {
-            return Ok(client);
-        }
-        let unusable = || UserError::new(ErrorCode::Internal, "The hub cannot fetch pictures: TLS is not set up.");
-        if rustls::crypto::CryptoProvider::get_default().is_none() {
-            return Err(unusable());
-        }
-        let client = reqwest::Client::builder()
-            .dns_resolver(GuardedResolver { policy: self.policy.clone(), lookup: self.lookup.clone() })
-            .redirect(Policy::none())
-            .no_proxy()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(self.policy.timeout)
-            .user_agent(concat!("genimage-hub/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| {
-                tracing::error!(error = %error.without_url(), "the client for input pictures cannot be built");
-                unusable()
-            })?;
-        Ok(self.client.get_or_init(|| client))
-    }
+fn unusable(error: &NoClient) -> UserError {
+    tracing::error!(%error, "the client for input pictures cannot be built");
+    UserError::new(ErrorCode::Internal, "The hub cannot fetch pictures: TLS is not set up.")
 }
 
 async fn read(url: &Url, mut response: Response) -> Result<Bytes, UserError> {
@@ -144,10 +91,12 @@ async fn read(url: &Url, mut response: Response) -> Result<Bytes, UserError> {
     Ok(body.freeze())
 }
 
-fn allows(policy: &InputPolicy, host: &str, address: IpAddr) -> bool {
-    policy.allow_private
-        || policy.allowed_hosts.iter().any(|allowed| allowed.eq_ignore_ascii_case(host))
-        || is_public(address)
+fn refuse_barred(url: &Url, barred: &Barred) -> UserError {
+    match barred {
+        Barred::Scheme(scheme) => input_image(format!("Pictures are not read from `{scheme}:` addresses.")),
+        Barred::NoHost => input_image("The picture's address names no host."),
+        Barred::Private => private(&place(url)),
+    }
 }
 
 fn refuse_send(url: &Url, error: &reqwest::Error) -> UserError {
@@ -168,100 +117,19 @@ fn private(place: &str) -> UserError {
         .with_hint("Upload the picture, give it as a data URI, or name a stored image or job by its id.")
 }
 
-/// Scheme, host and port: a path or query may hold secrets of the caller.
-fn place(url: &Url) -> String {
-    url.origin().ascii_serialization()
-}
-
-/// Resolves names, answering only what the policy allows.
-struct GuardedResolver {
-    policy: InputPolicy,
-    lookup: Lookup,
-}
-
-/// Tells the addresses of a name.
-type Lookup = Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> + Send + Sync>;
-
-async fn system_lookup(host: String) -> io::Result<Vec<IpAddr>> {
-    let found = tokio::net::lookup_host((host.as_str(), 0)).await?;
-    Ok(found.map(|address| address.ip()).collect())
-}
-
-/// All addresses of a name are refused by the policy.
-#[derive(Debug, thiserror::Error)]
-#[error("the name leads to no allowed address")]
-struct PrivateName;
-
-impl Resolve for GuardedResolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        let (policy, lookup) = (self.policy.clone(), self.lookup.clone());
-        Box::pin(async move {
-            let host = name.as_str().to_owned();
-            let found = lookup(host.clone()).await?.into_iter();
-            // The port is the URL's.
-            let allowed: Vec<SocketAddr> =
-                found.filter(|found| allows(&policy, &host, *found)).map(|found| SocketAddr::new(found, 0)).collect();
-            if allowed.is_empty() {
-                return Err(PrivateName.into());
-            }
-            Ok(Box::new(allowed.into_iter()) as Addrs)
-        })
-    }
-}
-
-fn is_private_refusal(error: &reqwest::Error) -> bool {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = cause {
-        if error.is::<PrivateName>() {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
-}
-
 #[cfg(test)]
 mod tests {
-    use std::{
-        sync::{Mutex, Once},
-        time::Duration,
-    };
+    use std::time::Duration;
 
     use tokio::net::TcpListener;
 
     use super::*;
+    use crate::guarded::testing::{PUBLIC, names_lead_to, reach, set_up_tls, was_reached};
 
-    /// A public address that nobody has.
-    const PUBLIC: &str = "2000::1";
-
-    /// A fetcher for which names lead elsewhere at each lookup; the last addresses stay.
     fn fetcher(allowed_hosts: &[&str], answers: &[&[&str]]) -> Fetcher {
-        static PROVIDER: Once = Once::new();
-        PROVIDER.call_once(|| {
-            // A test beside this one may have been first.
-            let _ = rustls::crypto::ring::default_provider().install_default();
-        });
-        let parse =
-            |addresses: &&[&str]| addresses.iter().map(|address| address.parse().expect("an address")).collect();
-        let mut left: Vec<Vec<IpAddr>> = answers.iter().map(parse).collect();
-        left.reverse();
-        let left = Mutex::new(left);
-        let policy = InputPolicy {
-            allowed_hosts: allowed_hosts.iter().map(|host| (*host).to_owned()).collect(),
-            timeout: Duration::from_millis(500),
-            ..InputPolicy::default()
-        };
-        let lookup = move |_| {
-            let mut left = left.lock().expect("no panic");
-            let now = if left.len() > 1 { left.pop() } else { left.last().cloned() };
-            Box::pin(std::future::ready(Ok(now.unwrap_or_default()))) as BoxFuture<'static, _>
-        };
-        Fetcher::with_lookup(policy, Arc::new(lookup))
-    }
-
-    /// Whether a connection waits to be taken.
-    async fn was_reached(private: &TcpListener) -> bool {
-        tokio::time::timeout(Duration::from_millis(100), private.accept()).await.is_ok()
+        set_up_tls();
+        let timeout = Duration::from_millis(500);
+        Fetcher { guarded: Guarded::with_lookup(reach(allowed_hosts), timeout, names_lead_to(answers)), timeout }
     }
 
     #[tokio::test]

@@ -300,7 +300,7 @@ impl<'g> Follower<'g> {
             self.start_stored = true;
             let (ctx, job, attempt) = (&self.inner.ctx, self.job, self.attempt);
             let began = self.began().unwrap_or_else(|| ctx.clock.now());
-            let started = persist::settle(ctx, || ctx.store.job_started(job, attempt, began));
+            let started = persist::settle(ctx, job, || ctx.store.job_started(job, attempt, began));
             crash::around(CrashPoint::Started, started).await;
         }
         if now >= self.next_look { self.look(client).await } else { None }

@@ -43,13 +43,14 @@ async fn free(attempt: &Attempt) {
         Ok(Err(error)) => error.chain(),
         Err(_) => "no answer in time".to_owned(),
     };
-    tracing::debug!(server = %attempt.server_name, why, "the server could not be told to free its memory");
+    tracing::debug!(job = %attempt.waiting.job.id, server = %attempt.server_name, why, "the server could not be told to free its memory");
 }
 
 /// Whether the job ran out of this server's memory in an earlier attempt.
 async fn failed_here_before(attempt: &Attempt) -> bool {
     let ctx = &attempt.inner.ctx;
-    let rows = persist::settle(ctx, || ctx.store.job_attempts(attempt.waiting.job.id)).await.unwrap_or_default();
+    let job = attempt.waiting.job.id;
+    let rows = persist::settle(ctx, job, || ctx.store.job_attempts(job)).await.unwrap_or_default();
     rows.iter().any(|row| {
         row.attempt.server == attempt.at.server
             && row.attempt.number < attempt.at.number

@@ -118,7 +118,7 @@ async fn refused(attempt: &Attempt, prepared: &Prepared, error: SubmitError) -> 
         SubmitError::PartiallyAccepted { prompt_id, rejection } => {
             // What is left of the graph is queued: it must not run.
             attempt.session.withdraw(&prompt_id).await;
-            tracing::debug!(nodes = prepared.graph.len(), "a prompt was accepted in part");
+            tracing::debug!(job = %attempt.waiting.job.id, nodes = prepared.graph.len(), "a prompt was accepted in part");
             Posted::Not(rejected(attempt, prepared, &rejection))
         }
     }

@@ -58,7 +58,7 @@ pub(super) async fn settle(mut attempt: Attempt, end: End) {
             let (artifacts, _unnamed): (Vec<NewArtifact>, Vec<Unnamed>) = files.into_iter().unzip();
             let owner = attempt.waiting.job.result_job();
             let ran = Ran { began: attempt.began, loaded: attempt.loaded };
-            let succeeded = persist::settle(ctx, || ctx.store.job_succeed(job, number, owner, ran, &artifacts));
+            let succeeded = persist::settle(ctx, job, || ctx.store.job_succeed(job, number, owner, ran, &artifacts));
             match crash::around(CrashPoint::Succeed, succeeded).await {
                 Some(Some(succeeded)) => {
                     tracing::info!(job = %job, server = %attempt.server_name, attempt = number, files = artifacts.len(), "job succeeded");
@@ -110,7 +110,7 @@ fn result_of(attempt: &Attempt, succeeded: Succeeded) -> JobView {
 
 async fn fail(attempt: &Attempt, error: &UserError) {
     let (ctx, job, number) = (&attempt.inner.ctx, attempt.waiting.job.id, attempt.at.number);
-    let failed = persist::settle(ctx, || ctx.store.job_fail(job, Some(number), error));
+    let failed = persist::settle(ctx, job, || ctx.store.job_fail(job, Some(number), error));
     match crash::around(CrashPoint::Fail, failed).await {
         Some(true) => {
             tracing::info!(job = %job, server = %attempt.server_name, attempt = number, code = %error.code, error = %error.message, "job failed");
@@ -137,7 +137,7 @@ async fn again(mut attempt: Attempt, why: UserError, counts: bool, exclude: &[Se
     }
     let server = attempt.at.server;
     let (store, told) = (&ctx.store, &why);
-    let requeued = persist::settle(ctx, || async move {
+    let requeued = persist::settle(ctx, job, || async move {
         if counts {
             store.job_requeue(job, number, told, exclude).await
         } else {
@@ -179,7 +179,7 @@ fn show_requeued(inner: &Inner, waiting: &mut Waiting) {
 /// The store says that this attempt does not own the job: believe it.
 async fn catch_up(inner: &Inner, waiting: &Waiting) {
     let (ctx, job) = (&inner.ctx, waiting.job.id);
-    match persist::settle(ctx, || ctx.store.job_get(job)).await {
+    match persist::settle(ctx, job, || ctx.store.job_get(job)).await {
         Some(Some(stored)) if stored.state.kind().is_terminal() => drop(inner.board.end(job, stored.state.kind())),
         // Owned by nobody here: whoever looks for orphans takes it up.
         Some(_) => inner.board.drop_silently(job),
@@ -192,7 +192,7 @@ pub(super) async fn requeue_orphan(inner: Arc<Inner>, mut waiting: Waiting, at: 
     let ctx = &inner.ctx;
     let why = UserError::new(ErrorCode::ServerLost, "The server that had the job is not in the pool any more.");
     let id = waiting.job.id;
-    let requeued = persist::settle(ctx, || ctx.store.job_return(id, at.number, &why));
+    let requeued = persist::settle(ctx, id, || ctx.store.job_return(id, at.number, &why));
     if crash::around(CrashPoint::Homeless, requeued).await == Some(true) {
         show_requeued(&inner, &mut waiting);
         inner.dispatch.enqueue(waiting);

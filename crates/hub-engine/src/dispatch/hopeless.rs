@@ -11,12 +11,12 @@ use crate::{CrashPoint, background::Inner, crash, persist};
 
 /// Fails the job with the reasons of its attempts; without any, with `why`, server by server.
 pub(super) async fn end(inner: Arc<Inner>, job: Job, why: String) {
-    let Some(rows) = persist::settle(&inner.ctx, || inner.ctx.store.job_attempts(job.id)).await else {
+    let Some(rows) = persist::settle(&inner.ctx, job.id, || inner.ctx.store.job_attempts(job.id)).await else {
         return inner.board.drop_silently(job.id);
     };
     let reasons = rows.into_iter().filter_map(|row| row.error).collect();
     let error = verdict(reasons, &why);
-    let failed = persist::settle(&inner.ctx, || inner.ctx.store.job_fail(job.id, None, &error));
+    let failed = persist::settle(&inner.ctx, job.id, || inner.ctx.store.job_fail(job.id, None, &error));
     let failed = crash::around(CrashPoint::Hopeless, failed).await;
     match failed {
         Some(true) => {

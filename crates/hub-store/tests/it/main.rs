@@ -9,6 +9,7 @@
 mod bed;
 
 mod access;
+mod answering;
 mod artifacts;
 mod catalogue;
 mod configuration;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use hub_core::access::ApiKey;
+use hub_store::Swapped;
 use reqwest::{Method, StatusCode, header};
 use serde_json::json;
 
@@ -165,5 +167,22 @@ async fn a_key_is_shown_once_changed_at_once_and_revoked_for_good() {
     let past = json!({"name": "late", "expires_at": "2020-01-01T00:00:00Z"});
     let (status, refused) = bed.with_key(KEY, Method::POST, "/api/v1/keys", Some(&past)).await;
     assert_eq!((status.as_u16(), refused["argument"].as_str()), (422, Some("expires_at")), "{refused}");
+    bed.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_refused_from_its_end_on() {
+    let bed = Bed::closed().await;
+    let soon = bed.new_key(&json!({"name": "soon", "expires_at": "2999-01-01T00:00:00Z"})).await;
+    assert_eq!(bed.with_key(&soon, Method::GET, "/api/v1/jobs", None).await.0, StatusCode::OK);
+    let store = bed.hub.engine.store();
+    let (stored, _) = store.api_key_list().await.unwrap().into_iter().find(|(key, _)| key.name == "soon").unwrap();
+    let ended = ApiKey { expires_at: Some("2020-01-01T00:00:00Z".parse().unwrap()), ..stored.clone() };
+    assert_eq!(store.api_key_swap(&stored, &ended).await.unwrap(), Swapped::Done);
+    // Whoever makes or changes one has all read anew.
+    bed.new_key(&json!({"name": "another"})).await;
+    let (status, refused) = bed.with_key(&soon, Method::GET, "/api/v1/jobs", None).await;
+    let told = (401, Some("the API key expired at 2020-01-01T00:00:00Z"));
+    assert_eq!((status.as_u16(), refused["detail"].as_str()), told);
     bed.end().await;
 }
