@@ -18,6 +18,7 @@ mod health;
 mod hub;
 mod import_legacy;
 mod large_answers;
+mod left_out;
 mod oauth;
 mod probe_scenarios;
 mod read_only;
