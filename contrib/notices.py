@@ -4,8 +4,8 @@
     python3 contrib/notices.py FOLDER
 
 writes FOLDER/genimage.cdx.json and FOLDER/THIRD-PARTY.txt, from `cargo metadata` and the packages' own files: every crate that
-the binary is built of on this platform, its licence, and the text of it where the package carries one. Fails when a crate
-names no licence.
+the binary is built of on this platform, its licence, and the text of it where the package carries one. The binary is the
+one of the container image, which has every feature; others are built of less. Fails when a crate names no licence.
 """
 
 import json
@@ -20,7 +20,9 @@ TEXTS = re.compile(r"^(LICEN[CS]E|COPYING|NOTICE|UNLICENSE)", re.IGNORECASE)
 def crates():
     """The crates that go into the binary, ours left out: a walk from it along normal and build dependencies."""
     host = re.search(r"host: (\S+)", subprocess.check_output(["rustc", "-vV"], text=True)).group(1)
-    command = ["cargo", "metadata", "--format-version", "1", "--locked", "--filter-platform", host]
+    # The features that the Dockerfile builds with.
+    features = ["--features", "genimage/otel"]
+    command = ["cargo", "metadata", "--format-version", "1", "--locked", "--filter-platform", host, *features]
     meta = json.loads(subprocess.check_output(command))
     packages = {package["id"]: package for package in meta["packages"]}
     nodes = {node["id"]: node for node in meta["resolve"]["nodes"]}

@@ -1,19 +1,29 @@
-// Runs axe-core over every page of a demo hub, in both colours, at desktop and phone width, and fails on a serious or
-// critical finding, on an error in the console and on a page that is wider than its window. With script as people have
-// it; the tests in genimage/tests/it/browser.rs open the pages without, too.
-// SCREENSHOTS names a folder for pictures of all of them. A path like first:/servers means the first of the things that
-// this page lists.
-// usage: axe.mjs HUB-URL NODE-MODULES-FOLDER PATH…
+// Runs axe-core over every page of a demo hub, in both colours, at desktop and phone width, with what is folded up folded up
+// and opened, and fails on a serious or critical finding, on an error in the console and on a page that is wider than its
+// window. With script as people have it; the tests in genimage/tests/it/browser.rs open the pages without, too.
+//
+// The pages are those that PAGES names, those given beside it, one of each kind that links lead to, and what comes after a
+// form (states.mjs); on a second hub that has a key and no account, the way in. A line like:/servers/srv in PAGES says that
+// the links must lead to a page of this kind. SCREENSHOTS names a folder for pictures of all of them; with AXE_PAGE only pages
+// whose name has that in it are looked at.
+// usage: axe.mjs HUB-URL CLOSED-HUB-URL SETUP-TOKEN NODE-MODULES-FOLDER PAGES [PATH…]
 import { createRequire } from "node:module";
 import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { OPEN, closed } from "./states.mjs";
 
-const [hub, folder, ...paths] = process.argv.slice(2);
+const [open, closedHub, token, folder, list, ...more] = process.argv.slice(2);
 const require = createRequire(join(folder, "node_modules", "x.js"));
 const puppeteer = require("puppeteer-core");
 const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 const shots = process.env.SCREENSHOTS;
 if (shots) mkdirSync(shots, { recursive: true });
+
+const PATIENCE_MS = 20000;
+// Those of pages that are faults on purpose.
+const EXPECTED = /the server responded with a status of 4\d\d/;
+// What leads to a file or an answer for programs.
+const NOT_PAGES = ["/assets/", "/api/", "/outputs/", "/thumbs/"];
 
 const browser = await puppeteer.launch({
   executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
@@ -22,41 +32,147 @@ const browser = await puppeteer.launch({
 const page = await browser.newPage();
 // The pages forbid scripts that are not theirs; the test's own is let in.
 await page.setBypassCSP(true);
-const complaints = [];
+const complaints = new Set();
 let about = "";
-page.on("console", (message) => { if (message.type() === "error") complaints.push(`${about}: ${message.text()}`); });
-page.on("pageerror", (error) => complaints.push(`${about}: ${error.message}`));
+let looked = 0;
+page.on("console", (message) => {
+  if (message.type() === "error" && !EXPECTED.test(message.text())) complaints.add(`${about}: ${message.text()}`);
+});
+page.on("pageerror", (error) => complaints.add(`${about}: ${error.message}`));
+// A form that was begun asks before it is left.
+page.on("dialog", (dialog) => dialog.accept());
 
-const first = async (list) => {
-  await page.goto(hub + list, { waitUntil: "domcontentloaded" });
-  const found = await page.$$eval("main a", (links) => links.map((link) => link.getAttribute("href")));
-  const own = found.find((href) => new RegExp(`^${list}/[a-z]+_[0-9a-f]+$`).test(href ?? ""));
-  if (!own) complaints.push(`${list} lists nothing`);
-  return own ?? list;
+// Live pages never fall silent on the network.
+const go = (hub, path) => page.goto(hub + path, { waitUntil: "domcontentloaded" });
+
+// A path with what varies taken out, as `places.rs` in hub-web/tests has it.
+const kindOf = (address) => {
+  const [path, query = ""] = address.split("?");
+  const parts = path.split("/").map((part) => part.replace(/^([a-z]+)_[0-9a-f]{32}$/, "$1")).join("/");
+  const tool = path === "/playground" && query.split("&").find((pair) => pair.startsWith("tool="));
+  return tool ? `${parts}?${tool}` : parts;
 };
 
-for (const asked of paths) {
-  const path = asked.startsWith("first:") ? await first(asked.slice("first:".length)) : asked;
+// What axe finds now.
+const inspect = async (name) => {
+  about = name;
+  const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
+  for (const found of violations.filter(({ impact }) => impact === "serious" || impact === "critical")) {
+    const places = found.nodes.map(({ target, failureSummary }) => `${target} (${failureSummary?.split("\n").at(-1)?.trim()})`);
+    complaints.add(`${name}: ${found.id} (${found.impact}): ${places.slice(0, 5).join(" | ")}`);
+  }
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+  if (wide > 0) complaints.add(`${name}: ${wide} px wider than the window`);
+  if (shots) await page.screenshot({ path: join(shots, `${name.replaceAll(/[^a-z0-9]+/g, "-")}.png`), fullPage: true });
+};
+
+// Opens or closes all that can be; answers how many there are.
+const fold = (opened) => page.$$eval("details", (all, opened) => {
+  for (const one of all) {
+    one.dataset.wasOpen ??= one.open;
+    one.open = opened || one.dataset.wasOpen === "true";
+  }
+  return all.length;
+}, opened);
+
+// The page that is there, in all shapes.
+const look = async (name) => {
+  if (!name.includes(process.env.AXE_PAGE ?? "")) return;
+  looked += 1;
+  about = name;
+  const begun = Date.now();
+  await page.evaluate(axe);
   for (const [width, height] of [[1280, 900], [390, 844]]) {
     for (const theme of ["light", "dark"]) {
-      about = `${asked} ${width} px ${theme}`;
       await page.setViewport({ width, height });
-      await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: theme }]);
-      // Live pages never fall silent on the network.
-      await page.goto(hub + path, { waitUntil: "domcontentloaded" });
+      await page.emulateMediaFeatures([
+        { name: "prefers-color-scheme", value: theme },
+        // What moves is measured where it comes to rest.
+        { name: "prefers-reduced-motion", value: "reduce" },
+      ]);
       await page.evaluate(() => document.fonts.ready);
-      const wide = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
-      if (wide > 0) complaints.push(`${about}: ${wide} px wider than the window`);
-      await page.evaluate(axe);
-      const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
-      for (const found of violations.filter(({ impact }) => impact === "serious" || impact === "critical")) {
-        complaints.push(`${about}: ${found.id} (${found.impact}): ${found.nodes.map(({ target }) => target).slice(0, 5).join(" | ")}`);
+      await inspect(`${name} ${width} px ${theme}`);
+      // Each colour and each width once.
+      if ((width > 1000) === (theme === "light") && (await fold(true))) {
+        await inspect(`${name} ${width} px ${theme}, opened`);
+        await fold(false);
       }
-      if (shots) await page.screenshot({ path: join(shots, `${about.replaceAll(/[^a-z0-9]+/g, "-")}.png`), fullPage: true });
     }
   }
-}
+  console.log(`${String(Date.now() - begun).padStart(6)} ms  ${name}`);
+};
+
+const links = async () => {
+  const found = await page.$$eval("a[href]", (all) => all.map((link) => link.getAttribute("href").split("#")[0]));
+  return found.filter((href) => href.startsWith("/") && !NOT_PAGES.some((other) => href.startsWith(other)));
+};
+
+// Every page that is named, and one of each other kind that is linked.
+const walk = async (named) => {
+  const kinds = new Set();
+  const ahead = named.filter((path) => !path.startsWith("like:"));
+  const first = new Set(ahead);
+  for (const [at, path] of ahead.entries()) {
+    const kind = kindOf(path);
+    if (at >= first.size && (first.has(path) || kinds.has(kind))) continue;
+    kinds.add(kind);
+    about = path;
+    // What is saved as a file is no page.
+    const answer = await go(open, path).catch((error) => { if (!/ERR_ABORTED/.test(error.message)) throw error; });
+    if (!answer?.headers()["content-type"]?.startsWith("text/html")) continue;
+    if (answer.status() >= (first.has(path) ? 500 : 400)) complaints.add(`${path} is linked and answers ${answer.status()}`);
+    const next = await links();
+    await look(first.has(path) ? path.replaceAll(/_[0-9a-f]{32}/g, "") : kind);
+    ahead.push(...next);
+  }
+  for (const like of named.filter((path) => path.startsWith("like:")).map((path) => path.slice("like:".length))) {
+    if (!kinds.has(like)) complaints.add(`no link leads to ${like}: ${[...kinds].join(" ")}`);
+  }
+};
+
+const type = (typed = {}) => page.evaluate((typed) => {
+  for (const [name, value] of Object.entries(typed)) {
+    const field = document.querySelector(name.startsWith("#") ? name : `main [name="${name}"]`);
+    field.value = value;
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+  }
+}, typed);
+
+// Past what the browser itself would refuse.
+const press = async (button) => {
+  const found = await page.$(button);
+  const leaves = page.waitForNavigation({ waitUntil: "domcontentloaded", timeout: PATIENCE_MS });
+  await Promise.all([leaves, found.evaluate((element) => {
+    if (element.form) element.form.noValidate = true;
+    element.click();
+  })]);
+};
+
+// What comes after forms.
+const act = async (hub, states) => {
+  for (const { name, at, chosen, typed, press: button, then, last, has } of states) {
+    about = name;
+    try {
+      await go(hub, at);
+      if (chosen) await page.$eval(chosen, (box) => box.click());
+      await type(typed);
+      if (button) await press(button);
+      await type(then);
+      if (last) await press(last);
+      await page.waitForSelector(has, { timeout: PATIENCE_MS });
+    } catch (error) {
+      complaints.add(`${name}: ${error.message}, at ${page.url()}`);
+      continue;
+    }
+    await look(name);
+  }
+};
+
+const named = readFileSync(list, "utf8").split("\n").filter((line) => line !== "");
+await walk([...named, ...more]);
+await act(open, OPEN);
+await act(closedHub, closed(token, "correct horse battery"));
 await browser.close();
 for (const complaint of complaints) console.error(complaint);
-console.log(`axe: ${paths.length} pages, 2 widths, 2 colours, ${complaints.length} complaints`);
-process.exit(complaints.length === 0 ? 0 : 1);
+console.log(`axe: ${looked} pages, 2 widths, 2 colours, folded up and opened, ${complaints.size} complaints`);
+process.exit(complaints.size === 0 ? 0 : 1);

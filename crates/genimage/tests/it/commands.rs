@@ -95,6 +95,29 @@ fn doctor_reports_each_check_and_fails_when_one_does() {
     assert!(said.contains("FAIL") && !output.status.success(), "{said}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_finds_a_healthy_hub_well_and_names_its_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let sim = ComfySim::start(any_port(), ComfyConfig::default()).await.unwrap();
+    let hub = Hub::start(folder.path(), &[]);
+    let server = json!({ "name": "the one with the big card", "base_url": sim.url() });
+    assert_eq!(hub.post("/api/v1/servers", &server).await.0, 201);
+    hub.wait_for("/api/v1/servers", |servers| servers.to_string().contains("\"ready\"")).await;
+    let doctor = || genimage().args(["doctor", "--data-dir"]).arg(folder.path()).output().unwrap();
+    // Beside a hub that runs, what it does not disturb is looked at.
+    let beside = doctor();
+    let said = String::from_utf8_lossy(&beside.stdout);
+    assert_eq!(beside.status.code(), Some(0), "{said}");
+    assert!(said.contains("in use by a running hub") && said.contains("ok    database: opens"), "{said}");
+    hub.terminate();
+    let alone = doctor();
+    let said = String::from_utf8_lossy(&alone.stdout);
+    assert_eq!(alone.status.code(), Some(0), "{said}");
+    assert!(!said.contains("FAIL"), "{said}");
+    let of_server: Vec<&str> = said.lines().filter(|line| line.contains("the one with the big card")).collect();
+    assert!(of_server.iter().any(|line| line.starts_with("ok    ")), "{said}");
+}
+
 #[test]
 fn health_fails_where_no_hub_answers() {
     let output = genimage().env("GENIMAGE_LISTEN", "127.0.0.1:1").arg("health").output().unwrap();

@@ -229,6 +229,43 @@ async fn with_a_key_alone_the_account_needs_the_token_of_the_log() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_reads_the_token_in_the_log_makes_the_account_and_nobody_a_second_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = |log: &std::path::Path| {
+        let mut command = crate::hub::serve(&folder.path().join("data"));
+        command.env("GENIMAGE_API_KEY", KEY);
+        crate::hub::Hub::run_logged(command, log)
+    };
+    let log = folder.path().join("log");
+    let hub = start(&log);
+    let said = std::fs::read_to_string(&log).unwrap();
+    let (_, told) = said.split_once("with the token ").unwrap_or_else(|| panic!("no token is told: {said}"));
+    let token = told.split_whitespace().next().unwrap().to_owned();
+    let http = Client::builder().redirect(redirect::Policy::none()).build().unwrap();
+    let set_up = |password: &str| {
+        let form = [("password", password), ("again", password), ("token", &token)];
+        http.post(format!("{}/setup", hub.url)).header("sec-fetch-site", "same-origin").form(&form).send()
+    };
+    let made = set_up(PASSWORD).await.unwrap();
+    assert_eq!(made.status(), StatusCode::SEE_OTHER);
+    let cookie = made.headers()[header::SET_COOKIE].to_str().unwrap().split(';').next().unwrap().to_owned();
+    let access = http.get(format!("{}/access", hub.url)).header(header::COOKIE, &cookie).send().await.unwrap();
+    assert_eq!(access.status(), StatusCode::OK);
+    let again = set_up("another password of mine").await.unwrap();
+    assert_eq!(again.headers()[header::LOCATION], "/login", "the token is used up");
+    let login = |password: &str| {
+        let form = [("password", password), ("next", "/")];
+        http.post(format!("{}/login", hub.url)).header("sec-fetch-site", "same-origin").form(&form).send()
+    };
+    assert_eq!(login("another password of mine").await.unwrap().status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(login(PASSWORD).await.unwrap().status(), StatusCode::SEE_OTHER);
+    hub.terminate();
+    let later = folder.path().join("later");
+    start(&later).terminate();
+    assert!(!std::fs::read_to_string(&later).unwrap().contains("token"), "with an account there is no token");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_button_pressed_twice_shows_the_one_key_both_times() {
     let bed = Bed::closed().await;
     let cookie = bed.cookie().await;

@@ -14,25 +14,38 @@ use serde_json::{Value, json};
 use crate::{
     bed::any_port,
     hub::{Hub, PATIENCE, genimage},
+    left_out::{left_out, note},
 };
 
 /// Longer than a result is tried again quickly.
 const FULL_FOR: Duration = Duration::from_secs(4);
 
-/// `program` on a file system of its own at `folder`; `None` where the system forbids that to users.
+/// What a kernel says that lets users have no mounts of their own, or a sandbox around it.
+const FORBIDDEN: [&str; 3] = ["operation not permitted", "permission denied", "no space left on device"];
+
+/// Whether a file system can be mounted at `folder`; where not, says so.
+fn can_mount(folder: &Path) -> bool {
+    let mut probe = Command::new("unshare");
+    probe.args(["--user", "--map-root-user", "--mount", "mount", "-t", "tmpfs", "tmpfs"]).arg(folder);
+    let error = match probe.env("LC_ALL", "C").output() {
+        Ok(output) if output.status.success() => return true,
+        Ok(output) => String::from_utf8_lossy(&output.stderr).into_owned(),
+        Err(error) => format!("unshare is needed (Debian: util-linux): {error}"),
+    };
+    let forbidden = FORBIDDEN.iter().any(|words| error.to_lowercase().contains(words));
+    let tell = if forbidden { note } else { left_out };
+    tell(&format!("this system lets its users mount nothing: {}", error.trim()));
+    false
+}
+
+/// `program` on a file system of its own at `folder`; `None` where that cannot be.
 fn mounted(folder: &Path, options: &str, program: &Command) -> Option<Command> {
+    if !can_mount(folder) {
+        return None;
+    }
     let mut command = Command::new("unshare");
     command.args(["--user", "--map-root-user", "--mount", "sh", "-c"]);
     command.arg("mount -t tmpfs -o \"$1\" tmpfs \"$2\" && shift 2 && exec \"$@\"").args(["sh", options]).arg(folder);
-    let mut probe = Command::new("unshare");
-    probe.args(["--user", "--map-root-user", "--mount", "mount", "-t", "tmpfs", "tmpfs"]).arg(folder);
-    if !probe.output().is_ok_and(|output| output.status.success()) {
-        #[expect(clippy::print_stderr, reason = "a test that was left out must say so")]
-        {
-            eprintln!("left out: this system lets its users mount nothing");
-        }
-        return None;
-    }
     command.arg(program.get_program()).args(program.get_args()).stdin(std::process::Stdio::null());
     for (name, value) in program.get_envs() {
         match value {

@@ -1,10 +1,14 @@
 //! What supervisors are told, and what only those who may know.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use serde_json::{Value, json};
+use sqlx::{
+    ConnectOptions as _, Connection as _,
+    sqlite::{SqliteConnectOptions, SqliteConnection},
+};
 
-use crate::hub::{Edge, Hub, serve};
+use crate::hub::{Edge, Hub, PATIENCE, serve};
 
 async fn ready(hub: &Edge, key: Option<&str>) -> (u16, Value) {
     let mut request = hub.http.get(format!("{}/readyz", hub.url));
@@ -54,7 +58,7 @@ async fn a_locked_database_is_waited_for_and_nothing_accepted_is_lost() {
     let ready = |servers: &Value| servers.to_string().contains("\"ready\"");
     hub.wait_for("/api/v1/servers", ready).await;
     let before = hub.submit(&json!({"prompt": "before", "render_type": "smoke"})).await;
-    let Some(mut locker) = lock(&folder.path().join("hub.db")) else { return };
+    let locker = locked(&folder.path().join("hub.db")).await;
     // It waits for the lock as long as a caller may be kept, then says so.
     let job = json!({"tool": "generate_image", "arguments": {"prompt": "meanwhile", "render_type": "smoke"}});
     let (status, refusal) = hub.post("/api/v1/jobs", &job).await;
@@ -64,31 +68,17 @@ async fn a_locked_database_is_waited_for_and_nothing_accepted_is_lost() {
     let told = hub.wait_for("/readyz", |told| told["ready"] == false).await;
     assert_eq!((&told["store"], &told["objects"]), (&json!("locked"), &json!("ok")), "{told}");
     assert!(told["reasons"].to_string().contains("another process"), "{told}");
-    locker.kill().unwrap();
-    locker.wait().unwrap();
+    locker.close().await.unwrap();
     hub.wait_for("/readyz", |told| told["ready"] == true).await;
     hub.wait_for_state(&before, &["succeeded"]).await;
     let after = hub.submit(&json!({"prompt": "after", "render_type": "smoke"})).await;
     hub.wait_for_state(&after, &["succeeded"]).await;
 }
 
-/// Another process that holds the write lock; `None`, said so, where there is no program for it.
-fn lock(database: &std::path::Path) -> Option<std::process::Child> {
-    use std::{
-        io::{BufRead as _, BufReader, Write as _},
-        process::{Command, Stdio},
-    };
-    let mut command = Command::new("sqlite3");
-    command.arg(database).stdin(Stdio::piped()).stdout(Stdio::piped());
-    let Ok(mut child) = command.spawn() else {
-        let mut stderr = std::io::stderr().lock();
-        writeln!(stderr, "skipped: there is no sqlite3 to lock the database with").unwrap();
-        return None;
-    };
-    let input = child.stdin.as_mut().unwrap();
-    writeln!(input, ".timeout 5000\nBEGIN EXCLUSIVE;\nSELECT 'locked';").unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    assert_eq!(line.trim(), "locked");
-    Some(child)
+/// A connection of another process than the hub's, which holds the write lock.
+async fn locked(database: &Path) -> SqliteConnection {
+    let options = SqliteConnectOptions::new().filename(database).busy_timeout(PATIENCE);
+    let mut connection = options.connect().await.unwrap();
+    sqlx::query("BEGIN EXCLUSIVE").execute(&mut connection).await.unwrap();
+    connection
 }

@@ -19,6 +19,7 @@ mod health;
 mod hub;
 mod import_legacy;
 mod large_answers;
+mod left_out;
 mod logs;
 mod oauth;
 mod probe_scenarios;

@@ -169,6 +169,11 @@ impl Hub {
         hub
     }
 
+    /// The first simulated server.
+    pub(crate) fn sim(&self) -> &ComfySim {
+        &self.sims[0]
+    }
+
     /// One workflow, one render type, one style.
     pub(crate) async fn fill_catalogue(&self) {
         let workflows = [(WORKFLOW_TOML, WORKFLOW_JSON)];

@@ -7,10 +7,12 @@ use std::{
     time::Duration,
 };
 
-use axum::http::StatusCode;
+use axum::{body::Body, http::StatusCode};
+use hub_core::caller::Caller;
+use hub_sim::Fault;
 use serde_json::json;
 
-use crate::hub::Hub;
+use crate::hub::{Hub, request};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -162,12 +164,44 @@ async fn metrics_tell_what_ended_how_long_it_took_and_what_is_there() {
         assert!(after["process_cpu_seconds_total"] < 1e5);
     }
 
+    let (runs, loads) =
+        (r#"genimage_server_runs_total{server="sim"}"#, r#"genimage_server_model_loads_total{server="sim"}"#);
+    assert_eq!((after[runs], after[loads]), (1.0, 1.0), "the first run loads its models");
+
     // Two pictures in one job are one end, two runs, two pictures.
     let id = submit(&hub, json!({"prompt": "two foxes", "n": 2})).await;
     assert_eq!(hub.ended(&id).await["state"], "succeeded");
     let after = until(&hub, succeeded, 2.0).await;
     assert_eq!(after["genimage_artifacts_total"], 3.0);
     assert_eq!(after[&format!("genimage_job_run_seconds_count{run}}}")], 3.0);
+    assert_eq!((after[runs], after[loads]), (3.0, 1.0), "the models are there already");
+    assert_eq!(hub.sim().stats().model_loads, 1);
+    assert!(!after.keys().any(|series| series.starts_with("genimage_jobs_failed_total")));
+}
+
+#[tokio::test]
+async fn metrics_tell_why_jobs_failed() {
+    let hub = Hub::with_server(10).await;
+    let failed = |code: &str| format!(r#"genimage_jobs_failed_total{{code="{code}"}}"#);
+    hub.sim().inject(Fault::out_of_memory().containing("a huge fox"));
+    hub.sim().inject(
+        Fault::ExecutionError { node: None, exception_type: "ValueError".into(), message: "no fox".into() }
+            .containing("an odd fox"),
+    );
+    let mut counts: BTreeMap<String, f64> = BTreeMap::new();
+    for prompt in ["a huge fox", "an odd fox", "a huge fox that is another"] {
+        let id = submit(&hub, json!({"prompt": prompt})).await;
+        let job = hub.ended(&id).await;
+        assert_eq!(job["state"], "failed", "{job}");
+        *counts.entry(job["error"]["code"].as_str().expect("a code").to_owned()).or_default() += 1.0;
+    }
+    assert_eq!((counts.len(), counts.get("out_of_memory")), (2, Some(&2.0)), "{counts:?}");
+    let ended = r#"genimage_jobs_ended_total{tool="generate_image",render_type="sd15",state="failed"}"#;
+    let after = until(&hub, ended, 3.0).await;
+    for (code, count) in &counts {
+        assert_eq!(after[&failed(code)], *count, "{code}");
+    }
+    assert_eq!(after.keys().filter(|series| series.starts_with("genimage_jobs_failed_total")).count(), counts.len());
 }
 
 #[tokio::test]
@@ -178,12 +212,28 @@ async fn metrics_tell_the_queue_and_ends_without_a_picture() {
     let added = hub.json("POST", "/api/v1/servers", &other).await;
     assert_eq!(added.status, StatusCode::CREATED, "{}", added.text());
     let id = submit(&hub, json!({"prompt": "a fox"})).await;
+    let as_agent = |method: &str, path: &str| {
+        let request = request(method, path).header("content-type", "application/json");
+        request.extension(Caller::named("agent \"7\""))
+    };
+    let two = json!({"tool": "generate_image", "arguments": {"prompt": "two foxes", "n": 2}});
+    let asked = as_agent("POST", "/api/v1/jobs").body(Body::from(two.to_string()));
+    let accepted = hub.send(asked.expect("a request")).await;
+    assert_eq!(accepted.status, StatusCode::ACCEPTED, "{}", accepted.text());
+    let waits = |caller: &str| format!(r#"genimage_queue_waiting{{caller="{caller}",render_type="sd15"}}"#);
+    let waiting = until(&hub, &waits("agent \\\"7\\\""), 2.0).await;
+    assert_eq!(waiting[&waits("local")], 1.0);
+    let other = format!("/api/v1/jobs/{}", accepted.json()["id"].as_str().expect("an id"));
+    let taken_back = hub.send(as_agent("DELETE", &other).body(Body::empty()).expect("a request")).await;
+    assert_eq!(taken_back.status, StatusCode::OK, "{}", taken_back.text());
     let waiting = until(&hub, r#"genimage_jobs{state="queued"}"#, 1.0).await;
+    assert_eq!(waiting.keys().filter(|series| series.starts_with("genimage_queue_waiting")).count(), 1);
     assert_eq!(waiting[r#"genimage_servers{state="disabled"}"#], 1.0);
     assert_eq!(waiting[r#"genimage_server_ready{server="away\"\\"}"#], 0.0);
     assert_eq!(hub.delete(&format!("/api/v1/jobs/{id}")).await.status, StatusCode::OK);
     let cancelled = r#"genimage_jobs_ended_total{tool="generate_image",render_type="sd15",state="cancelled"}"#;
-    let after = until(&hub, cancelled, 1.0).await;
+    let after = until(&hub, cancelled, 2.0).await;
     assert_eq!(after[r#"genimage_jobs{state="queued"}"#], 0.0);
+    assert!(!after.keys().any(|series| series.starts_with("genimage_queue_waiting")), "nobody waits any more");
     assert_eq!(after["genimage_artifacts_total"], 0.0);
 }
