@@ -46,6 +46,7 @@ const TASKS: &[(&str, Task)] = tasks![
     making::the_playground_makes_and_the_gallery_keeps_and_deletes,
     making::two_pictures_are_compared_and_downloaded,
     making::a_picture_that_was_given_is_picked_again,
+    making::a_picture_is_dropped_or_pasted,
     making::a_plan_is_shown_and_nothing_made,
     making::a_picture_is_edited_upscaled_and_redrawn,
     making::a_picture_is_described,
@@ -56,6 +57,7 @@ const TASKS: &[(&str, Task)] = tasks![
     pool::settings_of_a_server_are_changed,
     pool::an_llm_server_is_added_given_a_role_and_removed,
     catalogue::a_workflow_is_imported_corrected_compared_and_brought_back,
+    catalogue::a_workflow_is_dropped_or_pasted,
     catalogue::a_render_type_is_made_changed_and_deleted,
     catalogue::a_style_is_added_changed_copied_and_deleted,
     catalogue::a_style_shows_what_it_looks_like,
@@ -72,8 +74,10 @@ const TASKS: &[(&str, Task)] = tasks![
 /// The ways in, and what only an account can do; done on a hub that nobody has an account of yet.
 const DOOR_TASKS: &[(&str, Task)] = tasks![
     doors::the_first_account_closes_the_hub,
+    doors::a_secret_can_be_looked_at_while_it_is_typed,
     doors::a_login_and_a_logout,
     doors::a_key_is_shown_once_changed_and_revoked,
+    doors::a_key_is_put_into_the_snippets_and_tested,
     doors::a_password_is_changed,
 ];
 

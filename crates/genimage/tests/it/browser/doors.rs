@@ -36,6 +36,30 @@ async fn log_in(window: &Window, path: &str, password: &str) -> anyhow::Result<(
     window.press(css("main form button.primary")).await
 }
 
+pub(crate) async fn a_secret_can_be_looked_at_while_it_is_typed(window: &Window) -> anyhow::Result<()> {
+    window.go("/login").await?;
+    let visible = "return document.querySelector('[data-reveal=password]').checkVisibility()";
+    let there = window.ask(visible, vec![]).await? == serde_json::json!(true);
+    ensure!(there == window.has_script(), "what only script can do is there exactly with script");
+    if !there {
+        return Ok(());
+    }
+    window.fill("#password", "wrong horse battery").await?;
+    for (kind, pressed) in [("text", "true"), ("password", "false"), ("text", "true")] {
+        window.tap(css("[data-reveal=password]")).await?;
+        ensure!(window.attribute("#password", "type").await? == kind, "it does not become a field of {kind}");
+        ensure!(window.attribute("[data-reveal=password]", "aria-pressed").await? == pressed, "{kind}");
+        ensure!(window.value("#password").await? == "wrong horse battery", "what was typed is lost");
+    }
+    // As the form is sent, it is a password again.
+    let sent = "const form = document.querySelector('main form');
+        form.addEventListener('submit', (event) => event.preventDefault());
+        form.requestSubmit();
+        return document.querySelector('#password').type";
+    ensure!(window.ask(sent, vec![]).await? == "password", "it leaves as plain text");
+    Ok(())
+}
+
 pub(crate) async fn a_login_and_a_logout(window: &Window) -> anyhow::Result<()> {
     log_in(window, "/styles", "wrong horse battery").await?;
     ensure!(window.has("[role=alert]").await?, "a wrong password is not told");
@@ -77,6 +101,30 @@ pub(crate) async fn a_key_is_shown_once_changed_and_revoked(window: &Window) -> 
 
     window.press(labelled("Audit log")).await?;
     window.says(&mark).await?;
+    log_out(window).await
+}
+
+pub(crate) async fn a_key_is_put_into_the_snippets_and_tested(window: &Window) -> anyhow::Result<()> {
+    let mark = window.mark();
+    log_in(window, "/access", PASSWORD).await?;
+    window.fill("#name", &mark).await?;
+    window.press(css("form[action='/access/keys'] button.primary")).await?;
+    let key = window.ask("return document.querySelector('#new-key').innerText", vec![]).await?;
+    let key = key.as_str().context("a key")?.to_owned();
+    window.go("/connect").await?;
+    window.says("Authorization: Bearer YOUR_KEY").await?;
+    window.fill("#key", &key).await?;
+    window.press(labelled("Put the key into the snippets")).await?;
+    window.says(&format!("Authorization: Bearer {key}")).await?;
+    window.fill("#key", &key).await?;
+    window.press(labelled("Test this connection")).await?;
+    window.says("answers with").await?;
+    window.says("generate_image").await?;
+    ensure!(!window.path().await.contains(&key), "the key is in the address");
+    ensure!(window.value("#key").await?.is_empty(), "the key comes back in its field");
+    window.fill("#key", &key.replace("gih_", "gih_x")).await?;
+    window.press(labelled("Test this connection")).await?;
+    window.says("refuses with 401: the API key is wrong").await?;
     log_out(window).await
 }
 
