@@ -136,31 +136,37 @@ impl Report {
     }
 }
 
+/// Widths, and the colours that go with them. Each task is done in one with script and in the other without, so that it is
+/// done in both; every page is looked at in all four of both.
+const WIDE: (u32, &str) = (1280, "light");
+const NARROW: (u32, &str) = (390, "dark");
+
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_work_in_a_browser_with_script() {
-    Box::pin(walk(true, 1280)).await;
+    Box::pin(walk(true, [WIDE, NARROW])).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_work_in_a_browser_without_script() {
-    Box::pin(walk(false, 390)).await;
+    Box::pin(walk(false, [NARROW, WIDE])).await;
 }
 
-/// All tasks and all views, the first task at that width; then width and colours take turns.
-async fn walk(script: bool, first_width: u32) {
+/// All tasks and all views: the first task in the first shape, the second in the other, and so on in turn.
+async fn walk(script: bool, shapes: [(u32, &'static str); 2]) {
     let Some(chromium) = Chromium::find() else { return };
     let (open, closed, browser) = tokio::join!(Served::start(), Served::start(), chromium.start());
     let mut report = Report::default();
     let mut window = Window::new(browser.driver(), &open.url);
-    let other_width = if first_width == 390 { 1280 } else { 390 };
-    for (width, theme, turn) in [(first_width, "light", 0), (other_width, "dark", 1)] {
+    for (turn, (width, theme)) in shapes.into_iter().enumerate() {
         window.take_shape(script, width, theme).await;
-        let turns = TASKS.iter().enumerate().filter(|(at, _)| at % 2 == turn);
+        let turns = TASKS.iter().enumerate().filter(|(at, _)| at % shapes.len() == turn);
         report.walk(&window, &turns.map(|(_, task)| *task).collect::<Vec<_>>()).await;
     }
     shapes::look_at_every_page(&mut window, &mut report).await;
     window.visit(&closed.url);
-    window.take_shape(script, first_width, "dark").await;
+    // One opens the door for the next: all of them in one shape.
+    let [(width, theme), _] = shapes;
+    window.take_shape(script, width, theme).await;
     report.walk(&window, DOOR_TASKS).await;
     browser.quit().await;
     open.hub.stop().await.unwrap();
