@@ -13,7 +13,7 @@ use hub_core::caller::Caller;
 use crate::router::App;
 
 /// Changes that are nobody's business but the caller's: work, and what only shows something.
-const WORK: [&str; 5] = ["/api/v1/jobs", "/api/v1/images", "/playground/", "/jobs/", "/gallery/"];
+const WORK: [&str; 6] = ["/api/v1/jobs", "/api/v1/images", "/playground/", "/jobs/", "/gallery/", "/connect"];
 /// Written down by themselves, with what came of them.
 const TOLD_ELSEWHERE: [&str; 3] = ["/login", "/logout", "/setup"];
 

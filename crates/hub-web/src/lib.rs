@@ -10,6 +10,7 @@ mod archive;
 mod asker;
 mod assets;
 mod audit;
+mod connection;
 mod cookies;
 mod csrf;
 mod error;

@@ -8,6 +8,7 @@ mod browser;
 mod chaos;
 mod commands;
 mod configuration;
+mod connecting;
 mod crash;
 #[cfg(debug_assertions)]
 mod crash_points;

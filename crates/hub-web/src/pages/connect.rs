@@ -1,103 +1,143 @@
-//! Snippets that connect a client to this hub, with the address under which this browser reaches it.
+//! What connects a client to this hub: snippets with the address under which this browser reaches it and with a key, and
+//! a test that does what such a client would do.
+//!
+//! A key that is typed here comes in a form's body, is put into the answer, and is gone with it: it is in no address, no
+//! log and no row.
 
-use axum::{extract::State, http::HeaderMap, response::Html};
+mod snippets;
+
+use axum::{
+    extract::{Request, State},
+    http::HeaderMap,
+    response::{Html, IntoResponse as _, Response},
+};
+use hub_core::error::UserError;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 
-use super::{Frame, html};
-use crate::{error::WebError, language::Said, links, render::Page, router::App, said};
+use self::snippets::Snippet;
+use super::{
+    Frame,
+    form::{Fault, FormFields, refused},
+    html,
+};
+use crate::{
+    connection::{self, Outcome, Tried},
+    error::WebError,
+    links,
+    render::Page,
+    router::App,
+    said,
+};
+
+/// Stands where the key belongs until one is typed.
+const PLACEHOLDER: &str = "YOUR_KEY";
+/// Longest key: an access token may have this many characters.
+const KEY_MAX_CHARS: usize = 4096;
 
 /// The page.
 #[derive(Debug, Serialize)]
 pub(crate) struct ConnectPage {
     frame: Frame,
-    base_url: String,
     mcp_url: String,
+    /// Whether the hub asks for a key.
+    closed: bool,
+    /// Whether one was typed.
+    filled: bool,
+    key_max: usize,
+    fault: Option<Fault>,
+    /// Whether the connection was just tested.
+    tested: bool,
+    answers: Vec<ShownAnswer>,
     snippets: Vec<Snippet>,
 }
 
+/// What one address answered.
 #[derive(Debug, Serialize)]
-struct Snippet {
-    id: &'static str,
-    title: Said,
-    about: Said,
-    text: String,
+struct ShownAnswer {
+    endpoint: String,
+    /// `tools`, `refused`, `strange` or `silent`.
+    kind: &'static str,
+    tools: Vec<String>,
+    status: u16,
+    reason: String,
+}
+
+impl ShownAnswer {
+    fn of(tried: Tried) -> Self {
+        let (kind, tools, status, reason) = match tried.outcome {
+            Outcome::Tools(tools) => ("tools", tools, 200, String::new()),
+            Outcome::Refused { status, reason } => ("refused", Vec::new(), status, reason),
+            Outcome::Strange(reason) => ("strange", Vec::new(), 0, reason),
+            Outcome::Silent(reason) => ("silent", Vec::new(), 0, reason),
+        };
+        Self { endpoint: tried.endpoint, kind, tools, status, reason }
+    }
 }
 
 pub(crate) async fn show(State(app): State<App>, headers: HeaderMap) -> Result<Html<String>, WebError> {
-    html(&app, &page(links::base_url(&app, &headers)))
+    html(&app, &page(&app, &headers, None))
 }
 
-fn page(base_url: String) -> ConnectPage {
-    let fill = |text: &str| text.replace("{base}", &base_url);
-    let snippets = vec![
-        Snippet {
-            id: "claude-code",
-            title: said!("Claude Code"),
-            about: said!("Adds the hub to Claude Code; then ask it for a picture."),
-            text: fill("claude mcp add --transport http genimage {base}/mcp"),
-        },
-        Snippet {
-            id: "mcp-json",
-            title: said!("Any MCP client"),
-            about: said!("For the configuration file of clients that speak Streamable HTTP."),
-            text: fill(
-                "{\n  \"mcpServers\": {\n    \"genimage\": {\n      \"type\": \"http\",\n      \"url\": \"{base}/mcp\"\n    }\n  }\n}",
-            ),
-        },
-        Snippet {
-            id: "mcp-stdio",
-            title: said!("MCP client that starts programs"),
-            about: said!("For clients that only speak stdio: the same binary bridges to this hub."),
-            text: fill(
-                "{\n  \"mcpServers\": {\n    \"genimage\": {\n      \"command\": \"genimage\",\n      \"args\": [\"mcp\", \"--hub\", \"{base}\"]\n    }\n  }\n}",
-            ),
-        },
-        Snippet {
-            id: "curl",
-            title: said!("curl, one call"),
-            about: said!("Plain JSON-RPC: one request in, one result out."),
-            text: fill(
-                "curl -s {base}/mcp \\\n  -H 'Content-Type: application/json' \\\n  -d '{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\"params\":{\"name\":\"generate_image\",\"arguments\":{\"prompt\":\"a red fox in the snow\"}}}'",
-            ),
-        },
-        Snippet {
-            id: "api",
-            title: said!("curl, JSON API"),
-            about: said!("Submit a job, then follow it to its end."),
-            text: fill(
-                "curl -s {base}/api/v1/jobs \\\n  -H 'Content-Type: application/json' \\\n  -d '{\"tool\":\"generate_image\",\"arguments\":{\"prompt\":\"a red fox in the snow\"}}'\n\n# with the id from the answer:\ncurl -N {base}/api/v1/jobs/JOB_ID/events",
-            ),
-        },
-        Snippet {
-            id: "python",
-            title: said!("Python"),
-            about: said!("Standard library only."),
-            text: fill(
-                "import json, time, urllib.request\n\nHUB = \"{base}/api/v1\"\n\ndef call(path, body=None):\n    data = json.dumps(body).encode() if body else None\n    request = urllib.request.Request(HUB + path, data, {\"Content-Type\": \"application/json\"})\n    return json.load(urllib.request.urlopen(request))\n\njob = call(\"/jobs\", {\"tool\": \"generate_image\", \"arguments\": {\"prompt\": \"a red fox in the snow\"}})\nwhile job[\"state\"] not in (\"succeeded\", \"failed\", \"cancelled\", \"expired\"):\n    time.sleep(0.5)\n    job = call(\"/jobs/\" + job[\"id\"])\n\nif job[\"state\"] == \"succeeded\":\n    urllib.request.urlretrieve(job[\"images\"][0][\"url\"], \"fox.png\")\nelse:\n    print(job[\"error\"][\"message\"])",
-            ),
-        },
-        Snippet {
-            id: "workflow",
-            title: said!("Import a workflow, name it"),
-            about: said!("Export it from ComfyUI with “Export (API)”; the answer lists the slots that were found."),
-            text: fill(
-                "jq -n --slurpfile graph workflow_api.json '{name: \"mine\", graph: $graph[0]}' \\\n  | curl -s {base}/api/v1/workflows -H 'Content-Type: application/json' -d @-\n\ncurl -s {base}/api/v1/render-types \\\n  -H 'Content-Type: application/json' \\\n  -d '{\"name\":\"mine\",\"workflow\":\"mine\",\"mode\":\"generate\"}'",
-            ),
-        },
-        Snippet {
-            id: "llm",
-            title: said!("Connect an LLM server"),
-            about: said!("Ollama here; `dialect` may be `openai`. Then give it a role."),
-            text: fill(
-                "curl -s {base}/api/v1/llm-servers \\\n  -H 'Content-Type: application/json' \\\n  -d '{\"name\":\"ollama\",\"base_url\":\"http://127.0.0.1:11434\"}'\n\ncurl -s -X PUT {base}/api/v1/llm-roles/enhance \\\n  -H 'Content-Type: application/json' \\\n  -d '{\"server\":\"ollama\"}'",
-            ),
-        },
-    ];
+/// The snippets with the key that was typed.
+pub(crate) async fn fill(State(app): State<App>, headers: HeaderMap, request: Request) -> Result<Response, WebError> {
+    match typed(&app, request).await? {
+        Ok(key) => Ok(html(&app, &page(&app, &headers, key.as_ref()))?.into_response()),
+        Err(error) => untaken(&app, &headers, &error),
+    }
+}
+
+/// Does with that key what a client does, and says what it met.
+pub(crate) async fn test(State(app): State<App>, headers: HeaderMap, request: Request) -> Result<Response, WebError> {
+    let key = match typed(&app, request).await? {
+        Ok(key) => key,
+        Err(error) => return untaken(&app, &headers, &error),
+    };
+    let mut page = page(&app, &headers, key.as_ref());
+    page.tested = true;
+    page.answers = connection::try_own(&app, key.as_ref()).await.into_iter().map(ShownAnswer::of).collect();
+    Ok(html(&app, &page)?.into_response())
+}
+
+fn untaken(app: &App, headers: &HeaderMap, error: &UserError) -> Result<Response, WebError> {
+    let mut page = page(app, headers, None);
+    page.fault = Some(Fault::of(error));
+    refused(app, error, &page)
+}
+
+/// The key that was typed; `None` without one.
+async fn typed(app: &App, request: Request) -> Result<Result<Option<SecretString>, UserError>, WebError> {
+    let key = FormFields::read(request, app).await?.first("key");
+    let key = key.trim();
+    if key.is_empty() {
+        return Ok(Ok(None));
+    }
+    if key.len() > KEY_MAX_CHARS || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let error =
+            UserError::argument("key", said!("A key has letters, digits and signs, and no spaces.").to_string());
+        return Ok(Err(error));
+    }
+    Ok(Ok(Some(SecretString::from(key))))
+}
+
+fn page(app: &App, headers: &HeaderMap, key: Option<&SecretString>) -> ConnectPage {
+    // Whoever is let in without a key needs none in his snippets.
+    let closed = app.access.is_closed();
+    let key = key.map(ExposeSecret::expose_secret).filter(|_| closed);
+    drawn(&links::base_url(app, headers), closed, key)
+}
+
+fn drawn(base_url: &str, closed: bool, key: Option<&str>) -> ConnectPage {
     ConnectPage {
         frame: Frame::new("connect", said!("Connect")),
         mcp_url: format!("{base_url}/mcp"),
-        base_url,
-        snippets,
+        closed,
+        filled: key.is_some(),
+        key_max: KEY_MAX_CHARS,
+        fault: None,
+        tested: false,
+        answers: Vec::new(),
+        snippets: snippets::all(base_url, closed.then(|| key.unwrap_or(PLACEHOLDER))),
     }
 }
 
@@ -106,6 +146,16 @@ impl Page for ConnectPage {
 
     #[cfg(test)]
     fn sample() -> Self {
-        page("http://hub.test:8001".to_owned())
+        use super::shown::sample::HOSTILE;
+        let answer = |outcome| ShownAnswer::of(Tried { endpoint: "http://hub.test:8001/mcp".to_owned(), outcome });
+        let answers = vec![
+            answer(Outcome::Silent(HOSTILE.to_owned())),
+            answer(Outcome::Strange(HOSTILE.to_owned())),
+            answer(Outcome::Refused { status: 401, reason: HOSTILE.to_owned() }),
+            answer(Outcome::Tools(vec![HOSTILE.to_owned()])),
+            answer(Outcome::Tools(Vec::new())),
+        ];
+        let fault = Some(Fault::of(&UserError::argument("key", HOSTILE)));
+        Self { tested: true, answers, fault, ..drawn("http://hub.test:8001", true, Some("gih_<b>'\"\\")) }
     }
 }

@@ -5,6 +5,7 @@ mod archives;
 mod catalogue_pages;
 mod compare;
 mod config;
+mod connect;
 mod document;
 mod editing;
 mod events;

@@ -80,6 +80,30 @@ pub(crate) async fn a_key_is_shown_once_changed_and_revoked(window: &Window) -> 
     log_out(window).await
 }
 
+pub(crate) async fn a_key_is_put_into_the_snippets_and_tested(window: &Window) -> anyhow::Result<()> {
+    let mark = window.mark();
+    log_in(window, "/access", PASSWORD).await?;
+    window.fill("#name", &mark).await?;
+    window.press(css("form[action='/access/keys'] button.primary")).await?;
+    let key = window.ask("return document.querySelector('#new-key').innerText", vec![]).await?;
+    let key = key.as_str().context("a key")?.to_owned();
+    window.go("/connect").await?;
+    window.says("Authorization: Bearer YOUR_KEY").await?;
+    window.fill("#key", &key).await?;
+    window.press(labelled("Put the key into the snippets")).await?;
+    window.says(&format!("Authorization: Bearer {key}")).await?;
+    window.fill("#key", &key).await?;
+    window.press(labelled("Test this connection")).await?;
+    window.says("answers with").await?;
+    window.says("generate_image").await?;
+    ensure!(!window.path().await.contains(&key), "the key is in the address");
+    ensure!(window.value("#key").await?.is_empty(), "the key comes back in its field");
+    window.fill("#key", &key.replace("gih_", "gih_x")).await?;
+    window.press(labelled("Test this connection")).await?;
+    window.says("refuses with 401: the API key is wrong").await?;
+    log_out(window).await
+}
+
 pub(crate) async fn a_password_is_changed(window: &Window) -> anyhow::Result<()> {
     for (old, new) in [(PASSWORD, OTHER_PASSWORD), (OTHER_PASSWORD, PASSWORD)] {
         log_in(window, "/access", old).await?;

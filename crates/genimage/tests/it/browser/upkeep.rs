@@ -88,7 +88,9 @@ pub(crate) async fn the_dashboard_and_connect_lead_on(window: &Window) -> anyhow
     let visible = "return document.querySelector('[data-copy]').checkVisibility()";
     let copies = window.ask(visible, vec![]).await? == json!(true);
     ensure!(copies == window.has_script(), "what only script can do is there exactly with script");
-    Ok(())
+    window.press(labelled("Test this connection")).await?;
+    window.says(&format!("{}/mcp answers with", window.hub())).await?;
+    window.says("generate_image").await
 }
 
 pub(crate) async fn faults_are_pages(window: &Window) -> anyhow::Result<()> {
