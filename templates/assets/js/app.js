@@ -47,7 +47,8 @@
 
   // A picture dropped on, or pasted into, the place for it is as good as a chosen one.
   const give = (zone, files) => {
-    const input = zone?.querySelector("input[type=file]");
+    // The place may be the field itself.
+    const input = zone?.matches("input[type=file]") ? zone : zone?.querySelector("input[type=file]");
     if (input && files.length > 0) input.files = files;
   };
   for (const kind of ["dragover", "dragleave", "drop"]) {

@@ -41,6 +41,25 @@ pub(crate) async fn a_workflow_is_imported_corrected_compared_and_brought_back(w
     window.says("Workflow deleted").await
 }
 
+pub(crate) async fn a_workflow_is_dropped_or_pasted(window: &Window) -> anyhow::Result<()> {
+    // Without script the browser's own field takes what is dropped on it.
+    if !window.has_script() {
+        return Ok(());
+    }
+    for how in ["drop", "paste"] {
+        let mark = window.mark();
+        window.go("/workflows").await?;
+        let taken = window.give_file(how, "#file", &format!("{mark}.json"), GRAPH.as_bytes()).await?;
+        ensure!(taken == (how == "drop"), "the browser would open what is dropped");
+        let held = window.file_of("#file").await?;
+        ensure!(held == Some((format!("{mark}.json"), GRAPH.len() as u64)), "{how}: the field holds {held:?}");
+        window.press(css("form[action='/workflows'] button.primary")).await?;
+        window.says("Workflow imported").await?;
+        window.says(&mark).await?;
+    }
+    Ok(())
+}
+
 pub(crate) async fn a_render_type_is_made_changed_and_deleted(window: &Window) -> anyhow::Result<()> {
     let mark = window.mark();
     window.go("/render-types").await?;

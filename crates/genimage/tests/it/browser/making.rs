@@ -98,6 +98,24 @@ pub(crate) async fn a_picture_that_was_given_is_picked_again(window: &Window) ->
     Ok(())
 }
 
+pub(crate) async fn a_picture_is_dropped_or_pasted(window: &Window) -> anyhow::Result<()> {
+    if !window.has_script() {
+        return Ok(());
+    }
+    let mut picture = std::io::Cursor::new(Vec::new());
+    image::RgbImage::from_pixel(24, 24, image::Rgb([30, 60, 90])).write_to(&mut picture, image::ImageFormat::Png)?;
+    let picture = picture.into_inner();
+    for how in ["drop", "paste"] {
+        window.go("/playground?tool=describe_image").await?;
+        // Beside the field: the whole place takes it.
+        window.give_file(how, "[data-drop] legend", "dropped.png", &picture).await?;
+        let held = window.file_of("#file").await?;
+        ensure!(held == Some(("dropped.png".to_owned(), picture.len() as u64)), "{how}: the field holds {held:?}");
+    }
+    window.press(css("main form.playground button.primary")).await?;
+    window.until("main [src^='/thumbs/'], main [src^='/outputs/']").await
+}
+
 pub(crate) async fn a_plan_is_shown_and_nothing_made(window: &Window) -> anyhow::Result<()> {
     let mark = window.mark();
     window.go("/playground").await?;

@@ -164,6 +164,26 @@ impl Window {
         Ok(())
     }
 
+    /// Drops a file on a place, or pastes it there, as the browser tells the page of either; answers whether the page took
+    /// it for itself.
+    pub(crate) async fn give_file(&self, how: &str, css: &str, name: &str, bytes: &[u8]) -> anyhow::Result<bool> {
+        let script = "const data = new DataTransfer();
+            data.items.add(new File([new Uint8Array(arguments[3])], arguments[2]));
+            const said = { bubbles: true, cancelable: true, dataTransfer: data, clipboardData: data };
+            const event = arguments[0] === 'drop' ? new DragEvent('drop', said) : new ClipboardEvent('paste', said);
+            document.querySelector(arguments[1]).dispatchEvent(event);
+            return event.defaultPrevented;";
+        let taken = self.ask(script, vec![json!(how), json!(css), json!(name), json!(bytes)]).await?;
+        Ok(taken == json!(true))
+    }
+
+    /// Name and size of the file that a field holds.
+    pub(crate) async fn file_of(&self, css: &str) -> anyhow::Result<Option<(String, u64)>> {
+        let script =
+            "const file = document.querySelector(arguments[0]).files[0]; return file ? [file.name, file.size] : null";
+        Ok(serde_json::from_value(self.ask(script, vec![json!(css)]).await?)?)
+    }
+
     pub(crate) async fn value(&self, css: &str) -> anyhow::Result<String> {
         let value = self.ask("return document.querySelector(arguments[0])?.value ?? null", vec![json!(css)]).await?;
         Ok(value.as_str().with_context(|| format!("no field `{css}`"))?.to_owned())
