@@ -3,7 +3,7 @@
   "use strict";
 
   // Buttons that only script can serve stay hidden until it is here.
-  const reveal = (root) => root.querySelectorAll("[data-copy][hidden]").forEach((button) => { button.hidden = false; });
+  const reveal = (root) => root.querySelectorAll("[data-copy][hidden], [data-reveal][hidden]").forEach((button) => { button.hidden = false; });
 
   const copy = async (button) => {
     const source = document.getElementById(button.dataset.copy);
@@ -24,6 +24,22 @@
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-copy]");
     if (button) copy(button);
+  });
+
+  // What is being typed into the field of a secret can be looked at; what is stored never comes out.
+  const unveil = (button, shown) => {
+    const field = document.getElementById(button.dataset.reveal);
+    if (!field) return;
+    field.type = shown ? "text" : "password";
+    button.setAttribute("aria-pressed", String(shown));
+  };
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-reveal]");
+    if (button) unveil(button, button.getAttribute("aria-pressed") !== "true");
+  });
+  // Veiled again before it leaves: browsers remember what fields of plain text were given.
+  document.addEventListener("submit", (event) => {
+    event.target.querySelectorAll("[data-reveal]").forEach((button) => unveil(button, false));
   });
 
   // Ctrl+Enter sends the form one is typing in.

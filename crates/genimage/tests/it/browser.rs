@@ -74,6 +74,7 @@ const TASKS: &[(&str, Task)] = tasks![
 /// The ways in, and what only an account can do; done on a hub that nobody has an account of yet.
 const DOOR_TASKS: &[(&str, Task)] = tasks![
     doors::the_first_account_closes_the_hub,
+    doors::a_secret_can_be_looked_at_while_it_is_typed,
     doors::a_login_and_a_logout,
     doors::a_key_is_shown_once_changed_and_revoked,
     doors::a_key_is_put_into_the_snippets_and_tested,

@@ -36,6 +36,30 @@ async fn log_in(window: &Window, path: &str, password: &str) -> anyhow::Result<(
     window.press(css("main form button.primary")).await
 }
 
+pub(crate) async fn a_secret_can_be_looked_at_while_it_is_typed(window: &Window) -> anyhow::Result<()> {
+    window.go("/login").await?;
+    let visible = "return document.querySelector('[data-reveal=password]').checkVisibility()";
+    let there = window.ask(visible, vec![]).await? == serde_json::json!(true);
+    ensure!(there == window.has_script(), "what only script can do is there exactly with script");
+    if !there {
+        return Ok(());
+    }
+    window.fill("#password", "wrong horse battery").await?;
+    for (kind, pressed) in [("text", "true"), ("password", "false"), ("text", "true")] {
+        window.tap(css("[data-reveal=password]")).await?;
+        ensure!(window.attribute("#password", "type").await? == kind, "it does not become a field of {kind}");
+        ensure!(window.attribute("[data-reveal=password]", "aria-pressed").await? == pressed, "{kind}");
+        ensure!(window.value("#password").await? == "wrong horse battery", "what was typed is lost");
+    }
+    // As the form is sent, it is a password again.
+    let sent = "const form = document.querySelector('main form');
+        form.addEventListener('submit', (event) => event.preventDefault());
+        form.requestSubmit();
+        return document.querySelector('#password').type";
+    ensure!(window.ask(sent, vec![]).await? == "password", "it leaves as plain text");
+    Ok(())
+}
+
 pub(crate) async fn a_login_and_a_logout(window: &Window) -> anyhow::Result<()> {
     log_in(window, "/styles", "wrong horse battery").await?;
     ensure!(window.has("[role=alert]").await?, "a wrong password is not told");
