@@ -81,6 +81,7 @@ pub(crate) fn imported(workflow: Workflow, slots: &Slots) -> ImportedWorkflow {
             kind: word(slot.kind),
             targets: slot.targets.iter().map(address).collect(),
             source: word(slot.source),
+            confidence: word(slot.confidence),
         })
         .collect();
     ImportedWorkflow { workflow, slots: views, problems, converted: None }

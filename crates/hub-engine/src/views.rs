@@ -213,8 +213,10 @@ pub struct SlotView {
     pub kind: String,
     /// Where, as `node.input`.
     pub targets: Vec<String>,
-    /// How it was found: `title`, `class`, `trace`.
+    /// How it was found: `title`, `class`, `trace`, `hand`.
     pub source: String,
+    /// How sure the finding is: `certain`, `likely`, `guess`.
+    pub confidence: String,
 }
 
 /// Answer of a workflow import.

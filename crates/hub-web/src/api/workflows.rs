@@ -72,12 +72,14 @@ struct SlotRecord {
     targets: Vec<String>,
     /// How it was found.
     source: String,
+    /// How sure the finding is: `certain`, `likely`, or `guess`, which a person should look at.
+    confidence: String,
 }
 
 impl WorkflowRecord {
     fn of(view: ImportedWorkflow) -> Self {
         let ImportedWorkflow { workflow, slots, problems, converted } = view;
-        let slot = |SlotView { kind, targets, source }| SlotRecord { kind, targets, source };
+        let slot = |SlotView { kind, targets, source, confidence }| SlotRecord { kind, targets, source, confidence };
         Self {
             id: workflow.id,
             name: workflow.name,

@@ -192,3 +192,38 @@ async fn what_is_no_workflow_is_refused_and_a_used_one_stays() {
     assert_eq!(kept.status, StatusCode::CONFLICT);
     assert!(kept.text().contains("run by the render types sd15"), "{}", kept.text());
 }
+
+#[tokio::test]
+async fn it_is_told_how_sure_the_finding_of_a_slot_is() {
+    let hub = Hub::with_server(10).await;
+    let mut graph: Value = serde_json::from_str(GRAPH).expect("a graph");
+    let nodes = graph.as_object_mut().expect("nodes");
+    let saves = |node: &Value| node["class_type"] == "SaveImage";
+    let save = nodes.values().find(|node| saves(node)).expect("an output").clone();
+    // Of two outputs that no title tells apart, either may be meant; a title is a word of the author.
+    nodes.retain(|_, node| !saves(node));
+    for id in ["901", "902"] {
+        let mut copy = save.clone();
+        copy["_meta"]["title"] = "Save".into();
+        nodes.insert(id.to_owned(), copy);
+    }
+    let prompt = nodes.values_mut().find(|node| node["class_type"] == "CLIPTextEncode").expect("a text");
+    prompt["_meta"]["title"] = "MCP_INPUT_PROMPT".into();
+    let body = serde_json::json!({ "name": "unsure", "graph": graph });
+    let stored = hub.json("POST", "/api/v1/workflows", &body).await.json();
+    let sure = |kind: &str| {
+        let slots = stored["slots"].as_array().expect("slots");
+        slots.iter().find(|slot| slot["kind"] == kind).expect("the slot")["confidence"].clone()
+    };
+    assert_eq!((sure("prompt"), sure("output"), sure("steps")), ("certain".into(), "guess".into(), "likely".into()));
+
+    let page = hub.page(&format!("/workflows/{}", stored["id"].as_str().expect("an id"))).await.text();
+    let of_row = |place: &str| {
+        let row = page.split("<li>").find(|row| row.contains(&format!("value=\"{place}")));
+        row.unwrap_or_else(|| panic!("no row of {place}: {page}")).to_owned()
+    };
+    assert!(of_row("901").contains("tone-wait\">look at it<"), "{}", of_row("901"));
+    let prompt = stored["slots"].as_array().expect("slots").iter().find(|slot| slot["kind"] == "prompt");
+    let place = prompt.expect("a prompt")["targets"][0].as_str().expect("a place");
+    assert!(of_row(place).contains("tone-good\">sure<"), "{}", of_row(place));
+}

@@ -10,7 +10,7 @@ use hub_core::{
     error::UserError,
     ids::{JobId, WorkflowId},
 };
-use hub_engine::{ImportedWorkflow, InputHolds, NodeView};
+use hub_engine::{ImportedWorkflow, InputHolds, NodeView, SlotView};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -63,6 +63,8 @@ struct Row {
     /// How it was found, in a word; empty while it is being typed.
     source: Option<Said>,
     tone: &'static str,
+    /// How sure that is, in a word.
+    sure: Option<Said>,
 }
 
 #[derive(Debug, Serialize)]
@@ -206,8 +208,7 @@ pub(super) async fn page(app: &App, workflow: Workflow, run: Option<JobId>) -> R
     let pairs = pairs_of(&view);
     let catalogue = app.engine.catalogue();
     let ImportedWorkflow { workflow, problems, slots, .. } = view;
-    let rows =
-        slots.iter().flat_map(|slot| slot.targets.iter().map(|target| Row::of(&slot.kind, target, &slot.source)));
+    let rows = slots.iter().flat_map(|slot| slot.targets.iter().map(|target| Row::of(slot, target)));
     let before = versions.iter().find(|version| version.version + 1 == workflow.version);
     let changed = before.map(|before| Differences::between(before.version, &before.graph, &workflow.graph));
     Ok(WorkflowPage {
@@ -256,18 +257,30 @@ fn places_of(node: &NodeView) -> Vec<Place> {
 }
 
 impl Row {
-    fn of(kind: &str, target: &str, source: &str) -> Self {
-        let (source, tone) = match source {
-            "title" => (said!("by its title"), "good"),
-            "hand" => (said!("chosen by hand"), "good"),
-            "class" => (said!("by its class"), "info"),
-            _ => (said!("by its links"), "info"),
+    fn of(slot: &SlotView, target: &str) -> Self {
+        let source = match slot.source.as_str() {
+            "title" => said!("by its title"),
+            "hand" => said!("chosen by hand"),
+            "class" => said!("by its class"),
+            _ => said!("by its links"),
         };
-        Self { kind: kind.to_owned(), title: slot_title(kind), target: target.to_owned(), source: Some(source), tone }
+        let (sure, tone) = match slot.confidence.as_str() {
+            "certain" => (said!("sure"), "good"),
+            "likely" => (said!("likely"), "info"),
+            _ => (said!("look at it"), "wait"),
+        };
+        Self {
+            title: slot_title(&slot.kind),
+            kind: slot.kind.clone(),
+            target: target.to_owned(),
+            source: Some(source),
+            tone,
+            sure: Some(sure),
+        }
     }
 
     fn typed(kind: String, target: String) -> Self {
-        Self { title: slot_title(&kind), kind, target, source: None, tone: "off" }
+        Self { title: slot_title(&kind), kind, target, source: None, tone: "off", sure: None }
     }
 }
 
@@ -290,6 +303,12 @@ impl Page for WorkflowPage {
     fn sample() -> Self {
         use super::difference::Difference;
         let text = || super::super::shown::sample::HOSTILE.to_owned();
+        let slot = SlotView {
+            kind: "prompt".to_owned(),
+            targets: vec!["1.text".to_owned()],
+            source: "trace".to_owned(),
+            confidence: "guess".to_owned(),
+        };
         let node = NodeView { id: "1".to_owned(), class: text(), title: Some(text()), inputs: Vec::new() };
         Self {
             frame: Frame::new("workflows", text()),
@@ -300,7 +319,7 @@ impl Page for WorkflowPage {
             newest_path: "/workflows/wf_2".to_owned(),
             description: text(),
             problems: vec![text()],
-            rows: vec![Row::of("prompt", "1.text", "trace"), Row::typed(text(), text())],
+            rows: vec![Row::of(&slot, "1.text"), Row::typed(text(), text())],
             kinds: vec![Kind { name: "prompt".to_owned(), title: "Prompt".to_owned() }],
             places: vec![Place { address: text(), text: text() }],
             drawing: drawing::draw(&[node], &[(text(), "1.text".to_owned())]),
