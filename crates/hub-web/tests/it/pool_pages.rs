@@ -1,10 +1,10 @@
 //! The pages of the pool: servers, LLM servers, settings, instructions.
 
-use axum::http::StatusCode;
+use axum::{body::Body, http::StatusCode};
 use hub_sim::ollama::{OllamaConfig, OllamaSim};
 use serde_json::json;
 
-use crate::hub::{Hub, hidden};
+use crate::hub::{Hub, hidden, request};
 
 async fn ollama() -> OllamaSim {
     OllamaSim::start(std::net::SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, 0)), OllamaConfig::default())
@@ -224,4 +224,50 @@ async fn instructions_are_previewed_saved_and_reset() {
     assert_eq!((stored.subjects_to_propose, stored.allowed_styles), (7, Some(vec!["anime".to_owned()])));
     let form = "natural=a&optimized=b&natural_fr=c&optimized_fr=";
     assert!(hub.form("/settings/instructions/describe", form).await.text().contains("id=\"optimized_fr-fault\""));
+}
+
+#[tokio::test]
+async fn all_servers_are_tested_at_once() {
+    let hub = Hub::with_server(5).await;
+    hub.ready().await;
+    hub.form("/servers", "name=nobody&base_url=127.0.0.1%3A9&auth=none").await;
+    let page = hub.form("/servers/test-all", "").await;
+    assert_eq!(page.status, StatusCode::OK);
+    let page = page.text();
+    let of = |name: &str| {
+        let parts = page.split("<details").filter(|part| part.contains(&format!("<strong>{name}</strong>")));
+        parts.last().unwrap_or_else(|| panic!("no test of {name}: {page}")).to_owned()
+    };
+    assert!(of("sim").contains("The test passed") && of("sim").contains("Lists nodes and models"), "{}", of("sim"));
+    assert!(of("nobody").contains("The test failed") && of("nobody").contains("not tried"), "{}", of("nobody"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cards_follow_their_servers_and_a_lost_one_is_told() {
+    let mut hub = Hub::with_server(5).await;
+    hub.ready().await;
+    let job = json!({"tool": "generate_image", "arguments": {"prompt": "a fox"}});
+    let sent = hub.json("POST", "/api/v1/jobs", &job).await.json();
+    hub.ended(sent["id"].as_str().expect("an id")).await;
+    for path in ["/servers", "/", "/jobs"] {
+        assert!(hub.page(path).await.text().contains("id=\"toasts\" class=\"toasts\" role=\"status\""), "{path}");
+    }
+    assert!(hub.page("/servers").await.text().contains("<dt>Model loads</dt>"));
+    let follow = |path: &str| request("GET", path).body(Body::empty()).expect("a request");
+    let mut streams = [hub.follow(follow("/servers/live")).await, hub.follow(follow("/jobs/live")).await];
+    let first = streams[0].fragment().await;
+    assert!(first.contains("hx-target=\"#servers-now\"") && first.contains("Ready"), "{first}");
+    hub.lose_servers();
+    // The card and the toast come in any order; of the jobs nothing changes but the toast.
+    for (stream, mut redrawn) in streams.iter_mut().zip([false, true]) {
+        let mut told = false;
+        while !redrawn || !told {
+            let fragment = stream.fragment().await;
+            if fragment.contains("hx-target=\"#toasts\"") {
+                assert!(fragment.contains("Server lost") && fragment.contains("sim"), "{fragment}");
+                told = true;
+            }
+            redrawn |= fragment.contains("hx-target=\"#servers-now\"") && !fragment.contains("Ready");
+        }
+    }
 }
