@@ -1,7 +1,7 @@
 //! The pages of the pool: servers, LLM servers, settings, instructions.
 
 use axum::{body::Body, http::StatusCode};
-use hub_sim::ollama::{OllamaConfig, OllamaSim};
+use hub_sim::ollama::{OllamaConfig, OllamaSim, SimModel};
 use serde_json::json;
 
 use crate::hub::{Hub, hidden, request};
@@ -268,6 +268,42 @@ async fn cards_follow_their_servers_and_a_lost_one_is_told() {
                 told = true;
             }
             redrawn |= fragment.contains("hx-target=\"#servers-now\"") && !fragment.contains("Ready");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_role_is_offered_the_models_that_can_play_it() {
+    let hub = Hub::empty().await;
+    for list_capabilities in [true, false] {
+        let models = vec![
+            SimModel::new("seer:7b", &["completion", "vision"]),
+            SimModel::new("writer:8b", &["completion"]),
+            SimModel::new("embedder:1b", &["embedding"]),
+        ];
+        let config = OllamaConfig { models, list_capabilities, ..OllamaConfig::default() };
+        let address = std::net::SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, 0));
+        let sim = OllamaSim::start(address, config).await.expect("a free port");
+        let body = json!({ "name": format!("llm {list_capabilities}"), "base_url": sim.url() });
+        let made = hub.json("POST", "/api/v1/llm-servers", &body).await.json();
+        let page = hub.form(&format!("/llm-servers/{}/test", made["id"].as_str().expect("an id")), "").await.text();
+        let badges = |model: &str| {
+            let item = page.split("<li>").find(|item| item.contains(&format!("<code>{model}</code>")));
+            let item = item.and_then(|item| item.split("</li>").next()).expect("the model is listed").to_owned();
+            (item.contains("sees pictures"), item.contains("writes text"))
+        };
+        assert_eq!(badges("seer:7b"), (true, true));
+        assert_eq!(badges("writer:8b"), (false, true));
+        assert_eq!(badges("embedder:1b"), (false, false));
+        for (role, offered) in [
+            ("describe", &["seer:7b"][..]),
+            ("enhance", &["seer:7b", "writer:8b"]),
+            ("prompt_generator", &["seer:7b", "writer:8b"]),
+        ] {
+            let list = page.split(&format!("<datalist id=\"models-{role}\">")).nth(1).expect("the list");
+            let list = list.split("</datalist>").next().expect("its end");
+            let found: Vec<&str> = list.split("value=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+            assert_eq!(found, offered, "{role}");
         }
     }
 }
