@@ -9,6 +9,7 @@ mod configuration;
 mod edits;
 mod files;
 mod jobs;
+mod llm_models;
 mod servers;
 mod showcases;
 mod trials;
@@ -38,6 +39,7 @@ use crate::{
 };
 
 pub use jobs::CancelledJobs;
+pub use llm_models::LlmModelView;
 pub use showcases::ShowcasesAsked;
 
 /// Handle on the engine; cheap to clone.

@@ -56,7 +56,7 @@ pub use configuration::{ExportOptions, ImportAction, ImportChange, ImportMode, I
 pub use crash::CrashPoint;
 pub use describe::DescribeTemplates;
 pub use dispatch::QueueDepths;
-pub use engine::{CancelledJobs, Engine, ShowcasesAsked};
+pub use engine::{CancelledJobs, Engine, LlmModelView, ShowcasesAsked};
 pub use feed::{Anew, FeedEvent, FeedId, FeedNews, FeedReader, InvalidFeedId, QueueSizes, ServerChange};
 pub use model_sources::ModelSource;
 pub use nearby::{Nearby, NearbyComfyUi, NearbyOllama, UsualPlaces};

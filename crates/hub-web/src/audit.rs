@@ -15,7 +15,7 @@ use crate::router::App;
 /// Changes that are nobody's business but the caller's: work, and what only shows something.
 const WORK: [&str; 5] = ["/api/v1/jobs", "/api/v1/images", "/playground/", "/jobs/", "/gallery/"];
 /// Only shows something, although it is sent as a form.
-const SHOWS: [&str; 3] = ["/compare", "/connect/test", "/maintenance/preview"];
+const SHOWS: [&str; 4] = ["/compare", "/connect", "/connect/test", "/maintenance/preview"];
 /// Written down by themselves, with what came of them.
 const TOLD_ELSEWHERE: [&str; 3] = ["/login", "/logout", "/setup"];
 

@@ -16,9 +16,13 @@ use axum::{
 };
 use futures_util::Stream;
 use hub_core::ids::JobId;
-use tokio::sync::{OwnedSemaphorePermit, broadcast};
+use hub_engine::{Alert, FeedEvent, FeedNews, FeedReader};
+use tokio::{
+    sync::{OwnedSemaphorePermit, broadcast},
+    time::Instant,
+};
 
-use crate::{error::WebError, router::App, viewer};
+use crate::{error::WebError, pages::ToastLive, router::App, viewer};
 
 /// Shortest time between two redraws of a region.
 const PACE: Duration = Duration::from_millis(400);
@@ -41,8 +45,9 @@ pub(crate) fn permit(app: &App) -> Result<OwnedSemaphorePermit, WebError> {
     })
 }
 
-/// A stream that draws a region now and after each change of any job. `draw` must answer a fragment
-/// with its own target.
+/// A stream that draws a region now and after each change of any job or server. `draw` must answer a fragment
+/// with its own target. What happens to servers comes with it as toasts: a page needs one stream, of which a browser
+/// holds few open.
 pub(crate) fn on_changes<F, R>(app: &App, draw: F) -> Result<Response, WebError>
 where
     F: Fn() -> R + Send + 'static,
@@ -50,7 +55,8 @@ where
 {
     let permit = permit(app)?;
     let mut changes = app.engine.changes();
-    let viewer = viewer::current();
+    let mut news = app.engine.follow_changes();
+    let (viewer, app) = (viewer::current(), app.clone());
     let fragments = stream! {
         let _permit = permit;
         let mut drawn = String::new();
@@ -61,12 +67,49 @@ where
                 drawn = fragment;
             }
             tokio::time::sleep(PACE).await;
-            if let Ok(false) = tokio::time::timeout(REFRESH, changed(&mut changes)).await {
-                break;
+            match reason(&mut changes, &mut news).await {
+                Reason::Change => {}
+                Reason::Alert(alert) => {
+                    let toast = async { app.renderer.render(&ToastLive::of(&alert)) };
+                    if let Ok(toast) = viewer::later(viewer.clone(), toast).await {
+                        yield Ok(Event::default().data(&toast));
+                    }
+                }
+                Reason::End => break,
             }
         }
     };
     Ok(answer(Box::pin(fragments)))
+}
+
+/// Why a region is drawn again.
+enum Reason {
+    /// Something moved, or enough time has passed.
+    Change,
+    /// Something happened to a server that people want to know.
+    Alert(Alert),
+    /// It is not: the engine is gone.
+    End,
+}
+
+async fn reason(changes: &mut broadcast::Receiver<JobId>, news: &mut FeedReader) -> Reason {
+    let refresh = Instant::now() + REFRESH;
+    loop {
+        tokio::select! {
+            goes_on = changed(changes) => return if goes_on { Reason::Change } else { Reason::End },
+            told = news.next() => match told {
+                Some(FeedNews::Event(_, event)) => match &*event {
+                    FeedEvent::Alert(alert) => return Reason::Alert(alert.clone()),
+                    FeedEvent::Server(_) => return Reason::Change,
+                    // Of jobs the other receiver knows more.
+                    FeedEvent::Job(_) | FeedEvent::Queue(_) => {}
+                },
+                Some(FeedNews::Anew(..)) => return Reason::Change,
+                None => return Reason::End,
+            },
+            () = tokio::time::sleep_until(refresh) => return Reason::Change,
+        }
+    }
 }
 
 /// A stream that draws one job with each of its changes, ends with the event `done`, and closes.

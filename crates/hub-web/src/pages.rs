@@ -22,6 +22,7 @@ pub(crate) mod shown;
 mod start;
 mod statistics;
 mod styles;
+mod toast;
 mod undo;
 mod workflows;
 
@@ -34,8 +35,8 @@ use axum::{
 };
 use serde::Serialize;
 
-pub(crate) use self::access::MadeKeys;
 use self::flash::Flash;
+pub(crate) use self::{access::MadeKeys, toast::ToastLive};
 use crate::{
     asker::is_api,
     error::WebError,
@@ -90,8 +91,10 @@ fn routes_of_pool() -> Routes {
         ("/llm-servers/{id}/delete", post(llm_servers::remove)),
         ("/llm-servers/{id}/test", post(llm_servers::test)),
         ("/servers", get(servers::show).post(servers::add)),
+        ("/servers/live", get(servers::live)),
         ("/servers/new", get(servers::create)),
         ("/servers/test", post(servers::test_typed)),
+        ("/servers/test-all", post(servers::test_all)),
         ("/servers/{id}", get(servers::show_one)),
         ("/servers/{id}/delete", post(servers::remove)),
         ("/servers/{id}/drain", post(servers::drain)),
@@ -296,6 +299,7 @@ pub(crate) fn samples() -> Vec<(&'static str, minijinja::Value)> {
         sample::<maintenance::MaintenancePage>(),
         sample::<playground::PlaygroundPage>(),
         sample::<servers::ServersPage>(),
+        sample::<servers::ServersLive>(),
         sample::<servers::ServerDetailPage>(),
         sample::<servers::ServerPage>(),
         sample::<servers::ServerTestLive>(),
@@ -310,6 +314,7 @@ pub(crate) fn samples() -> Vec<(&'static str, minijinja::Value)> {
         sample::<styles::StylesPage>(),
         sample::<styles::StylePage>(),
         sample::<styles::StylePreviewLive>(),
+        sample::<ToastLive>(),
         sample::<workflows::WorkflowsPage>(),
         sample::<workflows::WorkflowPage>(),
         sample::<workflows::TrialLive>(),

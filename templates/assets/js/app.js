@@ -42,6 +42,10 @@
     event.target.querySelectorAll("[data-reveal]").forEach((button) => unveil(button, false));
   });
 
+  document.addEventListener("click", (event) => {
+    if (event.target.closest("[data-dismiss]")) event.target.closest(".toast")?.remove();
+  });
+
   // Ctrl+Enter sends the form one is typing in.
   document.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && event.target.matches("textarea")) {

@@ -54,6 +54,7 @@ const TASKS: &[(&str, Task)] = tasks![
     making::a_fault_keeps_what_was_typed,
     making::jobs_are_found_cancelled_and_tried_again,
     pool::a_server_is_added_tested_switched_and_removed,
+    pool::all_servers_are_tested_and_a_lost_one_is_told,
     pool::settings_of_a_server_are_changed,
     pool::an_llm_server_is_added_given_a_role_and_removed,
     catalogue::a_workflow_is_imported_corrected_compared_and_brought_back,

@@ -13,6 +13,7 @@ use hub_core::{
     ids::LlmServerId,
     server::{LlmAssignment, LlmDialect, LlmRole, LlmServer},
 };
+use hub_engine::LlmModelView;
 use serde::{Deserialize, Serialize};
 
 #[cfg(test)]
@@ -61,8 +62,6 @@ pub(crate) struct LlmServersPage {
     fault: Option<Fault>,
     /// Role whose form was refused.
     fault_role: &'static str,
-    /// Models that were just listed.
-    models: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -86,8 +85,15 @@ struct ShownLlm {
 struct ShownTest {
     ok: bool,
     text: String,
-    models: Vec<String>,
+    models: Vec<ShownModel>,
     more: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct ShownModel {
+    name: String,
+    /// What it can do, as far as its server says.
+    can: Vec<Said>,
 }
 
 #[derive(Debug, Serialize)]
@@ -98,6 +104,8 @@ struct ShownRole {
     model: String,
     servers: Vec<Choice>,
     played: bool,
+    /// Models that were just listed and can do what the role needs.
+    models: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -117,13 +125,16 @@ pub(crate) async fn show(State(app): State<App>, done: Done) -> Result<Html<Stri
 pub(crate) async fn test(State(app): State<App>, Path(id): Path<String>) -> Result<Response, WebError> {
     let server = lookup::llm_server(&app, &id).await?;
     let started = app.engine.store().clock().now();
-    let asked = tokio::time::timeout(TEST_LIMIT, app.engine.llm_models(server.id)).await;
+    let asked = tokio::time::timeout(TEST_LIMIT, app.engine.llm_models_told(server.id)).await;
     let took = super::shown::duration(app.engine.store().clock().now() - started);
     let mut page = page(&app).await?;
     let test = match asked {
         Ok(Ok(models)) => {
-            page.models.clone_from(&models);
-            ShownTest::answered(models, &took)
+            for row in &mut page.roles {
+                row.models =
+                    models.iter().filter(|model| fits(row.name, model)).map(|model| model.name.clone()).collect();
+            }
+            ShownTest::answered(&models, &took)
         }
         Ok(Err(error)) => ShownTest::failed(error.explain()),
         Err(_) => ShownTest::failed(said!("It did not answer within {s} s.", s = TEST_LIMIT.as_secs())),
@@ -132,6 +143,11 @@ pub(crate) async fn test(State(app): State<App>, Path(id): Path<String>) -> Resu
         row.test = Some(test);
     }
     shown(&app, &page)
+}
+
+/// Whether a model can do what a role needs, or may: of some nobody says.
+fn fits(role: &str, model: &LlmModelView) -> bool {
+    model.writes.unwrap_or(true) && (role != "describe" || model.sees.unwrap_or(true))
 }
 
 /// Who shall play a role.
@@ -198,7 +214,6 @@ async fn page(app: &App) -> Result<LlmServersPage, WebError> {
         roles,
         fault: None,
         fault_role: "",
-        models: Vec::new(),
     })
 }
 
@@ -238,9 +253,9 @@ fn key_of(server: &LlmServer) -> String {
 }
 
 impl ShownTest {
-    fn answered(mut models: Vec<String>, took: &str) -> Self {
+    fn answered(models: &[LlmModelView], took: &str) -> Self {
         let all = models.len();
-        models.truncate(MODELS_SHOWN);
+        let models: Vec<ShownModel> = models.iter().take(MODELS_SHOWN).map(ShownModel::of).collect();
         let what = match all {
             0 => said!("It answers, but has no model yet.").to_string(),
             1 => said!("It answers, after {took}, with 1 model:", took),
@@ -251,6 +266,14 @@ impl ShownTest {
 
     fn failed(text: String) -> Self {
         Self { ok: false, text, models: Vec::new(), more: 0 }
+    }
+}
+
+impl ShownModel {
+    fn of(model: &LlmModelView) -> Self {
+        let can = [(model.sees, said!("sees pictures")), (model.writes, said!("writes text"))];
+        let can = can.into_iter().filter(|(can, _)| *can == Some(true)).map(|(_, word)| word).collect();
+        Self { name: model.name.clone(), can }
     }
 }
 
@@ -274,6 +297,7 @@ impl ShownRole {
                 })
                 .collect(),
             played: assignment.is_some(),
+            models: Vec::new(),
         }
     }
 }
@@ -301,17 +325,19 @@ impl Page for LlmServersPage {
         let server = sample_server();
         let assignment = LlmAssignment { server: server.id, model: Some(HOSTILE.to_owned()) };
         let mut shown = ShownLlm::of(&server, vec![said!("Enhance prompts")]);
-        shown.test = Some(ShownTest::answered(vec![HOSTILE.to_owned()], "3 s"));
+        let model = LlmModelView { name: HOSTILE.to_owned(), writes: Some(true), sees: Some(true) };
+        shown.test = Some(ShownTest::answered(&[model], "3 s"));
         let mut failed = ShownLlm::of(&server, Vec::new());
         failed.test = Some(ShownTest::failed(HOSTILE.to_owned()));
         let (name, _, title, about) = ROLES[0];
+        let mut role = ShownRole::of((name, title, about), Some(&assignment), std::slice::from_ref(&server));
+        role.models.push(HOSTILE.to_owned());
         Self {
             frame: Frame::new("llm_servers", said!("LLM servers")),
             servers: vec![shown, failed],
-            roles: vec![ShownRole::of((name, title, about), Some(&assignment), &[server])],
+            roles: vec![role],
             fault: Some(Fault { field: "server".to_owned(), text: HOSTILE.to_owned(), changed: false }),
             fault_role: "enhance",
-            models: vec![HOSTILE.to_owned()],
         }
     }
 }

@@ -18,6 +18,7 @@ use hub_core::{
 use hub_engine::ServerView;
 use serde::{Deserialize, Serialize};
 
+use self::shown::ShownTest;
 #[cfg(test)]
 pub(crate) use self::{
     detail::ServerDetailPage,
@@ -29,18 +30,41 @@ pub(crate) use self::{
 };
 use super::{
     Frame,
-    form::{Done, Sent},
+    form::{Done, Sent, shown as show_page},
     html, see_other,
 };
-use crate::{error::WebError, language::Said, lookup, render::Page, router::App, said, undo::Undo};
+use crate::{error::WebError, language::Said, live, lookup, render::Page, router::App, said, undo::Undo};
 
 /// The page.
 #[derive(Debug, Serialize)]
 pub(crate) struct ServersPage {
     frame: Frame,
+    /// How all of them passed a test, when that was just asked for.
+    tests: Vec<NamedTest>,
+    #[serde(flatten)]
+    now: ServersNow,
+}
+
+/// The part that is redrawn.
+#[derive(Debug, Serialize)]
+pub(crate) struct ServersLive {
+    #[serde(flatten)]
+    now: ServersNow,
+}
+
+#[derive(Debug, Serialize)]
+struct ServersNow {
     /// By group; those of none come first.
     groups: Vec<Group>,
     total: usize,
+}
+
+/// One server's test among those of others.
+#[derive(Debug, Serialize)]
+struct NamedTest {
+    name: String,
+    path: Option<String>,
+    test: ShownTest,
 }
 
 /// Servers that are pinned to by one name.
@@ -71,6 +95,8 @@ pub(crate) struct ShownServer {
     vram: Option<String>,
     model_files: usize,
     loaded: Vec<String>,
+    /// How often it swapped models, where it ran anything.
+    loads: Option<String>,
     enabled: bool,
     path: String,
     delete_path: String,
@@ -113,6 +139,7 @@ impl ShownServer {
             vram,
             model_files: view.live.inventory.model_files,
             loaded: view.live.loaded.clone(),
+            loads: shown::model_loads(&view.live),
             delete_path: format!("/servers/{}/delete", view.server.id),
             enabled_path: format!("/servers/{}/enabled", view.server.id),
             id: view.server.id.to_string(),
@@ -172,7 +199,12 @@ fn sample_view() -> ServerView {
         in_flight: 1,
         queue_remaining: Some(2),
         latency: Some(std::time::Duration::from_millis(12)),
-        live: hub_engine::ServerLive { loaded: vec!["<b>model".to_owned()], ..hub_engine::ServerLive::default() },
+        live: hub_engine::ServerLive {
+            loaded: vec!["<b>model".to_owned()],
+            runs: 3,
+            model_loads: 2,
+            ..hub_engine::ServerLive::default()
+        },
     }
 }
 
@@ -189,6 +221,27 @@ pub(crate) async fn show(State(app): State<App>, done: Done) -> Result<Html<Stri
     let mut page = page(&app);
     page.frame.flash = done.flash();
     html(&app, &page)
+}
+
+pub(crate) async fn live(State(app): State<App>) -> Result<Response, WebError> {
+    let own = app.clone();
+    live::on_changes(&app, move || {
+        let app = own.clone();
+        async move { app.renderer.render(&ServersLive { now: now(&app) }) }
+    })
+}
+
+/// Tests all servers at once, as they are stored, and shows the page with the outcomes.
+pub(crate) async fn test_all(State(app): State<App>) -> Result<Response, WebError> {
+    let tests = app.engine.servers_test_all().await?;
+    let named = |test: hub_engine::ServerTest| NamedTest {
+        name: test.name.clone(),
+        path: test.server.map(|id| format!("/servers/{id}")),
+        test: ShownTest::of(&test),
+    };
+    let mut page = page(&app);
+    page.tests = tests.into_iter().map(named).collect();
+    show_page(&app, &page)
 }
 
 pub(crate) async fn remove(State(app): State<App>, Path(id): Path<String>) -> Result<Response, WebError> {
@@ -219,6 +272,10 @@ pub(crate) async fn set_enabled(
 }
 
 fn page(app: &App) -> ServersPage {
+    ServersPage { frame: Frame::new("servers", said!("Servers")), tests: Vec::new(), now: now(app) }
+}
+
+fn now(app: &App) -> ServersNow {
     let views = app.engine.servers();
     let total = views.len();
     let mut groups: BTreeMap<String, Vec<ShownServer>> = BTreeMap::new();
@@ -226,7 +283,13 @@ fn page(app: &App) -> ServersPage {
         groups.entry(view.server.group.clone().unwrap_or_default()).or_default().push(ShownServer::of(view));
     }
     let groups = groups.into_iter().map(|(name, servers)| Group { name, servers }).collect();
-    ServersPage { frame: Frame::new("servers", said!("Servers")), groups, total }
+    ServersNow { groups, total }
+}
+
+#[cfg(test)]
+fn sample_now() -> ServersNow {
+    let group = |name: &str| Group { name: name.to_owned(), servers: vec![ShownServer::sample()] };
+    ServersNow { groups: vec![group(""), group(super::shown::sample::HOSTILE)], total: 2 }
 }
 
 impl Page for ServersPage {
@@ -234,12 +297,18 @@ impl Page for ServersPage {
 
     #[cfg(test)]
     fn sample() -> Self {
-        let group = |name: &str| Group { name: name.to_owned(), servers: vec![ShownServer::sample()] };
-        Self {
-            frame: Frame::new("servers", said!("Servers")),
-            groups: vec![group(""), group(super::shown::sample::HOSTILE)],
-            total: 2,
-        }
+        let name = super::shown::sample::HOSTILE.to_owned();
+        let test = NamedTest { name, path: Some("/servers/srv_1".to_owned()), test: ShownTest::sample() };
+        Self { frame: Frame::new("servers", said!("Servers")), tests: vec![test], now: sample_now() }
+    }
+}
+
+impl Page for ServersLive {
+    const TEMPLATE: &'static str = "pages/servers_live.html";
+
+    #[cfg(test)]
+    fn sample() -> Self {
+        Self { now: sample_now() }
     }
 }
 

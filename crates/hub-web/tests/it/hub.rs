@@ -205,6 +205,11 @@ impl Hub {
         Self { router, engine, sims: Vec::new() }
     }
 
+    /// The simulated servers are gone.
+    pub(crate) fn lose_servers(&mut self) {
+        self.sims.clear();
+    }
+
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
         let all_events = request.uri().path() == "/api/v1/events";
         let response = tokio::time::timeout(PATIENCE, self.router.clone().oneshot(request)).await;

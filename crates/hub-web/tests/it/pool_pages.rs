@@ -1,10 +1,10 @@
 //! The pages of the pool: servers, LLM servers, settings, instructions.
 
-use axum::http::StatusCode;
-use hub_sim::ollama::{OllamaConfig, OllamaSim};
+use axum::{body::Body, http::StatusCode};
+use hub_sim::ollama::{OllamaConfig, OllamaSim, SimModel};
 use serde_json::json;
 
-use crate::hub::{Hub, hidden};
+use crate::hub::{Hub, hidden, request};
 
 async fn ollama() -> OllamaSim {
     OllamaSim::start(std::net::SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, 0)), OllamaConfig::default())
@@ -224,4 +224,86 @@ async fn instructions_are_previewed_saved_and_reset() {
     assert_eq!((stored.subjects_to_propose, stored.allowed_styles), (7, Some(vec!["anime".to_owned()])));
     let form = "natural=a&optimized=b&natural_fr=c&optimized_fr=";
     assert!(hub.form("/settings/instructions/describe", form).await.text().contains("id=\"optimized_fr-fault\""));
+}
+
+#[tokio::test]
+async fn all_servers_are_tested_at_once() {
+    let hub = Hub::with_server(5).await;
+    hub.ready().await;
+    hub.form("/servers", "name=nobody&base_url=127.0.0.1%3A9&auth=none").await;
+    let page = hub.form("/servers/test-all", "").await;
+    assert_eq!(page.status, StatusCode::OK);
+    let page = page.text();
+    let of = |name: &str| {
+        let parts = page.split("<details").filter(|part| part.contains(&format!("<strong>{name}</strong>")));
+        parts.last().unwrap_or_else(|| panic!("no test of {name}: {page}")).to_owned()
+    };
+    assert!(of("sim").contains("The test passed") && of("sim").contains("Lists nodes and models"), "{}", of("sim"));
+    assert!(of("nobody").contains("The test failed") && of("nobody").contains("not tried"), "{}", of("nobody"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cards_follow_their_servers_and_a_lost_one_is_told() {
+    let mut hub = Hub::with_server(5).await;
+    hub.ready().await;
+    let job = json!({"tool": "generate_image", "arguments": {"prompt": "a fox"}});
+    let sent = hub.json("POST", "/api/v1/jobs", &job).await.json();
+    hub.ended(sent["id"].as_str().expect("an id")).await;
+    for path in ["/servers", "/", "/jobs"] {
+        assert!(hub.page(path).await.text().contains("id=\"toasts\" class=\"toasts\" role=\"status\""), "{path}");
+    }
+    assert!(hub.page("/servers").await.text().contains("<dt>Model loads</dt>"));
+    let follow = |path: &str| request("GET", path).body(Body::empty()).expect("a request");
+    let mut streams = [hub.follow(follow("/servers/live")).await, hub.follow(follow("/jobs/live")).await];
+    let first = streams[0].fragment().await;
+    assert!(first.contains("hx-target=\"#servers-now\"") && first.contains("Ready"), "{first}");
+    hub.lose_servers();
+    // The card and the toast come in any order; of the jobs nothing changes but the toast.
+    for (stream, mut redrawn) in streams.iter_mut().zip([false, true]) {
+        let mut told = false;
+        while !redrawn || !told {
+            let fragment = stream.fragment().await;
+            if fragment.contains("hx-target=\"#toasts\"") {
+                assert!(fragment.contains("Server lost") && fragment.contains("sim"), "{fragment}");
+                told = true;
+            }
+            redrawn |= fragment.contains("hx-target=\"#servers-now\"") && !fragment.contains("Ready");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_role_is_offered_the_models_that_can_play_it() {
+    let hub = Hub::empty().await;
+    for list_capabilities in [true, false] {
+        let models = vec![
+            SimModel::new("seer:7b", &["completion", "vision"]),
+            SimModel::new("writer:8b", &["completion"]),
+            SimModel::new("embedder:1b", &["embedding"]),
+        ];
+        let config = OllamaConfig { models, list_capabilities, ..OllamaConfig::default() };
+        let address = std::net::SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, 0));
+        let sim = OllamaSim::start(address, config).await.expect("a free port");
+        let body = json!({ "name": format!("llm {list_capabilities}"), "base_url": sim.url() });
+        let made = hub.json("POST", "/api/v1/llm-servers", &body).await.json();
+        let page = hub.form(&format!("/llm-servers/{}/test", made["id"].as_str().expect("an id")), "").await.text();
+        let badges = |model: &str| {
+            let item = page.split("<li>").find(|item| item.contains(&format!("<code>{model}</code>")));
+            let item = item.and_then(|item| item.split("</li>").next()).expect("the model is listed").to_owned();
+            (item.contains("sees pictures"), item.contains("writes text"))
+        };
+        assert_eq!(badges("seer:7b"), (true, true));
+        assert_eq!(badges("writer:8b"), (false, true));
+        assert_eq!(badges("embedder:1b"), (false, false));
+        for (role, offered) in [
+            ("describe", &["seer:7b"][..]),
+            ("enhance", &["seer:7b", "writer:8b"]),
+            ("prompt_generator", &["seer:7b", "writer:8b"]),
+        ] {
+            let list = page.split(&format!("<datalist id=\"models-{role}\">")).nth(1).expect("the list");
+            let list = list.split("</datalist>").next().expect("its end");
+            let found: Vec<&str> = list.split("value=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+            assert_eq!(found, offered, "{role}");
+        }
+    }
 }

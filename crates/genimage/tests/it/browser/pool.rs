@@ -43,6 +43,33 @@ pub(crate) async fn a_server_is_added_tested_switched_and_removed(window: &Windo
     window.says("Server removed").await
 }
 
+pub(crate) async fn all_servers_are_tested_and_a_lost_one_is_told(window: &Window) -> anyhow::Result<()> {
+    window.go("/servers").await?;
+    window.press(labelled("Test all")).await?;
+    window.says("demo-2").await?;
+    ensure!(window.has("#tests-title").await?, "no test is shown");
+    if !window.has_script() {
+        return Ok(());
+    }
+    let mark = window.mark();
+    let sim = hub_sim::ComfySim::start(crate::bed::any_port(), hub_sim::ComfyConfig::default()).await?;
+    let api = format!("{}/api/v1/servers", window.hub());
+    let body = serde_json::json!({ "name": mark, "base_url": sim.url() });
+    let made: serde_json::Value = crate::hub::client().post(&api).json(&body).send().await?.json().await?;
+    let id = made["id"].as_str().unwrap_or_default();
+    window.go("/servers").await?;
+    // The page is not loaded again: what it shows from now on comes by its stream.
+    window.until(&format!(".server:has(a[href='/servers/{id}']) .badge.tone-good")).await?;
+    drop(sim);
+    window.until("#toasts .toast.tone-bad").await?;
+    let told = window.ask("return document.querySelector('#toasts').innerText", vec![]).await?;
+    ensure!(told.as_str().is_some_and(|told| told.contains(&mark)), "the toast tells of another: {told}");
+    window.tap(css("#toasts [data-dismiss]")).await?;
+    ensure!(!window.has("#toasts .toast").await?, "it stays");
+    crate::hub::client().delete(format!("{api}/{id}")).send().await?;
+    Ok(())
+}
+
 pub(crate) async fn settings_of_a_server_are_changed(window: &Window) -> anyhow::Result<()> {
     window.go("/servers").await?;
     window.press(labelled("demo-2")).await?;

@@ -159,11 +159,7 @@ impl ShownLive {
         let rest = live.breaker.retry_in_s.map(|seconds| said!("{s} s", s = format_args!("{seconds:.0}")));
         add(said!("Rests for"), rest.filter(|_| live.breaker.open));
         add(said!("Failures in a row"), (live.breaker.failures > 0).then(|| live.breaker.failures.to_string()));
-        let loads = match live.runs {
-            1 => said!("{loads} in 1 run", loads = live.model_loads),
-            runs => said!("{loads} in {runs} runs", loads = live.model_loads, runs),
-        };
-        add(said!("Model loads"), (live.runs > 0).then_some(loads));
+        add(said!("Model loads"), model_loads(live));
         add(said!("GPU is held by"), live.lease.as_ref().map(|lease| holder(lease.holder).to_string()));
         Self {
             facts,
@@ -179,6 +175,15 @@ impl ShownLive {
             files: files.into_iter().map(Files::of).collect(),
             workflows: workflows.iter().map(|name| OnServer::of(name, &live.workflows)).collect(),
         }
+    }
+}
+
+/// How often the server had to load a model for its runs; nothing before its first one.
+pub(super) fn model_loads(live: &ServerLive) -> Option<String> {
+    match live.runs {
+        0 => None,
+        1 => Some(said!("{loads} in 1 run", loads = live.model_loads)),
+        runs => Some(said!("{loads} in {runs} runs", loads = live.model_loads, runs)),
     }
 }
 
