@@ -133,7 +133,7 @@ pub(crate) async fn a_password_is_changed(window: &Window) -> anyhow::Result<()>
         log_in(window, "/access", old).await?;
         window.fill("#password", new).await?;
         window.fill("#again", new).await?;
-        window.press(css("form[action='/access/password'] button")).await?;
+        window.press(css("form[action='/access/password'] button[type=submit]")).await?;
         log_in(window, "/access", new).await?;
         window.says("Keys for agents and scripts").await?;
         log_out(window).await?;
