@@ -11,7 +11,7 @@ export const OPEN = [
   refused("/llm-servers/new", { name: "nobody", base_url: "not an address" }, "main form button.primary", "base_url"),
   refused("/render-types/new", { name: "odd", "#size-1": "big" }, "main form button.primary", "sizes"),
   refused("/settings", { "queue.max": "0" }, "main form.settings .bulk button.primary", "queue.max"),
-  refused("/configuration", { export_passphrase: "abc" }, "form[action='/configuration/export'] button", "export_passphrase"),
+  refused("/configuration", { export_passphrase: "abc" }, "form[action='/configuration/export'] button[type=submit]", "export_passphrase"),
   {
     name: "deleting pictures", at: "/gallery", chosen: ".shot-pick input",
     press: "button[formaction='/gallery/delete']", has: "form[action='/gallery/delete'] button.danger",
