@@ -170,7 +170,7 @@ impl From<Said> for String {
     }
 }
 
-/// Words of the hub for people: `said!("Done")` is a [`Said`], `said!("{n} min ago", n = minutes)` a `String` in the
+/// Words of the hub for people: `said!("Done")` is a `Said`, `said!("{n} min ago", n = minutes)` a `String` in the
 /// language of who asks; `name` alone is short for `name = name`.
 #[macro_export]
 macro_rules! said {
