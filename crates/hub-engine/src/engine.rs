@@ -10,6 +10,7 @@ mod edits;
 mod files;
 mod jobs;
 mod llm_models;
+mod roles;
 mod servers;
 mod showcases;
 mod trials;

@@ -1,6 +1,7 @@
 //! What a style or render type looks like: which scene is drawn for it, with what, and whether the picture that there
 //! is still tells the truth. Pure.
 
+use comfyui::workflow::SlotKind;
 use hub_core::{
     artifact::Artifact,
     catalogue::{Catalogue, Mode, RenderType, Style},
@@ -9,7 +10,7 @@ use hub_core::{
     job::JobState,
     limits,
     placement::Wish,
-    request::{CallOptions, ImageRequest, JobRequest, StyleChoice, ToolCall},
+    request::{Area, CallOptions, ImageRef, ImageRequest, JobRequest, Region, StyleChoice, ToolCall},
 };
 use hub_store::{Showcase, ShowcaseOf, Showcases};
 use serde::{Deserialize, Serialize};
@@ -69,10 +70,51 @@ impl ShowcaseIndex {
 
     /// How a render type looks.
     pub fn of_render_type(&self, row: &RenderType) -> ShowcaseView {
+        let look = self.look(row);
+        view(self.rows.of(ShowcaseOf::RenderType(row.id)), look.as_deref())
+    }
+
+    /// The picture that render types are shown with which work on one: what the default render type draws, else the
+    /// first that has drawn the scene.
+    pub(crate) fn model(&self) -> Option<&Artifact> {
+        let catalogue = &self.snapshot.catalogue;
+        let drawn = |row: &RenderType| {
+            let rows = self.rows.of(ShowcaseOf::RenderType(row.id));
+            rows.iter().find_map(|row| row.pictures.first())
+        };
+        let default = catalogue.default_for(Mode::Generate).and_then(drawn);
+        default.or_else(|| catalogue.visible(Mode::Generate).find_map(drawn))
+    }
+
+    /// What a render type's picture depends on; `None` when there is nothing yet that it could work on.
+    pub(crate) fn look(&self, row: &RenderType) -> Option<String> {
         let look = look_of_render_type(&self.snapshot, row, &self.scene);
-        view(self.rows.of(ShowcaseOf::RenderType(row.id)), Some(&look))
+        match row.mode {
+            Mode::Generate => Some(look),
+            _ => self.model().map(|model| digest(&(look, model.id))),
+        }
+    }
+
+    /// The job that shows a render type; `None` when there is nothing yet that it could work on.
+    pub(crate) fn call(&self, row: &RenderType) -> Option<ToolCall> {
+        let mut request = scenery(&self.scene, &row.name, Vec::new());
+        if row.mode != Mode::Generate {
+            let marks = self.snapshot.runnable(row).is_some_and(|runnable| runnable.slots.has(SlotKind::Mask));
+            request.mode = row.mode;
+            request.input = Some(ImageRef::Artifact(self.model()?.id));
+            request.area = (row.mode == Mode::Detail && marks).then(|| Area::Region(Region::middle()));
+            request.prompt = match row.mode {
+                Mode::Edit => Some(EDIT.to_owned()),
+                Mode::Detail if !marks => None,
+                _ => request.prompt,
+            };
+        }
+        Some(last_of_all(request))
     }
 }
+
+/// What a render type is asked for that edits: a change that is seen at once, whatever the scene.
+const EDIT: &str = "the same in deep winter, covered in snow";
 
 fn view(rows: &[Showcase], look: Option<&str>) -> ShowcaseView {
     let shown = rows.iter().find(|row| !row.pictures.is_empty());
@@ -123,13 +165,20 @@ fn digest(of: &impl Serialize) -> String {
 
 /// The job that draws the scene: last in its caller's queue, nothing reworded.
 pub(crate) fn call(scene: &ShowcaseScene, render_type: &str, styles: Vec<String>) -> ToolCall {
-    let request = ImageRequest {
+    last_of_all(scenery(scene, render_type, styles))
+}
+
+fn scenery(scene: &ShowcaseScene, render_type: &str, styles: Vec<String>) -> ImageRequest {
+    ImageRequest {
         styles: StyleChoice::Named(styles),
         render_type: Some(render_type.to_owned()),
         seed: Some(scene.seed),
         enhance: Some(false),
         ..ImageRequest::generate(scene.prompt.as_str())
-    };
+    }
+}
+
+fn last_of_all(request: ImageRequest) -> ToolCall {
     let wish = Wish { priority: limits::PRIORITY_MIN, ..Wish::default() };
     // A key that nobody has: the style may have changed although the call is the same, and whoever asks for a picture
     // once more does not mean the one that failed.

@@ -7,7 +7,7 @@ use hub_core::{
 };
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QuerySelect, SqlErr,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter, QuerySelect, SqlErr,
     prelude::Uuid,
     sea_query::{Expr, OnConflict, Query},
 };
@@ -86,12 +86,61 @@ impl Store {
     pub async fn llm_assign(&self, role: LlmRole, to: Option<&LlmAssignment>) -> Result<()> {
         assign(self.writer(), role, to).await
     }
+
+    /// Gives a role to an LLM server and model, or to none, unless it is not (any more) played as `before` says.
+    /// Answers whether it was given.
+    ///
+    /// # Errors
+    /// [`StoreError::Gone`] when the server does not exist.
+    pub async fn llm_assignment_swap(
+        &self,
+        role: LlmRole,
+        before: Option<&LlmAssignment>,
+        after: Option<&LlmAssignment>,
+    ) -> Result<bool> {
+        let tx = self.begin().await?;
+        let row = llm_assignment::Entity::find_by_id(name("role", &role)?).lock_exclusive().one(&tx).await?;
+        if row.map(LlmAssignment::from).as_ref() != before {
+            return Ok(false);
+        }
+        // Two may find a role that nobody plays: the one whose row comes first has it.
+        let written = if let (None, Some(to)) = (before, after) {
+            let first = OnConflict::column(llm_assignment::Column::Role).do_nothing().to_owned();
+            gone(
+                llm_assignment::Entity::insert(row_of_role(role, to)?)
+                    .on_conflict(first)
+                    .exec_without_returning(&tx)
+                    .await,
+            )? > 0
+        } else {
+            assign(&tx, role, after).await?;
+            true
+        };
+        tx.commit().await?;
+        Ok(written)
+    }
+}
+
+fn row_of_role(role: LlmRole, to: &LlmAssignment) -> Result<llm_assignment::ActiveModel> {
+    Ok(llm_assignment::ActiveModel {
+        role: Set(name("role", &role)?),
+        server_id: Set(to.server.as_uuid()),
+        llm: Set(to.model.clone()),
+    })
+}
+
+/// The database's word for a server that does not exist.
+fn gone<T>(written: std::result::Result<T, DbErr>) -> Result<T> {
+    written.map_err(|error| match error.sql_err() {
+        Some(SqlErr::ForeignKeyConstraintViolation(_)) => StoreError::Gone { what: "the LLM server" },
+        _ => error.into(),
+    })
 }
 
 /// Gives a role to an LLM server and model, or to none.
 pub(crate) async fn assign(db: &impl ConnectionTrait, role: LlmRole, to: Option<&LlmAssignment>) -> Result<()> {
-    let role = name("role", &role)?;
     let Some(to) = to else {
+        let role = name("role", &role)?;
         let delete = Query::delete()
             .from_table(llm_assignment::Entity)
             .and_where(Expr::col(llm_assignment::Column::Role).eq(role))
@@ -99,21 +148,11 @@ pub(crate) async fn assign(db: &impl ConnectionTrait, role: LlmRole, to: Option<
         db.execute(&delete).await?;
         return Ok(());
     };
-    let row = llm_assignment::ActiveModel {
-        role: Set(role),
-        server_id: Set(to.server.as_uuid()),
-        llm: Set(to.model.clone()),
-    };
     let replace = OnConflict::column(llm_assignment::Column::Role)
         .update_columns([llm_assignment::Column::ServerId, llm_assignment::Column::Llm])
         .to_owned();
-    match llm_assignment::Entity::insert(row).on_conflict(replace).exec_without_returning(db).await {
-        Ok(_) => Ok(()),
-        Err(error) if matches!(error.sql_err(), Some(SqlErr::ForeignKeyConstraintViolation(_))) => {
-            Err(StoreError::Gone { what: "the LLM server" })
-        }
-        Err(error) => Err(error.into()),
-    }
+    gone(llm_assignment::Entity::insert(row_of_role(role, to)?).on_conflict(replace).exec_without_returning(db).await)
+        .map(drop)
 }
 
 /// Where an LLM server's key lies.

@@ -1,6 +1,6 @@
 //! Settings: one JSON value per key. What keys there are is their owners' business.
 
-use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, sea_query::OnConflict};
+use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, QuerySelect as _, sea_query::OnConflict};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
@@ -8,6 +8,7 @@ use crate::{
     entity::setting,
     error::Result,
     pool::Store,
+    swap::{Swapped, swapped},
 };
 
 impl Store {
@@ -27,6 +28,35 @@ impl Store {
     pub async fn setting_set<T: Serialize + ?Sized>(&self, key: &str, value: &T) -> Result<()> {
         set(self.writer(), key, value, self.now_ms()).await
     }
+
+    /// Sets a key's value to `after`, unless it is not (any more) `before`; `None`: it was never set. Answers whether
+    /// it was set.
+    ///
+    /// # Errors
+    /// [`crate::StoreError::Inconsistency`] when the value is no `T`; [`crate::StoreError::Unstorable`] when `after`
+    /// has no JSON form.
+    pub async fn setting_swap<T>(&self, key: &str, before: Option<&T>, after: &T) -> Result<bool>
+    where
+        T: DeserializeOwned + PartialEq + Serialize,
+    {
+        let now_ms = self.now_ms();
+        let Some(before) = before else {
+            // Nobody can lock a row that is not there: the one whose row comes first has it.
+            let row = row(key, after, now_ms)?;
+            let first = OnConflict::column(setting::Column::Key).do_nothing().to_owned();
+            let insert = setting::Entity::insert(row).on_conflict(first);
+            return Ok(insert.exec_without_returning(self.writer()).await? > 0);
+        };
+        let tx = self.begin().await?;
+        let found = setting::Entity::find_by_id(key).lock_exclusive().one(&tx).await?;
+        let found = found.map(|row| Row::new("settings", &row.key).json("value", &row.value)).transpose()?;
+        let swapped = swapped(tx, found.as_ref(), before, async |tx| set(tx, key, after, now_ms).await).await?;
+        Ok(swapped == Swapped::Done)
+    }
+}
+
+fn row<T: Serialize + ?Sized>(key: &str, value: &T, now_ms: i64) -> Result<setting::ActiveModel> {
+    Ok(setting::ActiveModel { key: Set(key.to_owned()), value: Set(json("value", value)?), updated_at: Set(now_ms) })
 }
 
 /// Sets a key's value.
@@ -36,8 +66,7 @@ pub(crate) async fn set<T: Serialize + ?Sized>(
     value: &T,
     now_ms: i64,
 ) -> Result<()> {
-    let row =
-        setting::ActiveModel { key: Set(key.to_owned()), value: Set(json("value", value)?), updated_at: Set(now_ms) };
+    let row = row(key, value, now_ms)?;
     let replace = OnConflict::column(setting::Column::Key)
         .update_columns([setting::Column::Value, setting::Column::UpdatedAt])
         .to_owned();

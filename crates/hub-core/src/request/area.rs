@@ -66,6 +66,11 @@ pub struct PixelBox {
 }
 
 impl Region {
+    /// The middle half of a picture, whatever its size.
+    pub fn middle() -> Self {
+        Self { left: 0.25, top: 0.25, width: 0.5, height: 0.5 }
+    }
+
     /// Reads `[x, y, width, height]`: pixels, or parts of the picture's sides when all four are at most 1.
     ///
     /// # Errors

@@ -7,17 +7,13 @@ use hub_core::{
     catalogue::{RenderType, Style},
     error::{ErrorCode, UserError},
     ids::{LlmServerId, RenderTypeId, ServerId, StyleId},
-    server::{BaseUrl, LlmAssignment, LlmDialect, LlmRole, LlmServer, NewServer, SecretSource, Server},
+    server::{BaseUrl, LlmDialect, LlmServer, NewServer, SecretSource, Server},
     suggest,
 };
-use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::{Engine, checks};
-use crate::{
-    DescribeTemplates, EngineConfig, EnhanceTemplates, PromptGeneratorSettings, ServerView, SettingView,
-    catalogue::Runnable, checkup, describe, import, plan::enhance, prompt_generator, refusal::storage, seed,
-};
+use crate::{EngineConfig, ServerView, SettingView, catalogue::Runnable, checkup, import, refusal::storage, seed};
 
 impl Engine {
     // ---- servers ----
@@ -134,16 +130,6 @@ impl Engine {
         self.reload().await
     }
 
-    /// Assigns a role to a server and model; `None` switches the role off.
-    ///
-    /// # Errors
-    /// `not_found` when the server does not exist; `storage`.
-    pub async fn llm_assign(&self, role: LlmRole, to: Option<LlmAssignment>) -> Result<(), UserError> {
-        self.store().llm_assign(role, to.as_ref()).await.map_err(storage)?;
-        self.ctx().llm.forget();
-        self.reload().await
-    }
-
     /// Names of the models that an LLM server lists.
     ///
     /// # Errors
@@ -155,65 +141,6 @@ impl Engine {
         let client = self.ctx().llm.client(&row).await.map_err(|failure| unavailable(failure.to_string()))?;
         let models = client.models().await.map_err(|error| unavailable(error.to_string()))?;
         Ok(models.into_iter().map(|model| model.name).collect())
-    }
-
-    /// Instructions for descriptions, as changed or as shipped.
-    ///
-    /// # Errors
-    /// `storage`.
-    pub async fn describe_templates(&self) -> Result<DescribeTemplates, UserError> {
-        self.setting(describe::TEMPLATES_SETTING).await
-    }
-
-    /// Changes the instructions for descriptions.
-    ///
-    /// # Errors
-    /// `bad_argument` naming the template; `storage`.
-    pub async fn set_describe_templates(&self, templates: &DescribeTemplates) -> Result<(), UserError> {
-        templates.check()?;
-        self.set_setting(describe::TEMPLATES_SETTING, templates).await
-    }
-
-    /// Instructions for enhancement, as changed or as shipped.
-    ///
-    /// # Errors
-    /// `storage`.
-    pub async fn enhance_templates(&self) -> Result<EnhanceTemplates, UserError> {
-        self.setting(enhance::TEMPLATES_SETTING).await
-    }
-
-    /// Changes the instructions for enhancement.
-    ///
-    /// # Errors
-    /// `storage`.
-    pub async fn set_enhance_templates(&self, templates: &EnhanceTemplates) -> Result<(), UserError> {
-        self.set_setting(enhance::TEMPLATES_SETTING, templates).await
-    }
-
-    /// How prompts are generated.
-    ///
-    /// # Errors
-    /// `storage`.
-    pub async fn prompt_generator(&self) -> Result<PromptGeneratorSettings, UserError> {
-        self.setting(prompt_generator::SETTING).await
-    }
-
-    /// Changes how prompts are generated.
-    ///
-    /// # Errors
-    /// `bad_argument` naming the setting and what it may be; `storage`.
-    pub async fn set_prompt_generator(&self, settings: &PromptGeneratorSettings) -> Result<(), UserError> {
-        settings.check(&self.catalogue())?;
-        self.set_setting(prompt_generator::SETTING, settings).await?;
-        self.reload().await
-    }
-
-    async fn setting<T: DeserializeOwned + Default>(&self, key: &str) -> Result<T, UserError> {
-        Ok(self.store().setting_get(key).await.map_err(storage)?.unwrap_or_default())
-    }
-
-    async fn set_setting<T: Serialize + Sync>(&self, key: &str, value: &T) -> Result<(), UserError> {
-        self.store().setting_set(key, value).await.map_err(storage)
     }
 
     // ---- settings ----

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Tries of one change; each failure means that another editor was quicker.
-const EDIT_TRIES: usize = 5;
+pub(super) const EDIT_TRIES: usize = 5;
 
 impl Engine {
     /// Changes a server: `edit` is given the server as it is now and answers what it shall be. Its
@@ -163,6 +163,6 @@ impl Engine {
     }
 }
 
-fn contended() -> UserError {
+pub(super) fn contended() -> UserError {
     UserError::new(ErrorCode::Conflict, "Others change it all the time; nothing was written.").with_retry_after_s(1)
 }

@@ -2,7 +2,7 @@
 
 use hub_core::{
     caller::Caller,
-    catalogue::{Mode, RenderType, Style},
+    catalogue::{RenderType, Style},
     error::{ErrorCode, UserError},
 };
 use hub_store::ShowcaseOf;
@@ -11,7 +11,7 @@ use super::Engine;
 use crate::{
     ShowcaseIndex, ShowcaseScene, Submitted,
     refusal::storage,
-    showcase::{self, look_of_render_type, look_of_style, stage},
+    showcase::{self, look_of_style, stage},
 };
 
 /// Where the scene is stored.
@@ -39,13 +39,16 @@ impl Engine {
         Ok(self.store().setting_get(SETTING).await.map_err(storage)?.unwrap_or_default())
     }
 
-    /// Has another scene drawn from now on. The pictures that there are are then out of date.
+    /// Has another scene drawn from now on: `edit` is given the scene as it is and answers what it shall be. The
+    /// pictures that there are are then out of date.
     ///
     /// # Errors
-    /// `bad_argument` for `prompt`; `storage`.
-    pub async fn set_showcase_scene(&self, scene: &ShowcaseScene) -> Result<(), UserError> {
-        let scene = showcase::check(scene)?;
-        self.store().setting_set(SETTING, &scene).await.map_err(storage)
+    /// What `edit` refuses; `bad_argument` for `prompt`; `storage`.
+    pub async fn showcase_scene_edit(
+        &self,
+        edit: impl Fn(&ShowcaseScene) -> Result<ShowcaseScene, UserError>,
+    ) -> Result<ShowcaseScene, UserError> {
+        self.setting_edit(SETTING, |now| showcase::check(&edit(now)?)).await
     }
 
     /// All pictures of styles and render types.
@@ -78,21 +81,20 @@ impl Engine {
         self.showcase(caller, ShowcaseOf::Style(style.id), call, &look).await
     }
 
-    /// The same for a render type that makes pictures of a prompt.
+    /// The same for a render type. One that works on a given picture is shown with what the default render type draws.
     ///
     /// # Errors
-    /// As [`Engine::submit`]; `wrong_mode` for one that works on a given picture.
+    /// As [`Engine::submit`]; `not_configured` when there is no picture yet that it could work on.
     pub async fn showcase_render_type(&self, caller: &Caller, row: &RenderType) -> Result<Submitted, UserError> {
-        if row.mode != Mode::Generate {
-            let message = format!("`{}` works on a given picture, so there is nothing that would show it.", row.name);
-            return Err(UserError::new(ErrorCode::WrongMode, message));
-        }
         let index = self.showcases().await?;
         if let Some(pending) = index.of_render_type(row).pending {
             return Ok(Submitted { job: self.job(pending).await?, replayed: true });
         }
-        let look = look_of_render_type(&index.snapshot, row, &index.scene);
-        let call = showcase::call(&index.scene, &row.name, Vec::new());
+        let (Some(look), Some(call)) = (index.look(row), index.call(row)) else {
+            let message = format!("`{}` works on a picture, and no render type has drawn the scene yet.", row.name);
+            return Err(UserError::new(ErrorCode::NotConfigured, message)
+                .with_hint("Have the picture of a render type made that draws from a prompt; then try again."));
+        };
         self.showcase(caller, ShowcaseOf::RenderType(row.id), call, &look).await
     }
 

@@ -199,7 +199,7 @@ async fn describing_in_french_uses_the_french_instructions() {
     let hub = Hub::start(EngineConfig::default()).await;
     let (sim, _) = hub.llm(OllamaConfig::default(), &[LlmRole::Describe]).await;
     let own = DescribeTemplates { optimized_fr: "{width} sur {height}, {braces}".to_owned(), ..Default::default() };
-    hub.engine.set_describe_templates(&own).await.unwrap();
+    hub.engine.describe_templates_edit(|_| Ok(own.clone())).await.unwrap();
     let artifact = hub
         .engine
         .store_input(&hub_core::caller::Caller::local(), picture(30, 20, ImageFormat::Png).into())
@@ -217,7 +217,7 @@ async fn deleting_an_llm_server_in_use_keeps_templates() {
     let hub = Hub::start(EngineConfig::default()).await;
     let (_sim, server) = hub.llm(OllamaConfig::default(), &[LlmRole::Describe, LlmRole::Enhance]).await;
     let own = DescribeTemplates { natural: "Say what you see.".to_owned(), ..DescribeTemplates::default() };
-    hub.engine.set_describe_templates(&own).await.unwrap();
+    hub.engine.describe_templates_edit(|_| Ok(own.clone())).await.unwrap();
     assert!(hub.engine.catalogue().can_describe);
     hub.engine.llm_server_delete(server.id).await.unwrap();
     let catalogue = hub.engine.catalogue();

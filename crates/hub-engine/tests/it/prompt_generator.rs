@@ -71,7 +71,7 @@ async fn the_settings_decide_how_much_is_proposed_and_which_styles_are_offered()
         allowed_styles: Some(vec!["oil".to_owned()]),
         instructions: "Invent boldly.".to_owned(),
     };
-    hub.engine.set_prompt_generator(&settings).await.unwrap();
+    hub.engine.prompt_generator_edit(|_| Ok(settings.clone())).await.unwrap();
     let prompt = generated(&hub, json!({})).await;
     assert_eq!((prompt.style.as_deref(), prompt.elements.len()), (Some("oil"), 3));
     let asked = chats(&sim);

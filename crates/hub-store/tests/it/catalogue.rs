@@ -23,6 +23,7 @@ on_both!(
     a_style_keeps_its_templates_to_the_letter,
     settings_hold_any_value,
     swaps_of_the_catalogue_expect_the_row_as_it_was_read,
+    of_two_who_change_a_setting_one_is_told,
     a_workflow_is_deleted_when_nothing_runs_it,
 );
 
@@ -167,6 +168,22 @@ async fn swaps_of_the_catalogue_expect_the_row_as_it_was_read(bed: &Bed) {
     assert_eq!(bed.store.render_type_swap(&first, &default).await.unwrap(), Swapped::Done);
     let defaults = bed.store.render_type_list().await.unwrap().into_iter().filter(|row| row.is_default).count();
     assert_eq!(defaults, 1);
+}
+
+async fn of_two_who_change_a_setting_one_is_told(bed: &Bed) {
+    let mut before: Option<String> = None;
+    for round in 0..5 {
+        let after: Vec<_> = (0..4).map(|turn| format!("{round}-{turn}")).collect();
+        let swaps = after.iter().map(|value| bed.store.setting_swap("words", before.as_ref(), value));
+        let swapped = futures_util::future::join_all(swaps).await;
+        let won: Vec<_> =
+            after.iter().zip(swapped).filter_map(|(value, done)| done.unwrap().then_some(value)).collect();
+        assert_eq!(won.len(), 1, "{won:?}");
+        before = bed.store.setting_get("words").await.unwrap();
+        assert_eq!(before.as_ref(), Some(won[0]));
+    }
+    let never_set = bed.store.setting_swap("other", Some(&1), &2).await.unwrap();
+    assert!(!never_set && bed.store.setting_get::<u32>("other").await.unwrap().is_none());
 }
 
 async fn a_workflow_is_deleted_when_nothing_runs_it(bed: &Bed) {

@@ -20,6 +20,7 @@ on_both!(
     an_llm_server_is_added_and_changed,
     deleting_an_llm_server_keeps_settings_and_detaches_roles,
     a_role_goes_to_a_server_that_exists,
+    of_two_who_give_a_role_one_is_told,
     a_broken_auth_never_shows_its_secret,
     what_was_said_of_a_server_is_kept_until_it_goes,
     a_swap_expects_the_row_as_it_was_read,
@@ -155,6 +156,29 @@ async fn a_role_goes_to_a_server_that_exists(bed: &Bed) {
     bed.store.llm_assign(LlmRole::Enhance, None).await.unwrap();
     bed.store.llm_assign(LlmRole::Enhance, None).await.unwrap();
     assert_eq!(bed.store.llm_assignment(LlmRole::Enhance).await.unwrap(), None);
+}
+
+async fn of_two_who_give_a_role_one_is_told(bed: &Bed) {
+    let server = llm_server("one");
+    bed.store.llm_server_insert(&server).await.unwrap();
+    let to = |model: &str| LlmAssignment { server: server.id, model: Some(model.to_owned()) };
+    let role = LlmRole::Describe;
+    let mut before = None;
+    for round in 0..5 {
+        let after: Vec<_> = (0..4).map(|turn| to(&format!("{round}-{turn}"))).collect();
+        let swaps = after.iter().map(|to| bed.store.llm_assignment_swap(role, before.as_ref(), Some(to)));
+        let swapped = futures_util::future::join_all(swaps).await;
+        let won: Vec<_> = after.iter().zip(swapped).filter_map(|(to, done)| done.unwrap().then_some(to)).collect();
+        assert_eq!(won.len(), 1, "{won:?}");
+        before = bed.store.llm_assignment(role).await.unwrap();
+        assert_eq!(before.as_ref(), Some(won[0]));
+    }
+    assert!(!bed.store.llm_assignment_swap(role, None, None).await.unwrap());
+    assert!(bed.store.llm_assignment_swap(role, before.as_ref(), None).await.unwrap());
+    let nobody = LlmAssignment { server: LlmServerId::new(), model: None };
+    let error = bed.store.llm_assignment_swap(role, None, Some(&nobody)).await.unwrap_err();
+    assert!(matches!(error, StoreError::Gone { .. }), "{error}");
+    assert_eq!(bed.store.llm_assignment(role).await.unwrap(), None);
 }
 
 async fn a_broken_auth_never_shows_its_secret(bed: &Bed) {

@@ -108,6 +108,9 @@ pub(crate) async fn assign(
 ) -> Result<Json<Option<AssignmentRecord>>, WebError> {
     let role = parse_role(&role)?;
     let assignment = match body.server {
+        None if body.model.as_ref().is_some_and(|model| !model.is_empty()) => {
+            return Err(UserError::argument("server", "`server`: name the LLM server that runs `model`; without one, the role is played by nobody and takes no model.").into());
+        }
         None => None,
         Some(given) => {
             let server = lookup::llm_server(&app, &given).await.map_err(|error| match error {

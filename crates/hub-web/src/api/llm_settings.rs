@@ -30,18 +30,14 @@ pub(crate) async fn change_describe(
     State(app): State<App>,
     JsonBody(fields): JsonBody<Map<String, Value>>,
 ) -> Result<Json<DescribeTemplates>, WebError> {
-    let changed = patched(&app.engine.describe_templates().await?, &fields, &[])?;
-    app.engine.set_describe_templates(&changed).await?;
-    Ok(Json(changed))
+    Ok(Json(app.engine.describe_templates_edit(|now| patched(now, &fields, &[])).await?))
 }
 
 /// Resets all instructions for descriptions to what was shipped.
 #[utoipa::path(delete, path = "/api/v1/describe-templates", tag = "llm", operation_id = "reset_describe_templates",
     responses((status = 200, body = DescribeTemplates)))]
 pub(crate) async fn reset_describe(State(app): State<App>) -> Result<Json<DescribeTemplates>, WebError> {
-    let shipped = DescribeTemplates::default();
-    app.engine.set_describe_templates(&shipped).await?;
-    Ok(Json(shipped))
+    Ok(Json(app.engine.describe_templates_edit(|_| Ok(DescribeTemplates::default())).await?))
 }
 
 /// Tells how prompts are generated.
@@ -59,16 +55,12 @@ pub(crate) async fn change_generator(
     State(app): State<App>,
     JsonBody(fields): JsonBody<Map<String, Value>>,
 ) -> Result<Json<PromptGeneratorSettings>, WebError> {
-    let changed = patched(&app.engine.prompt_generator().await?, &fields, &[])?;
-    app.engine.set_prompt_generator(&changed).await?;
-    Ok(Json(changed))
+    Ok(Json(app.engine.prompt_generator_edit(|now| patched(now, &fields, &[])).await?))
 }
 
 /// Resets all settings to their defaults.
 #[utoipa::path(delete, path = "/api/v1/prompt-generator", tag = "llm", operation_id = "reset_prompt_generator",
     responses((status = 200, body = PromptGeneratorSettings)))]
 pub(crate) async fn reset_generator(State(app): State<App>) -> Result<Json<PromptGeneratorSettings>, WebError> {
-    let defaults = PromptGeneratorSettings::default();
-    app.engine.set_prompt_generator(&defaults).await?;
-    Ok(Json(defaults))
+    Ok(Json(app.engine.prompt_generator_edit(|_| Ok(PromptGeneratorSettings::default())).await?))
 }

@@ -80,7 +80,8 @@ pub(super) async fn of_style(
     Ok(accepted(app.engine.showcase_style(&caller, &style).await?))
 }
 
-/// The same for a render type that makes pictures of a prompt.
+/// The same for a render type. One that works on a given picture is shown with what the default render type draws of
+/// the scene; while there is no such picture, it is refused.
 #[utoipa::path(post, path = "/api/v1/render-types/{id}/preview", tag = "catalogue",
     operation_id = "render_render_type_preview",
     params(("id" = String, Path, description = "Id or name")),
@@ -144,6 +145,5 @@ pub(super) async fn set_scene(
     State(app): State<App>,
     JsonBody(scene): JsonBody<ShowcaseScene>,
 ) -> Result<Json<ShowcaseScene>, WebError> {
-    app.engine.set_showcase_scene(&scene).await?;
-    Ok(Json(app.engine.showcase_scene().await?))
+    Ok(Json(app.engine.showcase_scene_edit(|_| Ok(scene.clone())).await?))
 }

@@ -24,7 +24,7 @@ use super::{
     form::{Done, Fault, Sent, refused, shown},
     html, see_other,
 };
-use crate::{error::WebError, language::Said, lookup, render::Page, router::App, said};
+use crate::{api, error::WebError, language::Said, lookup, render::Page, router::App, said};
 
 /// Longest time that a test waits for an answer.
 const TEST_LIMIT: Duration = Duration::from_secs(10);
@@ -104,6 +104,8 @@ struct ShownRole {
     model: String,
     servers: Vec<Choice>,
     played: bool,
+    /// Version that was read. Not called `version`: that is the program's.
+    read_version: String,
     /// Models that were just listed and can do what the role needs.
     models: Vec<String>,
 }
@@ -156,6 +158,8 @@ fn fits(role: &str, model: &LlmModelView) -> bool {
 pub(crate) struct RoleForm {
     server: String,
     model: String,
+    /// Version that was read.
+    version: String,
 }
 
 pub(crate) async fn assign(
@@ -166,7 +170,10 @@ pub(crate) async fn assign(
     let known = ROLES.iter().find(|(name, ..)| *name == role);
     let (name, role, ..) = *known.ok_or_else(|| WebError::missing("role", &role))?;
     let given = match parse_assignment(&form) {
-        Ok(given) => app.engine.llm_assign(role, given.clone()).await.map(|()| given.is_some()),
+        Ok(given) => {
+            let unchanged = |now: Option<&LlmAssignment>| api::same_version(&form.version, &app.versions.of(&now));
+            app.engine.llm_assign_if(role, given.clone(), unchanged).await.map(|()| given.is_some())
+        }
         Err(error) => Err(error),
     };
     match given {
@@ -174,7 +181,11 @@ pub(crate) async fn assign(
         Ok(false) => Ok(see_other("/llm-servers?done=llm-role-taken")),
         Err(error) => {
             let mut page = page(&app).await?;
-            page.fault = Some(Fault::of(&error));
+            let fault = Fault::of(&error);
+            if let Some(row) = page.roles.iter_mut().find(|row| row.name == name) {
+                row.keep(form, fault.changed);
+            }
+            page.fault = Some(fault);
             page.fault_role = name;
             refused(&app, &error, &page)
         }
@@ -183,7 +194,10 @@ pub(crate) async fn assign(
 
 fn parse_assignment(form: &RoleForm) -> Result<Option<LlmAssignment>, UserError> {
     if form.server.is_empty() {
-        return Ok(None);
+        let without = form.model.trim().is_empty();
+        return without.then_some(None).ok_or_else(|| {
+            UserError::argument("server", said!("Choose the server that runs this model, or leave the model empty."))
+        });
     }
     let server = form.server.parse().map_err(|_| {
         UserError::argument("server", said!("This LLM server is not there (any more); choose another."))
@@ -202,7 +216,8 @@ async fn page(app: &App) -> Result<LlmServersPage, WebError> {
         if let Some(assignment) = &assignment {
             played.push((assignment.server, title));
         }
-        roles.push(ShownRole::of((name, title, about), assignment.as_ref(), &servers));
+        let version = app.versions.of(&assignment);
+        roles.push(ShownRole::of((name, title, about), assignment.as_ref(), version, &servers));
     }
     let shown = servers.iter().map(|server| {
         let roles = played.iter().filter(|(id, _)| *id == server.id).map(|(_, title)| *title).collect();
@@ -245,7 +260,7 @@ impl ShownLlm {
 
 /// Where the key is kept, in words.
 fn key_of(server: &LlmServer) -> String {
-    match server.api_key.as_ref().and_then(crate::api::place) {
+    match server.api_key.as_ref().and_then(api::place) {
         None => said!("none").to_string(),
         Some(place) if place == "stored" => said!("stored here").to_string(),
         Some(place) => place,
@@ -281,6 +296,7 @@ impl ShownRole {
     fn of(
         (name, title, about): (&'static str, Said, Said),
         assignment: Option<&LlmAssignment>,
+        read_version: String,
         servers: &[LlmServer],
     ) -> Self {
         Self {
@@ -297,7 +313,19 @@ impl ShownRole {
                 })
                 .collect(),
             played: assignment.is_some(),
+            read_version,
             models: Vec::new(),
+        }
+    }
+
+    /// What was typed stays. A form that others were quicker than is taken when it is sent once more.
+    fn keep(&mut self, typed: RoleForm, changed: bool) {
+        for choice in &mut self.servers {
+            choice.chosen = choice.id == typed.server;
+        }
+        self.model = typed.model;
+        if !changed {
+            self.read_version = typed.version;
         }
     }
 }
@@ -330,7 +358,8 @@ impl Page for LlmServersPage {
         let mut failed = ShownLlm::of(&server, Vec::new());
         failed.test = Some(ShownTest::failed(HOSTILE.to_owned()));
         let (name, _, title, about) = ROLES[0];
-        let mut role = ShownRole::of((name, title, about), Some(&assignment), std::slice::from_ref(&server));
+        let mut role =
+            ShownRole::of((name, title, about), Some(&assignment), "0".to_owned(), std::slice::from_ref(&server));
         role.models.push(HOSTILE.to_owned());
         Self {
             frame: Frame::new("llm_servers", said!("LLM servers")),

@@ -55,6 +55,8 @@ pub(crate) struct StylesPage {
 struct Scene {
     prompt: String,
     seed: String,
+    /// Not called `version`: that is the program's.
+    read_version: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -157,7 +159,11 @@ async fn page(app: &App, query: &ListQuery) -> Result<StylesPage, WebError> {
     let enabled: Vec<_> = catalogue.enabled_styles().map(|style| showcases.of_style(style)).collect();
     Ok(StylesPage {
         scene_fault: None,
-        scene: Scene { prompt: showcases.scene().prompt.clone(), seed: showcases.scene().seed.to_string() },
+        scene: Scene {
+            prompt: showcases.scene().prompt.clone(),
+            seed: showcases.scene().seed.to_string(),
+            read_version: app.versions.of(showcases.scene()),
+        },
         missing: enabled.iter().filter(|view| view.picture.is_none() && view.pending.is_none()).count(),
         stale: enabled.iter().filter(|view| view.stale && view.pending.is_none()).count(),
         pending: enabled.iter().filter(|view| view.pending.is_some()).count(),
@@ -205,7 +211,7 @@ impl Page for StylesPage {
             query: text(),
             filtered: true,
             fault: Some(Fault { field: "file".to_owned(), text: text(), changed: false }),
-            scene: Scene { prompt: text(), seed: text() },
+            scene: Scene { prompt: text(), seed: text(), read_version: "0".to_owned() },
             scene_fault: Some(Fault { field: "seed".to_owned(), text: text(), changed: false }),
             missing: 2,
             stale: 1,

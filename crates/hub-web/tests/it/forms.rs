@@ -29,6 +29,10 @@ async fn full_hub() -> Hub {
     let hub = Hub::with_server(5).await;
     let llm = json!({ "name": "ollama", "base_url": "http://127.0.0.1:9", "enabled": false });
     hub.json("POST", "/api/v1/llm-servers", &llm).await;
+    for role in ["enhance", "describe", "prompt_generator"] {
+        let given = json!({ "server": "ollama", "model": "llama3" });
+        assert_eq!(hub.json("PUT", &format!("/api/v1/llm-roles/{role}"), &given).await.status, 200);
+    }
     let sent =
         hub.json("POST", "/api/v1/jobs", &json!({"tool": "generate_image", "arguments": {"prompt": "a fox"}})).await;
     hub.ended(sent.json()["id"].as_str().expect("an id")).await;
@@ -246,7 +250,23 @@ async fn of_two_admins_the_second_is_told_by_every_form_that_changes_something()
         assert!(done, "{} takes no change at all", form.action);
         told.push(kind_of(&form.action));
     }
-    for needed in ["/styles/sty", "/render-types/rt", "/llm-servers/llm", "/servers/srv/settings", "/settings"] {
+    let needed = [
+        "/styles/sty",
+        "/styles/scene",
+        "/render-types/rt",
+        "/llm-servers/llm",
+        "/llm-servers/roles/enhance",
+        "/llm-servers/roles/describe",
+        "/llm-servers/roles/prompt_generator",
+        "/servers/srv/settings",
+        "/settings",
+        "/settings/instructions/enhance",
+        "/settings/instructions/describe",
+        "/settings/instructions/generator",
+        "/maintenance/retention",
+        "/access/keys/key",
+    ];
+    for needed in needed {
         assert!(told.iter().any(|action| action == needed), "{needed} is not among {told:?}");
     }
 }

@@ -62,8 +62,8 @@ async fn deleting_an_ollama_instance_in_use_detaches_it_and_keeps_the_templates(
     let (_llm, server) = bed.llm(&[("", "enhanced text")]).await;
     let describe = DescribeTemplates { natural: "Say what you see.".to_owned(), ..DescribeTemplates::default() };
     let enhance = EnhanceTemplates { prompt: "Reword it.".to_owned(), ..EnhanceTemplates::default() };
-    bed.hub.engine.set_describe_templates(&describe).await.unwrap();
-    bed.hub.engine.set_enhance_templates(&enhance).await.unwrap();
+    bed.hub.engine.describe_templates_edit(|_| Ok(describe.clone())).await.unwrap();
+    bed.hub.engine.enhance_templates_edit(|_| Ok(enhance.clone())).await.unwrap();
     let first = bed.succeeds("generate_image", &json!({ "prompt": "a fox", "render_type": "GEN" })).await;
     assert_eq!(first["enhanced"], true, "it is in use");
 

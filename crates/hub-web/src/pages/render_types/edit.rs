@@ -300,8 +300,7 @@ async fn page(
         place.and_then(|place| typed.size.get(place)).cloned().unwrap_or_default()
     };
     let catalogue = app.engine.catalogue();
-    // Of a mode that works on a given picture nothing would show it.
-    let stored = catalogue.render_types.iter().find(|row| Some(row.id) == id && row.mode == Mode::Generate);
+    let stored = catalogue.render_types.iter().find(|row| Some(row.id) == id);
     let showcase = match stored {
         Some(row) => Some(ShownShowcase::of(&app.engine.showcases().await?.of_render_type(row))),
         None => None,

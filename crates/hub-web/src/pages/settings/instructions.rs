@@ -92,9 +92,9 @@ pub(crate) async fn act(
     }
     let reset = !fields.first("reset").is_empty();
     let saved = match kind.as_str() {
-        "enhance" => save_enhance(&app, &fields, reset).await?,
-        "describe" => save_describe(&app, &fields, reset).await?,
-        "generator" => save_generator(&app, &fields, reset).await?,
+        "enhance" => save_enhance(&app, &fields, reset).await,
+        "describe" => save_describe(&app, &fields, reset).await,
+        "generator" => save_generator(&app, &fields, reset).await,
         _ => return Err(WebError::missing_among("kind of instructions", &kind, ["enhance", "describe", "generator"])),
     };
     match saved {
@@ -108,28 +108,19 @@ pub(crate) async fn act(
     }
 }
 
-/// Whether the form was filled from what is stored now; outer errors are the store's.
-type Saved = Result<Result<(), UserError>, WebError>;
-
-async fn save_enhance(app: &App, fields: &FormFields, reset: bool) -> Saved {
-    let now = app.engine.enhance_templates().await?;
-    if let Err(error) = api::same_version(&fields.first("version"), &app.versions.of(&now)) {
-        return Ok(Err(error));
-    }
+/// What is stored is written only when it is still what the form was filled from.
+async fn save_enhance(app: &App, fields: &FormFields, reset: bool) -> Result<(), UserError> {
     let typed = if reset { EnhanceTemplates::default() } else { enhance_of(fields) };
     for (name, text) in [("prompt", &typed.prompt), ("negative", &typed.negative)] {
         if text.is_empty() {
-            return Ok(Err(UserError::argument(name, said!("These instructions must not be empty."))));
+            return Err(UserError::argument(name, said!("These instructions must not be empty.")));
         }
     }
-    Ok(app.engine.set_enhance_templates(&typed).await)
+    let edit = |now: &EnhanceTemplates| unchanged(app, fields, now).map(|()| typed.clone());
+    app.engine.enhance_templates_edit(edit).await.map(drop)
 }
 
-async fn save_describe(app: &App, fields: &FormFields, reset: bool) -> Saved {
-    let now = app.engine.describe_templates().await?;
-    if let Err(error) = api::same_version(&fields.first("version"), &app.versions.of(&now)) {
-        return Ok(Err(error));
-    }
+async fn save_describe(app: &App, fields: &FormFields, reset: bool) -> Result<(), UserError> {
     let text = |name| text(fields, name);
     let typed = if reset {
         DescribeTemplates::default()
@@ -141,19 +132,18 @@ async fn save_describe(app: &App, fields: &FormFields, reset: bool) -> Saved {
             optimized_fr: text("optimized_fr"),
         }
     };
-    Ok(app.engine.set_describe_templates(&typed).await)
+    let edit = |now: &DescribeTemplates| unchanged(app, fields, now).map(|()| typed.clone());
+    app.engine.describe_templates_edit(edit).await.map(drop)
 }
 
-async fn save_generator(app: &App, fields: &FormFields, reset: bool) -> Saved {
-    let now = app.engine.prompt_generator().await?;
-    if let Err(error) = api::same_version(&fields.first("version"), &app.versions.of(&now)) {
-        return Ok(Err(error));
-    }
-    let typed = if reset { Ok(PromptGeneratorSettings::default()) } else { generator_of(fields) };
-    Ok(match typed {
-        Ok(typed) => app.engine.set_prompt_generator(&typed).await,
-        Err(error) => Err(error),
-    })
+async fn save_generator(app: &App, fields: &FormFields, reset: bool) -> Result<(), UserError> {
+    let typed = if reset { PromptGeneratorSettings::default() } else { generator_of(fields)? };
+    let edit = |now: &PromptGeneratorSettings| unchanged(app, fields, now).map(|()| typed.clone());
+    app.engine.prompt_generator_edit(edit).await.map(drop)
+}
+
+fn unchanged(app: &App, fields: &FormFields, now: &impl Serialize) -> Result<(), UserError> {
+    api::same_version(&fields.first("version"), &app.versions.of(now))
 }
 
 fn text(fields: &FormFields, name: &str) -> String {

@@ -4,7 +4,10 @@ use axum::{
     extract::{Path, State},
     response::Response,
 };
-use hub_core::{error::UserError, request::ToolCall};
+use hub_core::{
+    error::{ErrorCode, UserError},
+    request::ToolCall,
+};
 use hub_engine::ShowcaseScene;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -16,7 +19,7 @@ use super::{
     },
     ListQuery, Scene, page,
 };
-use crate::{asker::Asker, error::WebError, lookup, router::App, said};
+use crate::{api, asker::Asker, error::WebError, lookup, router::App, said};
 
 /// Has the style's picture made.
 pub(crate) async fn make(
@@ -66,6 +69,8 @@ pub(crate) async fn make_missing(
 pub(crate) struct TypedScene {
     prompt: String,
     seed: String,
+    /// Version that was read.
+    version: String,
 }
 
 impl TypedScene {
@@ -87,14 +92,19 @@ impl TypedScene {
 /// Sets what is drawn.
 pub(crate) async fn set_scene(State(app): State<App>, Sent(typed): Sent<TypedScene>) -> Result<Response, WebError> {
     let saved = match typed.scene() {
-        Ok(scene) => app.engine.set_showcase_scene(&scene).await,
+        Ok(scene) => {
+            let edit =
+                |now: &ShowcaseScene| api::same_version(&typed.version, &app.versions.of(now)).map(|()| scene.clone());
+            app.engine.showcase_scene_edit(edit).await
+        }
         Err(error) => Err(error),
     };
     match saved {
-        Ok(()) => Ok(see_other("/styles?done=scene-saved")),
+        Ok(_) => Ok(see_other("/styles?done=scene-saved")),
         Err(error) => {
             let mut page = page(&app, &ListQuery::default()).await?;
-            page.scene = Scene { prompt: typed.prompt, seed: typed.seed };
+            let read_version = if error.code == ErrorCode::Changed { page.scene.read_version } else { typed.version };
+            page.scene = Scene { prompt: typed.prompt, seed: typed.seed, read_version };
             page.scene_fault = Some(Fault::of(&error));
             refused(&app, &error, &page)
         }
