@@ -1,11 +1,15 @@
 //! `genimage-bench pages`: what the pages of a hub cost that has been in use for long.
 //!
-//! Stores many jobs, styles and servers, then opens every page that the navigation links to, and the newest job's,
-//! as a browser would; weighs the first visit; and tells what an open live page costs while many jobs run.
+//! Stores many jobs, styles and servers, then opens a page of every kind that links lead to,
+//! as a browser would; weighs the first visit; and tells what open live pages cost while many jobs run.
 #![expect(clippy::print_stdout, reason = "the table is what the program is for")]
 
+mod live;
+#[path = "../../hub-web/tests/it/places.rs"]
+mod places;
+
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     path::Path,
     sync::Arc,
     time::{Duration, Instant},
@@ -18,11 +22,14 @@ use hub_core::{
     clock::{Clock as _, MockClock, SharedClock, SystemClock},
     ids::ServerId,
 };
-use hub_sim::{ComfyConfig, ComfySim};
 use hub_store::Store;
 use reqwest::header;
 use serde_json::json;
 
+use self::{
+    live::RUNNING,
+    places::{kind_of, own_page},
+};
 use crate::{filling::store_one, hub::HubProcess, load::Load};
 
 /// Readings of each page.
@@ -37,10 +44,20 @@ const P99_MAX_MS: f64 = 60.0;
 const FIRST_VISIT_MAX_KB: f64 = 150.0;
 /// What an open live page may add, as a share of a core.
 const LIVE_MAX: f64 = 0.05;
-/// Servers that run a job each while the live page is open.
-const RUNNING: usize = 64;
-/// Longest wait for them to be at work.
-const RUNNING_LIMIT: Duration = Duration::from_mins(1);
+/// Pages of older jobs and pictures that are gone through before a deep one is read.
+const DEPTH: usize = 25;
+/// Pages that no link leads to, and lists that are narrowed.
+const BESIDES: [&str; 9] = [
+    "/start",
+    "/configuration",
+    "/jobs?q=brush",
+    "/jobs?state=failed",
+    "/gallery?q=fox",
+    "/gallery?q=no-such-words",
+    "/gallery?favourites=on",
+    "/styles?q=0999",
+    "/playground?tool=upscale_image",
+];
 
 /// What to measure on.
 #[derive(Debug, Args)]
@@ -51,9 +68,9 @@ pub(crate) struct PagesArgs {
     /// Styles
     #[arg(long, default_value_t = 1_000, value_name = "N")]
     styles: u32,
-    /// Servers, all switched off
+    /// Servers: simulated ones
     #[arg(long, default_value_t = 200, value_name = "N")]
-    servers: u32,
+    servers: usize,
 }
 
 /// Plays the scenes and prints what they cost.
@@ -69,41 +86,31 @@ pub(crate) async fn run(args: &PagesArgs, binary: &Path, for_each: Duration) -> 
         let style = json!({ "name": format!("style-{n:04}"), "category": format!("group {}", n % 20), "prompt_template": template });
         hub.post("/api/v1/styles", &style).await?;
     }
-    for n in 0..args.servers {
-        let server = json!({ "name": format!("gpu-{n:03}"), "base_url": format!("http://127.0.0.1:{}", 20_000 + n), "enabled": false });
-        hub.post("/api/v1/servers", &server).await?;
-    }
+    // They stay until the hub is gone: it would tell of each that it is down.
+    let _sims = live::servers(&hub, args.servers.max(RUNNING), for_each).await?;
     let client = reqwest::Client::builder().build()?;
-    let first = page(&client, hub.base(), "/").await?;
-    let mut paths: BTreeSet<String> = links(&first.text).collect();
-    let newest = hub.get("/api/v1/jobs?limit=2").await?;
-    let id = |at: usize| newest["jobs"][at]["id"].as_str().map(str::to_owned).context("no job is listed");
-    let (newest, before) = (id(0)?, id(1)?);
-    // Nothing in the frame leads to these.
-    paths.extend(["/start", "/configuration"].map(str::to_owned));
-    paths.insert(format!("/jobs/{newest}"));
-    paths.insert(format!("/compare?job={newest}&job={before}"));
+    let paths = kinds(&client, hub.base()).await?;
     let mut missed = Vec::new();
     println!("| page | p50 ms | p99 ms | kB, compressed |");
     println!("|---|---|---|---|");
-    for path in &paths {
+    for (shown, path) in &paths {
         let (load, bytes) = read(&client, hub.base(), path).await?;
-        let shown = path.replace(&newest, "{id}").replace(&before, "{id}");
         let (p50, p99, kilobytes) = (load.percentile_ms(0.5), load.percentile_ms(0.99), bytes as f64 / 1000.0);
         println!("| {shown} | {p50:.1} | {p99:.1} | {kilobytes:.1} |");
         if !(p50 <= P50_MAX_MS && p99 <= P99_MAX_MS) {
             missed.push(format!("{shown} takes {p50:.1} ms, {p99:.1} ms at worst"));
         }
     }
+    let first = page(&client, hub.base(), "/").await?;
     let visit = first_visit(&client, hub.base(), &first).await?;
     println!("\nfirst visit, page and assets: {visit:.0} kB (aim: {FIRST_VISIT_MAX_KB:.0} kB)");
     if visit > FIRST_VISIT_MAX_KB {
         missed.push(format!("a first visit loads {visit:.0} kB"));
     }
-    // They stay until the hub is gone: it would tell of each that it is down.
-    let (_sims, added) = live(&hub, for_each).await?;
-    if added > LIVE_MAX {
-        missed.push(format!("an open live page adds {:.1} % of a core", added * 100.0));
+    for (stream, added) in live::added(&hub, for_each).await? {
+        if added > LIVE_MAX {
+            missed.push(format!("{stream}, open, adds {:.1} % of a core", added * 100.0));
+        }
     }
     hub.stop()?;
     anyhow::ensure!(
@@ -113,6 +120,46 @@ pub(crate) async fn run(args: &PagesArgs, binary: &Path, for_each: Duration) -> 
         missed.join("; ")
     );
     Ok(())
+}
+
+/// One page of each kind that links lead to, narrowed lists, and lists far from their beginning: by what they are.
+async fn kinds(client: &reqwest::Client, base: &str) -> anyhow::Result<BTreeMap<String, String>> {
+    let mut found: BTreeMap<String, String> =
+        BESIDES.iter().map(|path| ((*path).to_owned(), (*path).to_owned())).collect();
+    let mut ahead = vec!["/".to_owned()];
+    while let Some(path) = ahead.pop() {
+        let kind = kind_of(&path);
+        if found.contains_key(&kind) || is_file(&path) {
+            continue;
+        }
+        let text = page(client, base, &path).await.with_context(|| path.clone())?.text;
+        ahead.extend(links(&text));
+        found.insert(kind, path);
+    }
+    for list in ["/jobs", "/gallery"] {
+        let mut path = list.to_owned();
+        for _ in 0..DEPTH {
+            let text = page(client, base, &path).await?.text;
+            let older = links(&text).find(|link| link.starts_with(list) && link.contains("cursor="));
+            path = older.with_context(|| format!("{path} leads to no older ones"))?;
+        }
+        found.insert(format!("{list}, {DEPTH} pages on"), path);
+    }
+    let newest: Vec<String> =
+        links(&page(client, base, "/jobs").await?.text).filter(|link| link.starts_with("/jobs/job_")).take(2).collect();
+    let [one, other] = newest.as_slice() else { anyhow::bail!("no jobs are listed") };
+    let id = |path: &str| path.trim_start_matches("/jobs/").to_owned();
+    found.insert("/compare".to_owned(), format!("/compare?job={}&job={}", id(one), id(other)));
+    Ok(found)
+}
+
+/// Whether a link leads to something that is saved instead of shown.
+fn is_file(path: &str) -> bool {
+    path.contains(".csv")
+        || path.contains("download")
+        || path.contains("/export")
+        || path.ends_with(".json")
+        || path.ends_with(".zip")
 }
 
 /// Readings of one page, and its size as sent.
@@ -171,12 +218,10 @@ async fn sent(client: &reqwest::Client, url: &str, encoding: &str) -> anyhow::Re
 
 /// Pages of this hub that a page links to.
 fn links(html: &str) -> impl Iterator<Item = String> {
-    // Templates write a slash that comes from a value as a character reference.
-    let html = html.replace("&#x2f;", "/");
-    let targets = html.split("href=\"/").skip(1).filter_map(|rest| rest.split('"').next());
-    let pages = targets.filter(|target| !target.contains(['?', '#', '.']) && !target.starts_with("jobs/"));
-    let pages = pages.map(|target| format!("/{target}"));
-    pages.collect::<Vec<_>>().into_iter()
+    // Templates write some characters of values as references.
+    let html = html.replace("&#x2f;", "/").replace("&amp;", "&");
+    let targets = html.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next().and_then(own_page));
+    targets.collect::<Vec<_>>().into_iter()
 }
 
 /// What a browser loads on its first visit, in kB.
@@ -188,56 +233,4 @@ async fn first_visit(client: &reqwest::Client, base: &str, first: &Page) -> anyh
         bytes += sent(client, &format!("{base}{asset}"), "gzip, br").await?.len();
     }
     Ok(bytes as f64 / 1000.0)
-}
-
-/// What it costs that somebody watches the dashboard while many jobs run, as a share of a core; and their servers.
-async fn live(hub: &HubProcess, for_each: Duration) -> anyhow::Result<(Vec<ComfySim>, f64)> {
-    let mut sims = Vec::with_capacity(RUNNING);
-    let run_ms = u64::try_from((for_each * 3 + Duration::from_secs(20)).as_millis())?;
-    for _ in 0..RUNNING {
-        let config = ComfyConfig { run_ms, load_ms: 0, preview: false, ..ComfyConfig::default() };
-        sims.push(ComfySim::start(([127, 0, 0, 1], 0).into(), config).await?);
-    }
-    let urls: Vec<String> = sims.iter().map(ComfySim::url).collect();
-    hub.add_servers(&urls).await?;
-    for seed in 0..RUNNING {
-        let arguments =
-            json!({ "prompt": "a red fox", "render_type": "smoke", "seed": seed, "width": 64, "height": 64 });
-        hub.post("/api/v1/jobs", &json!({ "tool": "generate_image", "arguments": arguments })).await?;
-    }
-    until_all_run(hub).await?;
-    let alone = cpu_share(hub, for_each).await?;
-    let stream =
-        reqwest::Client::builder().build()?.get(format!("{}/live", hub.base())).send().await?.error_for_status()?;
-    let reader = tokio::spawn(async move { stream.bytes().await });
-    let watched = cpu_share(hub, for_each).await?;
-    reader.abort();
-    println!(
-        "{RUNNING} running jobs: {:.1} % of a core, with an open live page {:.1} %: {:+.1} % (aim: {} %)",
-        alone * 100.0,
-        watched * 100.0,
-        (watched - alone) * 100.0,
-        LIVE_MAX * 100.0
-    );
-    Ok((sims, watched - alone))
-}
-
-async fn until_all_run(hub: &HubProcess) -> anyhow::Result<()> {
-    let begun = Instant::now();
-    loop {
-        let running = hub.get("/api/v1/jobs?state=running&limit=100").await?;
-        let running = running["jobs"].as_array().map_or(0, Vec::len);
-        if running == RUNNING {
-            return Ok(());
-        }
-        anyhow::ensure!(begun.elapsed() < RUNNING_LIMIT, "{running} of {RUNNING} jobs run");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
-
-/// The hub's processor time per time.
-async fn cpu_share(hub: &HubProcess, for_each: Duration) -> anyhow::Result<f64> {
-    let before = hub.cpu()?;
-    tokio::time::sleep(for_each).await;
-    Ok(hub.cpu()?.saturating_sub(before).as_secs_f64() / for_each.as_secs_f64())
 }

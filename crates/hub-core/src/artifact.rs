@@ -28,6 +28,8 @@ pub enum ArtifactRole {
     Output,
     /// A caller gave it.
     Input,
+    /// A caller gave it to say what of another picture is redrawn, or the hub made it of a box.
+    Mask,
 }
 
 /// One stored file. The bytes lie in the object store under [`Artifact::object_key`].

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use hub_core::ids::JobId;
+use hub_core::ids::{ArtifactId, JobId};
 use tokio::time::Instant;
 
 use crate::JobView;
@@ -40,6 +40,12 @@ impl Ended {
     /// Forgets a result that is not as it was.
     pub(crate) fn forget(&self, job: JobId) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|(_, view)| view.job.id != job);
+    }
+
+    /// Forgets the result with this picture, which is not as it was.
+    pub(crate) fn forget_with(&self, picture: ArtifactId) {
+        let has = |view: &JobView| view.artifacts.iter().any(|kept| kept.id == picture);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|(_, view)| !has(view));
     }
 
     /// The result, when the job ended a moment ago.

@@ -264,6 +264,7 @@ async fn store_mask(ctx: &Context, new: &mut NewJob, picture: &Artifact) -> Resu
                 let error = UserError::argument("mask", "`mask` is wholly black, so nothing would be redrawn.");
                 return Err(error.with_hint("Paint white what is to be redrawn, or give `region`."));
             }
+            ctx.vault.mark_mask(&stored.0).await?;
             new.warnings.extend(stored.1);
             stored.0.id
         }

@@ -4,13 +4,16 @@ use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt as _;
-use hub_core::{artifact::Artifact, ids::ArtifactId};
+use hub_core::{
+    artifact::{Artifact, ArtifactRole},
+    ids::ArtifactId,
+};
 use sea_orm::{
     ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, prelude::Uuid, sea_query::Expr,
 };
 
 use crate::{
-    decode::{Row, ms},
+    decode::{Row, ms, name},
     entity::{artifact, job},
     error::Result,
     pool::Store,
@@ -41,14 +44,15 @@ impl Store {
         Ok(found)
     }
 
-    /// The newest pictures that callers gave, newest first; at most `limit`.
+    /// The newest pictures that callers gave to work on, or as masks; newest first, at most `limit`.
     ///
     /// # Errors
     /// When the database fails or a row does not decode.
-    pub async fn inputs_newest(&self, limit: u32) -> Result<Vec<Artifact>> {
+    pub async fn inputs_newest(&self, role: ArtifactRole, limit: u32) -> Result<Vec<Artifact>> {
         let rows = artifact::Entity::find()
             // As the index `artifacts_given` has it: inputs have no job.
             .filter(artifact::Column::JobId.is_null())
+            .filter(artifact::Column::Role.eq(name("role", &role)?))
             .order_by_desc(artifact::Column::CreatedAt)
             .order_by_desc(artifact::Column::Id)
             .limit(u64::from(limit))
@@ -85,6 +89,20 @@ impl Store {
             .all(self.reader())
             .await?;
         rows.into_iter().map(Artifact::try_from).collect()
+    }
+
+    /// Has a given picture count as a mask.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn input_is_mask(&self, id: ArtifactId) -> Result<()> {
+        artifact::Entity::update_many()
+            .col_expr(artifact::Column::Role, Expr::value(name("role", &ArtifactRole::Mask)?))
+            .filter(artifact::Column::Id.eq(id.as_uuid()))
+            .filter(artifact::Column::JobId.is_null())
+            .exec(self.writer())
+            .await?;
+        Ok(())
     }
 
     /// Has a given picture count as given just now. False when it is gone.

@@ -87,7 +87,7 @@ impl Store {
         for (role, favourite, files, bytes) in rows {
             let count = FileCount { files: at.number("id", files)?, bytes: at.number("size_bytes", bytes)? };
             match at.name("role", &role)? {
-                ArtifactRole::Input => found.inputs.add(count),
+                ArtifactRole::Input | ArtifactRole::Mask => found.inputs.add(count),
                 ArtifactRole::Output => {
                     found.results.add(count);
                     if favourite {

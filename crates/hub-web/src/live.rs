@@ -15,7 +15,7 @@ use axum::{
     },
 };
 use futures_util::Stream;
-use hub_core::ids::JobId;
+use hub_core::{ids::JobId, job::JobStateKind};
 use hub_engine::{Alert, FeedEvent, FeedNews, FeedReader};
 use tokio::{
     sync::{OwnedSemaphorePermit, broadcast},
@@ -113,7 +113,8 @@ async fn reason(changes: &mut broadcast::Receiver<JobId>, news: &mut FeedReader)
 }
 
 /// A stream that draws one job with each of its changes, ends with the event `done`, and closes.
-/// `draw` is told whether only the progress has moved.
+/// `draw` is given the progress where only that has moved. While a job waits all of it is drawn: why it waits is more
+/// than its progress, and changes without it.
 pub(crate) async fn on_job<F, R>(app: &App, id: JobId, draw: F) -> Result<Response, WebError>
 where
     F: Fn(Option<hub_engine::JobProgress>) -> R + Send + 'static,
@@ -124,19 +125,25 @@ where
     let viewer = viewer::current();
     let fragments = stream! {
         let _permit = permit;
-        let mut state = None;
+        let (mut state, mut drawn) = (None, String::new());
         let mut progress = Some(watch.now());
         while let Some(now) = progress.take().filter(|now| !now.state.is_terminal()) {
-            let whole = state != Some(now.state);
+            let waits = now.state == JobStateKind::Queued;
+            let moved_on = state != Some(now.state);
             state = Some(now.state);
-            if let Ok(fragment) = viewer::later(viewer.clone(), draw(if whole { None } else { Some(now) })).await {
+            let only = if moved_on || waits { None } else { Some(now) };
+            if let Ok(fragment) = viewer::later(viewer.clone(), draw(only)).await && fragment != drawn {
                 yield Ok(Event::default().data(&fragment));
+                drawn = fragment;
             }
-            // Paced only between two drawings of progress: what was drawn last is always the newest.
-            if !whole {
+            // Paced only between two drawings of one state: what was drawn last is always the newest.
+            if !moved_on {
                 tokio::time::sleep(PACE).await;
             }
-            progress = watch.next().await;
+            progress = match tokio::time::timeout(REFRESH, watch.next()).await {
+                Ok(next) => next,
+                Err(_) => Some(watch.now()),
+            };
         }
         if let Ok(fragment) = viewer::later(viewer, draw(None)).await {
             yield Ok(Event::default().data(&fragment));

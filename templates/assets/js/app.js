@@ -69,7 +69,9 @@
   const give = (zone, files) => {
     // The place may be the field itself.
     const input = zone?.matches("input[type=file]") ? zone : zone?.querySelector("input[type=file]");
-    if (input && files.length > 0) input.files = files;
+    if (!input || files.length === 0) return;
+    input.files = files;
+    input.dispatchEvent(new Event("change", { bubbles: true }));
   };
   for (const kind of ["dragover", "dragleave", "drop"]) {
     document.addEventListener(kind, (event) => {
@@ -92,6 +94,42 @@
   });
   document.addEventListener("submit", () => { unsaved = null; });
   window.addEventListener("beforeunload", (event) => { if (unsaved?.isConnected) event.preventDefault(); });
+
+  // What asks once more before something is lost asks in a dialog; without script it opens in its place.
+  const ask = (details, summary, form) => {
+    const dialog = document.createElement("dialog");
+    dialog.className = "dialog";
+    const body = document.createElement("div");
+    body.className = "dialog-body";
+    const title = document.createElement("h2");
+    title.id = "dialog-title";
+    title.textContent = summary.textContent.trim();
+    dialog.setAttribute("aria-labelledby", title.id);
+    const leave = document.createElement("button");
+    Object.assign(leave, { type: "button", className: "button small", textContent: document.body.dataset.leave, autofocus: true });
+    leave.addEventListener("click", () => dialog.close());
+    // Beside it counts as leaving it.
+    dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
+    dialog.addEventListener("close", () => {
+      leave.remove();
+      // The region may have been drawn anew meanwhile, with a form of its own.
+      if (details.isConnected && !details.querySelector("form")) details.append(form);
+      dialog.remove();
+      summary.focus();
+    });
+    form.append(leave);
+    body.append(title, form);
+    dialog.append(body);
+    document.getElementById("main").append(dialog);
+    dialog.showModal();
+  };
+  document.addEventListener("click", (event) => {
+    const summary = event.target.closest("details.confirm > summary");
+    const form = summary?.parentElement.querySelector(":scope > form");
+    if (!form) return;
+    event.preventDefault();
+    ask(summary.parentElement, summary, form);
+  });
 
   // Two pictures over each other: the upper one is cut where the slider is.
   for (const overlay of document.querySelectorAll("[data-overlay]")) {

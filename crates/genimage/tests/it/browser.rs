@@ -8,6 +8,7 @@ mod catalogue;
 mod chromium;
 mod doors;
 mod making;
+mod picture;
 #[path = "../../../hub-web/tests/it/places.rs"]
 mod places;
 mod pool;
@@ -53,6 +54,11 @@ const TASKS: &[(&str, Task)] = tasks![
     making::a_prompt_is_written,
     making::a_fault_keeps_what_was_typed,
     making::jobs_are_found_cancelled_and_tried_again,
+    picture::a_chosen_picture_is_seen_and_drawn_on,
+    picture::a_mask_is_given_as_a_file,
+    picture::what_was_typed_goes_along_to_another_tool,
+    picture::a_description_is_drawn,
+    picture::a_question_is_asked_in_a_dialog_and_can_be_left,
     pool::a_server_is_added_tested_switched_and_removed,
     pool::all_servers_are_tested_and_a_lost_one_is_told,
     pool::settings_of_a_server_are_changed,

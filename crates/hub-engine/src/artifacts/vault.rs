@@ -133,7 +133,21 @@ impl Vault {
             tracing::error!(error = %error, "a mask cannot be encoded");
             UserError::new(ErrorCode::Internal, "The hub could not make the mask.")
         })?;
-        self.store_input(Bytes::from(png)).await
+        let mask = self.store_input(Bytes::from(png)).await?;
+        self.mark_mask(&mask).await?;
+        Ok(mask)
+    }
+
+    /// Has a given picture count as a mask from now on: nobody wants to pick it as a picture to work on. A result stays
+    /// one.
+    ///
+    /// # Errors
+    /// `storage`.
+    pub(crate) async fn mark_mask(&self, picture: &Artifact) -> Result<(), UserError> {
+        if picture.role != ArtifactRole::Input {
+            return Ok(());
+        }
+        self.store.input_is_mask(picture.id).await.map_err(storage)
     }
 
     /// Whether a stored picture is wholly black.
@@ -180,7 +194,7 @@ impl Vault {
     /// `storage`.
     pub(crate) async fn keep_young(&self, artifact: &Artifact) -> Result<bool, UserError> {
         let now = self.store.clock().now();
-        if artifact.role != ArtifactRole::Input || (now - artifact.created_at).abs() < YOUNG {
+        if artifact.role == ArtifactRole::Output || (now - artifact.created_at).abs() < YOUNG {
             return Ok(true);
         }
         self.store.input_used(artifact.id).await.map_err(storage)

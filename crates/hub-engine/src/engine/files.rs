@@ -57,6 +57,7 @@ impl Engine {
         let mut found = 0;
         for id in ids {
             found += usize::from(self.store().artifact_set_favourite(*id, favourite).await.map_err(storage)?);
+            self.background().inner().ended.forget_with(*id);
         }
         Ok(found)
     }

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use chrono::TimeDelta;
-use hub_core::{artifact::ArtifactRole, ids::ArtifactId};
+use hub_core::{
+    artifact::{Artifact, ArtifactRole},
+    ids::ArtifactId,
+};
 use hub_store::{NewArtifact, Ran, StoreError, StoreErrorKind};
 
 use crate::{
@@ -59,8 +62,13 @@ async fn inputs_belong_to_no_job(bed: &Bed) {
     succeeded(&bed.store, &[artifact(1, 0)]).await;
     bed.clock.advance(TimeDelta::milliseconds(1));
     let later = bed.store.artifact_insert_input(&artifact(8, 0)).await.unwrap();
-    assert_eq!(bed.store.inputs_newest(1).await.unwrap(), std::slice::from_ref(&later));
-    assert_eq!(bed.store.inputs_newest(9).await.unwrap(), [later, input]);
+    let newest = async |role, limit| bed.store.inputs_newest(role, limit).await.unwrap();
+    assert_eq!(newest(ArtifactRole::Input, 1).await, std::slice::from_ref(&later));
+    assert_eq!(newest(ArtifactRole::Input, 9).await, [later.clone(), input.clone()]);
+    // A mask is none to work on.
+    bed.store.input_is_mask(later.id).await.unwrap();
+    assert_eq!(newest(ArtifactRole::Input, 9).await, [input]);
+    assert_eq!(newest(ArtifactRole::Mask, 9).await, [Artifact { role: ArtifactRole::Mask, ..later }]);
 }
 
 async fn lists_are_complete_and_newest_first(bed: &Bed) {

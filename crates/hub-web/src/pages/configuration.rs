@@ -134,8 +134,8 @@ fn passphrase(fields: &FormFields, name: &str) -> Option<SecretString> {
 
 /// The chosen file, the pasted text, or the text of a file that was shown already.
 fn document_of(fields: &FormFields) -> String {
-    match &fields.file {
-        Some(file) => String::from_utf8_lossy(file).into_owned(),
+    match fields.file("file") {
+        Some(file) => String::from_utf8_lossy(&file.bytes).into_owned(),
         None => Some(fields.first("document")).filter(|text| !text.is_empty()).unwrap_or_else(|| fields.first("text")),
     }
 }

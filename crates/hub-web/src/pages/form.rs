@@ -6,7 +6,11 @@ use axum::{
     http::{StatusCode, header, request::Parts},
     response::{Html, IntoResponse as _, Response},
 };
-use hub_core::error::{ErrorCode, UserError};
+use hub_core::{
+    caller::Caller,
+    error::{ErrorCode, UserError},
+    ids::JobId,
+};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{Flash, html};
@@ -14,6 +18,8 @@ use crate::{error::WebError, language::Said, problem, render::Page, router::App,
 
 /// Most fields read from one form.
 const FIELDS_MAX: usize = 400;
+/// Most files read from one form.
+const FILES_MAX: usize = 4;
 
 /// The fields of a form without files. A field that comes several times (ticked boxes) is a list.
 pub(crate) struct Sent<T>(pub(crate) T);
@@ -29,15 +35,23 @@ impl<T: DeserializeOwned> FromRequest<App> for Sent<T> {
     }
 }
 
-/// A form as it was sent, perhaps with a file.
+/// A form as it was sent, perhaps with files.
 #[derive(Debug, Default)]
 pub(crate) struct FormFields {
     /// Name and value, in their order.
     pub(crate) texts: Vec<(String, String)>,
-    /// The file, when one was chosen.
-    pub(crate) file: Option<Bytes>,
+    /// The files that were chosen.
+    pub(crate) files: Vec<SentFile>,
+}
+
+/// A file of a form.
+#[derive(Debug)]
+pub(crate) struct SentFile {
+    /// Name of its field.
+    field: String,
     /// Its name as the browser gave it.
-    pub(crate) file_name: Option<String>,
+    pub(crate) name: String,
+    pub(crate) bytes: Bytes,
 }
 
 impl FormFields {
@@ -72,15 +86,38 @@ impl FormFields {
             if let Some(file_name) = field.file_name().map(str::to_owned) {
                 let bytes = field.bytes().await.map_err(told)?;
                 // Browsers send an empty file when none was chosen.
-                if !bytes.is_empty() {
-                    read.file = Some(bytes);
-                    read.file_name = Some(file_name);
+                if !bytes.is_empty() && read.files.len() < FILES_MAX {
+                    read.files.push(SentFile { field: name, name: file_name, bytes });
                 }
             } else if read.texts.len() < FIELDS_MAX {
                 read.texts.push((name, field.text().await.map_err(told)?));
             }
         }
         Ok(read)
+    }
+
+    /// The file that was chosen in a field.
+    pub(crate) fn file(&self, field: &str) -> Option<&SentFile> {
+        self.files.iter().find(|file| file.field == field)
+    }
+
+    /// Stores the picture that was chosen in a field; answers its id, which is kept in the form, so that another fault
+    /// does not ask for the file again. `None` when none was chosen.
+    ///
+    /// # Errors
+    /// What is wrong with it, as a fault of `argument`.
+    pub(crate) async fn stored_picture(
+        &self,
+        app: &App,
+        caller: &Caller,
+        field: &str,
+        argument: &str,
+    ) -> Result<Option<String>, UserError> {
+        let Some(file) = self.file(field) else { return Ok(None) };
+        match app.engine.store_input(caller, file.bytes.clone()).await {
+            Ok(stored) => Ok(Some(stored.id.to_string())),
+            Err(error) => Err(UserError { argument: Some(argument.to_owned()), ..error }),
+        }
     }
 
     /// The first value of that name; empty when there is none.
@@ -176,6 +213,15 @@ pub(crate) fn own_page(back: &str, base: &str, otherwise: &str, done: &str) -> S
     format!("{page}{}done={done}", if page.contains('?') { '&' } else { '?' })
 }
 
+/// The same for forms about pictures, which stand in the gallery and on the pages of jobs.
+pub(crate) fn picture_page(back: &str, done: &str) -> String {
+    let job: Option<JobId> = back.strip_prefix("/jobs/").and_then(|id| id.parse().ok());
+    match job {
+        Some(id) => format!("/jobs/{id}?done={done}"),
+        None => own_page(back, "/gallery", "/gallery", done),
+    }
+}
+
 /// Whether a ticked box came.
 pub(crate) fn ticked(value: &str) -> bool {
     matches!(value, "on" | "true" | "1")
@@ -221,6 +267,16 @@ mod tests {
         assert_eq!(to("/jobs?q=a&state=failed"), "/jobs?q=a&state=failed&done=moved");
         for elsewhere in ["", "//evil.test", "https://evil.test/jobs", "/jobs.evil", "/jobs/../x"] {
             assert_eq!(to(elsewhere), "/jobs/job_1?done=moved", "{elsewhere}");
+        }
+    }
+
+    #[test]
+    fn a_form_about_pictures_leads_back_to_the_gallery_or_its_job_only() {
+        let job = JobId::new();
+        assert_eq!(picture_page(&format!("/jobs/{job}"), "x"), format!("/jobs/{job}?done=x"));
+        assert_eq!(picture_page("/gallery?q=a", "x"), "/gallery?q=a&done=x");
+        for elsewhere in ["", "/jobs/../x", "https://evil.test/gallery", "//evil.test", "/jobs/x"] {
+            assert_eq!(picture_page(elsewhere, "x"), "/gallery?done=x", "{elsewhere}");
         }
     }
 }

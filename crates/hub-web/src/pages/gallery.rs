@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Flash, Frame,
-    form::{Sent, own_page, ticked},
+    form::{Sent, own_page, picture_page, ticked},
     html, see_other,
     shown::{Moment, PROMPT_SHOWN_CHARS, ShownImage, shorten},
 };
@@ -178,7 +178,7 @@ pub(crate) async fn favour(State(app): State<App>, Sent(form): Sent<Bulk>) -> Re
         let known = app.engine.store().artifact_get(*id).await?;
         others.extend(known.filter(|picture| picture.favourite != keep).map(|picture| picture.id));
     }
-    let to = |done: &str| own_page(&form.back, "/gallery", "/gallery", done);
+    let to = |done: &str| picture_page(&form.back, done);
     if app.engine.artifacts_favour(&ids, keep).await? == 0 {
         return Ok(see_other(&to("none-chosen")));
     }

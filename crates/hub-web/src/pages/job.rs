@@ -107,6 +107,10 @@ struct ShownDetail {
     progress: Option<ShownProgress>,
     images: Vec<ShownImage>,
     text: Option<String>,
+    /// Where a description can be drawn.
+    draw_path: Option<String>,
+    /// Tools that can go on with its pictures.
+    follow_ups: Vec<FollowUp>,
     warnings: Vec<String>,
     error: Option<ShownError>,
     server: Option<String>,
@@ -143,6 +147,13 @@ struct ShownError {
     message: String,
     hint: Option<String>,
     code: &'static str,
+}
+
+/// A tool that works on a picture.
+#[derive(Debug, Serialize)]
+struct FollowUp {
+    tool: &'static str,
+    title: Said,
 }
 
 /// One line of the recipe.
@@ -202,7 +213,9 @@ async fn load(app: &App, id: JobId) -> Result<ShownDetail, WebError> {
         compare_before_path: compared(app, &view, Kin::Before).await?,
         whole_path: view.job.part.map(|part| page(part.of)),
     };
-    Ok(detail(&view, story, now))
+    let tools = super::playground::tools_for_pictures(&app.engine.catalogue());
+    let follow_ups = tools.into_iter().map(|(tool, title)| FollowUp { tool, title }).collect();
+    Ok(ShownDetail { follow_ups, ..detail(&view, story, now) })
 }
 
 /// What a job is compared with.
@@ -277,6 +290,12 @@ fn detail(view: &JobView, story: Story, now: DateTime<Utc>) -> ShownDetail {
         progress: view.progress.as_ref().filter(|_| !job.state.kind().is_terminal()).map(ShownProgress::of),
         images: view.artifacts.iter().map(|artifact| ShownImage::of(artifact, prompt.as_deref())).collect(),
         text: job.generated_prompt().map(|prompt| prompt.explain()).or_else(|| job.text.clone()),
+        draw_path: job
+            .text
+            .as_ref()
+            .filter(|_| matches!(job.request, JobRequest::Describe(_)))
+            .map(|_| format!("/playground?draw={}", job.id)),
+        follow_ups: Vec::new(),
         warnings: job.warnings.clone(),
         error,
         server: view.server.clone(),
@@ -375,7 +394,9 @@ fn sample_detail(state: JobState) -> ShownDetail {
         compare_before_path: Some("/compare?job=job_1&job=job_2".to_owned()),
         whole_path: Some("/jobs/job_2".to_owned()),
     };
-    detail(&view, story, sample::now())
+    let follow_ups = vec![FollowUp { tool: "edit_image", title: said!("Edit") }];
+    let draw_path = Some("/playground?draw=job_1".to_owned());
+    ShownDetail { follow_ups, draw_path, ..detail(&view, story, sample::now()) }
 }
 
 impl Page for JobPage {

@@ -13,7 +13,6 @@ use axum::{
     response::{Html, IntoResponse as _, Response},
 };
 use hub_core::{
-    caller::Caller,
     catalogue::{Catalogue, Mode},
     error::UserError,
     job::Job,
@@ -70,6 +69,10 @@ pub(crate) struct PlaygroundPage {
     recent: Vec<ShownImage>,
     /// The newest pictures that somebody gave, to be picked again.
     given: Vec<ShownImage>,
+    /// The newest masks, likewise.
+    masks: Vec<ShownImage>,
+    /// The picture to work on, where it is stored here.
+    picked: Option<ShownImage>,
 }
 
 #[derive(Debug, Serialize)]
@@ -125,6 +128,9 @@ pub(crate) struct PageQuery {
     /// Picture to work on.
     #[serde(default)]
     image: Option<String>,
+    /// Job whose words are to be drawn: what it described.
+    #[serde(default)]
+    draw: Option<String>,
 }
 
 pub(crate) async fn show(
@@ -142,11 +148,14 @@ pub(crate) async fn show(
         }
         None => (None, Typed::fresh(&catalogue)),
     };
+    if let Some(draw) = &query.draw {
+        typed.prompt = app.engine.view(api::parse_id(draw)?).await?.job.text.unwrap_or_default();
+    }
     if let Some(image) = query.image {
         typed.image = image;
     }
     let tool = tool.or(query.tool.as_deref()).and_then(known_tool).unwrap_or(TOOLS[0].0);
-    html(&app, &page(&catalogue, &Around::load(&app).await?, tool, typed, None))
+    html(&app, &page(&catalogue, &Around::load(&app, &typed).await?, tool, typed, None))
 }
 
 pub(crate) async fn submit(
@@ -156,13 +165,10 @@ pub(crate) async fn submit(
     request: Request,
 ) -> Result<Response, WebError> {
     let tool = known_tool(&tool).ok_or_else(|| WebError::missing("tool", &tool))?;
-    let mut fields = FormFields::read(request, &app).await?;
-    let uploaded = fields.file.take();
+    let fields = FormFields::read(request, &app).await?;
     let mut typed = Typed::read(&fields);
     let result = async {
-        if let Some(bytes) = uploaded {
-            typed.image = stored(&app, &caller, bytes).await?;
-        }
+        typed.take_pictures(&app, &caller, &fields).await?;
         let arguments = typed.arguments(tool);
         let mut call = ToolCall::parse(tool, &arguments)?;
         call.options.idempotency_key =
@@ -177,7 +183,7 @@ pub(crate) async fn submit(
         }
         Err(error) => {
             let catalogue = app.engine.catalogue();
-            let page = page(&catalogue, &Around::load(&app).await?, tool, typed, Some(&error));
+            let page = page(&catalogue, &Around::load(&app, &typed).await?, tool, typed, Some(&error));
             Ok((problem::status_of(error.code), html(&app, &page)?).into_response())
         }
     }
@@ -191,13 +197,10 @@ pub(crate) async fn plan(
     request: Request,
 ) -> Result<Response, WebError> {
     let tool = known_tool(&tool).filter(|tool| can_plan(tool)).ok_or_else(|| WebError::missing("plan", &tool))?;
-    let mut fields = FormFields::read(request, &app).await?;
-    let uploaded = fields.file.take();
+    let fields = FormFields::read(request, &app).await?;
     let mut typed = Typed::read(&fields);
     let planned = async {
-        if let Some(bytes) = uploaded {
-            typed.image = stored(&app, &caller, bytes).await?;
-        }
+        typed.take_pictures(&app, &caller, &fields).await?;
         let mut call = ToolCall::parse(tool, &typed.arguments(tool))?;
         call.options.plan_only = true;
         app.engine.plan(&caller, call).await
@@ -206,28 +209,30 @@ pub(crate) async fn plan(
     let catalogue = app.engine.catalogue();
     match planned {
         Ok(plan) => {
-            let mut page = page(&catalogue, &Around::load(&app).await?, tool, typed, None);
+            let mut page = page(&catalogue, &Around::load(&app, &typed).await?, tool, typed, None);
             page.plan = Some(ShownPlan::of(&plan));
             Ok(html(&app, &page)?.into_response())
         }
         Err(error) => {
-            let page = page(&catalogue, &Around::load(&app).await?, tool, typed, Some(&error));
+            let page = page(&catalogue, &Around::load(&app, &typed).await?, tool, typed, Some(&error));
             Ok((problem::status_of(error.code), html(&app, &page)?).into_response())
         }
     }
 }
 
-/// Stores an uploaded picture; answers its id, which is kept in the form, so that another fault does not ask for
-/// the file again.
-async fn stored(app: &App, caller: &Caller, bytes: bytes::Bytes) -> Result<String, UserError> {
-    app.engine.store_input(caller, bytes).await.map(|stored| stored.id.to_string()).map_err(|mut error| {
-        error.argument = Some("image".to_owned());
-        error
-    })
-}
-
 fn can_plan(tool: &str) -> bool {
     !matches!(tool, "describe_image" | "generate_prompt")
+}
+
+/// Tools that work on a picture and that something serves now: name and title.
+pub(crate) fn tools_for_pictures(catalogue: &Catalogue) -> Vec<(&'static str, Said)> {
+    let serves = |mode: Option<Mode>| match mode {
+        Some(Mode::Generate) => false,
+        Some(mode) => catalogue.render_types.iter().any(|row| row.mode == mode),
+        None => catalogue.can_describe,
+    };
+    let tools = TOOLS.iter().filter(|(name, _, mode)| *name != "generate_prompt" && serves(*mode));
+    tools.map(|(name, title, _)| (*name, *title)).collect()
 }
 
 /// The arguments with which a tool makes this job again, as far as a form knows them.
@@ -298,6 +303,8 @@ fn page(
         plan: None,
         recent: around.recent.clone(),
         given: around.given.clone(),
+        masks: around.masks.clone(),
+        picked: around.picked.clone(),
         typed,
     }
 }
@@ -312,7 +319,14 @@ impl Page for PlaygroundPage {
             page(&form::sample_catalogue(), &Around::default(), "generate_image", form::sample_typed(), Some(&error));
         let picture = ShownImage::of(&super::shown::sample::artifact(), Some(super::shown::sample::HOSTILE));
         let (recent, given) = (vec![picture.clone(), picture.clone()], vec![picture]);
-        Self { plan: Some(ShownPlan::sample()), recent, given, ..page }
+        Self {
+            plan: Some(ShownPlan::sample()),
+            recent,
+            picked: given.first().cloned(),
+            masks: given.clone(),
+            given,
+            ..page
+        }
     }
 }
 

@@ -142,6 +142,7 @@ pub(crate) struct ShownImage {
     alt: String,
     /// Page of the job that made it.
     job_path: Option<String>,
+    favourite: bool,
 }
 
 impl ShownImage {
@@ -168,6 +169,7 @@ impl ShownImage {
                 |prompt| shorten(prompt, ALT_CHARS),
             ),
             job_path: artifact.job.map(|job| format!("/jobs/{job}")),
+            favourite: artifact.favourite,
         }
     }
 }
@@ -179,6 +181,8 @@ pub(crate) struct ShownProgress {
     percent: u32,
     /// Whether anything is known about how far it is.
     known: bool,
+    /// A server is at it.
+    running: bool,
     /// One line.
     text: String,
     /// Unfinished picture as a data URI.
@@ -193,6 +197,7 @@ impl ShownProgress {
         Self {
             percent,
             known: percent > 0 || progress.state == JobStateKind::Queued,
+            running: progress.state == JobStateKind::Running,
             text: line(progress),
             preview: preview
                 .map(|preview| format!("data:{};base64,{}", preview.mime, BASE64_STANDARD.encode(&preview.bytes))),

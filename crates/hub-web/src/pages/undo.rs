@@ -4,13 +4,13 @@ use axum::{extract::State, http::StatusCode, response::Response};
 use serde::Deserialize;
 
 use super::{
-    form::{Sent, own_page},
+    form::{Sent, own_page, picture_page},
     see_other,
 };
 use crate::{audit::Subject, error::WebError, router::App, said};
 
-/// Pages with changes that can be taken back.
-const PAGES: [&str; 4] = ["/gallery", "/servers", "/styles", "/render-types"];
+/// Pages with changes that can be taken back, besides those with pictures.
+const PAGES: [&str; 3] = ["/servers", "/styles", "/render-types"];
 
 /// Which change.
 #[derive(Debug, Default, Deserialize)]
@@ -35,8 +35,11 @@ pub(crate) async fn apply(State(app): State<App>, Sent(which): Sent<Which>) -> R
         return Err(error.into());
     }
     // Where it was done is a page with what is shown there, or nothing that a browser may be sent to.
-    let base = PAGES.into_iter().find(|page| back.starts_with(page)).unwrap_or(PAGES[0]);
-    let mut response = see_other(&own_page(&back, base, base, "undone"));
+    let to = match PAGES.into_iter().find(|page| back.starts_with(page)) {
+        Some(base) => own_page(&back, base, base, "undone"),
+        None => picture_page(&back, "undone"),
+    };
+    let mut response = see_other(&to);
     response.extensions_mut().insert(Subject(undo.subject()));
     Ok(response)
 }

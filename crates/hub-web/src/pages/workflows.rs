@@ -89,15 +89,16 @@ pub(crate) async fn import(State(app): State<App>, request: Request) -> Result<R
 
 async fn import_of(app: &App, form: &FormFields) -> Result<Workflow, UserError> {
     let pasted = form.first("graph");
-    let bytes = match &form.file {
-        Some(file) => file.to_vec(),
+    let file = form.file("file");
+    let bytes = match file {
+        Some(file) => file.bytes.to_vec(),
         None if pasted.trim().is_empty() => {
             return Err(UserError::argument("graph", said!("Choose a file, or paste the workflow's JSON.")));
         }
         None => pasted.into_bytes(),
     };
     let given = form.first("name");
-    let name = if given.trim().is_empty() { name_of(form.file_name.as_deref()) } else { given };
+    let name = if given.trim().is_empty() { name_of(file.map(|file| file.name.as_str())) } else { given };
     let name = api::parse_name(&name)?;
     let description = form.first("description").split_whitespace().collect::<Vec<_>>().join(" ");
     Ok(app.engine.workflow_import(&name, &bytes, &description).await?.workflow)

@@ -1,9 +1,9 @@
 //! The pages of jobs: filters, why a job waits, what can be done to one and to many.
 
-use axum::http::StatusCode;
+use axum::{body::Body, http::StatusCode};
 use hub_core::job::JobStateKind;
 
-use crate::hub::Hub;
+use crate::hub::{Hub, hidden, request};
 
 /// Submits a picture and answers the path of its page.
 async fn submit(hub: &Hub, prompt: &str) -> String {
@@ -146,4 +146,39 @@ async fn a_job_that_ended_is_tried_again_and_its_page_tells_its_story() {
     hub.ended(id(&new)).await;
     let page = hub.page(again.header("location")).await.text();
     assert!(page.contains("Tried again") && page.contains(&format!("href=\"{path}\"")), "{page}");
+}
+
+#[tokio::test]
+async fn why_a_job_waits_is_told_live() {
+    let (hub, paths) = crowded().await;
+    let last = &paths[3];
+    assert!(hub.page(last).await.text().contains("1 job before it"));
+    let mut live = hub.follow(request("GET", &format!("{last}/live")).body(Body::empty()).expect("a request")).await;
+    assert!(live.fragment().await.contains("1 job before it"));
+    let moved = hub.form(&format!("{last}/move"), "to=first").await;
+    assert_eq!(moved.status, StatusCode::SEE_OTHER, "{}", moved.text());
+    let told = async {
+        loop {
+            let fragment = live.fragment().await;
+            if fragment.contains("Why it waits") && !fragment.contains("1 job before it") {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), told).await.expect("the reasons follow");
+}
+
+#[tokio::test]
+async fn a_picture_is_kept_as_a_favourite_on_its_jobs_page_and_that_is_taken_back() {
+    let hub = Hub::with_server(5).await;
+    let path = submit(&hub, "a+hen").await;
+    let image = hub.ended(id(&path)).await["images"][0]["id"].as_str().expect("a picture").to_owned();
+    assert!(hub.page(&path).await.text().contains("Keep as favourite"));
+    let kept = hub.form("/gallery/favourites", &format!("image={image}&back={path}&favourite=on")).await;
+    assert!(kept.header("location").starts_with(&format!("{path}?done=favoured&undo=")), "{}", kept.header("location"));
+    let page = hub.page(kept.header("location")).await.text();
+    assert!(page.contains("No longer a favourite") && page.contains("Kept as favourites"), "{page}");
+    let undone = hub.form("/undo", &format!("number={}", hidden(&page, "number"))).await;
+    assert_eq!(undone.header("location"), format!("{path}?done=undone"));
+    assert!(hub.page(&path).await.text().contains("Keep as favourite"));
 }

@@ -102,3 +102,41 @@ async fn a_style_that_nothing_draws_says_so() {
     let all = hub.json("POST", "/api/v1/style-previews", &json!({})).await.json();
     assert_eq!((&all["asked"], &all["undrawable"]), (&json!(1), &json!(["lost"])), "{all}");
 }
+
+#[tokio::test]
+async fn a_render_type_that_works_on_a_picture_is_shown_with_what_the_default_one_draws() {
+    let hub = Hub::with_server(10).await;
+    hub.ready().await;
+    let others = [
+        ("edit", include_str!("../../../../workflows/img2img-sdxl.json")),
+        ("upscale", include_str!("../../../../workflows/upscale-model.json")),
+        ("detail", include_str!("../../../../workflows/detail-inpaint-sdxl.json")),
+    ];
+    for (mode, graph) in others {
+        let graph: Value = serde_json::from_str(graph).expect("JSON");
+        let name = format!("shown-{mode}");
+        let added = hub.json("POST", "/api/v1/workflows", &json!({ "name": name, "graph": graph })).await;
+        assert_eq!(added.status, StatusCode::CREATED, "{}", added.text());
+        let row = json!({ "name": name, "workflow": name, "mode": mode });
+        let added = hub.json("POST", "/api/v1/render-types", &row).await;
+        assert_eq!(added.status, StatusCode::CREATED, "{}", added.text());
+    }
+    for mode in ["edit", "upscale", "detail"] {
+        let name = format!("shown-{mode}");
+        let early = hub.json("POST", &format!("/api/v1/render-types/{name}/preview"), &json!({})).await;
+        assert_eq!(early.status, StatusCode::CONFLICT, "{mode}: {}", early.text());
+        assert!(early.text().contains("no render type has drawn the scene yet"), "{}", early.text());
+    }
+    let drawn = hub.json("POST", "/api/v1/render-types/sd15/preview", &json!({})).await;
+    let model = hub.ended(drawn.json()["id"].as_str().expect("an id")).await["images"][0]["id"].clone();
+    for mode in ["edit", "upscale", "detail"] {
+        let name = format!("shown-{mode}");
+        let asked = hub.json("POST", &format!("/api/v1/render-types/{name}/preview"), &json!({})).await;
+        assert_eq!(asked.status, StatusCode::ACCEPTED, "{mode}: {}", asked.text());
+        let record = hub.ended(asked.json()["id"].as_str().expect("an id")).await;
+        assert_eq!(record["state"], "succeeded", "{mode}: {record}");
+        assert_eq!(record["recipe"]["input"], model, "{mode}: {record}");
+        let told = hub.get(&format!("/api/v1/render-types/{name}")).await.json();
+        assert_eq!((&told["preview_url"], &told["preview_stale"]), (&record["images"][0]["url"], &json!(false)));
+    }
+}

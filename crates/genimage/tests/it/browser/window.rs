@@ -114,6 +114,16 @@ impl Window {
         self.awaited(css, true).await
     }
 
+    /// Waits until a script of ours answers yes.
+    pub(crate) async fn until_asked(&self, script: &str) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        while self.ask(script, vec![]).await.ok() != Some(json!(true)) {
+            ensure!(begun.elapsed() < PATIENCE, "it is never so: {script}");
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        Ok(())
+    }
+
     async fn awaited(&self, css: &str, reload: bool) -> anyhow::Result<()> {
         let begun = Instant::now();
         loop {

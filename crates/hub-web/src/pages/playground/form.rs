@@ -1,14 +1,16 @@
 //! What is typed into the playground, and the tool arguments it stands for.
 
 use hub_core::{
+    caller::Caller,
     catalogue::Catalogue,
+    error::UserError,
     job::Job,
     request::{Area, DescriptionKind, ImageRequest, JobRequest, PromptRequest, PromptStyle, SizeChoice, StyleChoice},
 };
 use serde::Serialize;
 use serde_json::{Map, Number, Value};
 
-use crate::pages::form::FormFields;
+use crate::{pages::form::FormFields, router::App};
 
 /// The form's fields as text, so that they can be shown again as they were typed.
 #[derive(Debug, Default, Clone, PartialEq, Serialize)]
@@ -73,17 +75,35 @@ impl Typed {
             seed: fields.first("seed"),
             enhance: !fields.first("enhance").is_empty(),
             denoise: fields.first("denoise"),
-            image: chosen_image(fields),
+            image: chosen(fields, "image", "picked"),
             description_type: fields.first("description_type"),
             language: fields.first("language"),
             n: fields.first("n"),
             region: fields.first("region"),
-            mask: fields.first("mask"),
+            mask: chosen(fields, "mask", "picked_mask"),
             part: fields.first("part"),
             subject: prompt("subject"),
             elements: prompt("elements"),
             style: fields.first("style"),
         }
+    }
+
+    /// Stores the pictures that came as files, and names them in place of what was typed.
+    ///
+    /// # Errors
+    /// What is wrong with one, as a fault of its field.
+    pub(super) async fn take_pictures(
+        &mut self,
+        app: &App,
+        caller: &Caller,
+        fields: &FormFields,
+    ) -> Result<(), UserError> {
+        for (field, argument, named) in [("file", "image", &mut self.image), ("mask_file", "mask", &mut self.mask)] {
+            if let Some(id) = fields.stored_picture(app, caller, field, argument).await? {
+                *named = id;
+            }
+        }
+        Ok(())
     }
 
     /// The settings of an earlier job, with the seed and styles it really had.
@@ -242,9 +262,9 @@ fn region_text(region: &hub_core::request::Region) -> String {
 }
 
 /// The picture that is named or picked. Without script both may come: then what was typed anew counts, else the pick.
-fn chosen_image(fields: &FormFields) -> String {
-    let (named, picked) = (fields.first("image"), fields.first("picked"));
-    let typed_anew = !named.trim().is_empty() && named != fields.first("image_before");
+fn chosen(fields: &FormFields, name: &str, pick: &str) -> String {
+    let (named, picked) = (fields.first(name), fields.first(pick));
+    let typed_anew = !named.trim().is_empty() && named != fields.first(&format!("{name}_before"));
     if typed_anew || picked.is_empty() { named } else { picked }
 }
 

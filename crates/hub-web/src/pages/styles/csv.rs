@@ -80,7 +80,8 @@ async fn import(app: &App, form: &FormFields, dry_run: bool) -> Result<ImportRep
 
 /// The file, or the text of one that was shown already.
 fn table_of(form: &FormFields) -> String {
-    form.file.as_ref().map_or_else(|| form.first("table"), |file| String::from_utf8_lossy(file).into_owned())
+    let file = form.file("file").map(|file| String::from_utf8_lossy(&file.bytes).into_owned());
+    file.unwrap_or_else(|| form.first("table"))
 }
 
 fn write(styles: &[Style]) -> Result<String, Box<dyn std::error::Error>> {

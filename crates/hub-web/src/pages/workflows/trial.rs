@@ -186,8 +186,7 @@ pub(crate) async fn run(
     request: Request,
 ) -> Result<Response, WebError> {
     let workflow = lookup::workflow(&app, &id).await?;
-    let mut fields = FormFields::read(request, &app).await?;
-    let uploaded = fields.file.take();
+    let fields = FormFields::read(request, &app).await?;
     let form = app.engine.workflow_trial_form(&workflow);
     let mut typed = Typed {
         server: fields.first("server"),
@@ -196,12 +195,8 @@ pub(crate) async fn run(
         seed: fields.first("seed"),
     };
     let submitted = async {
-        if let Some(bytes) = uploaded {
-            let stored = app.engine.store_input(&caller, bytes).await.map_err(|mut error| {
-                error.argument = Some("image".to_owned());
-                error
-            })?;
-            typed.image = stored.id.to_string();
+        if let Some(id) = fields.stored_picture(&app, &caller, "file", "image").await? {
+            typed.image = id;
         }
         let server = Some(typed.server.clone()).filter(|server| !server.is_empty());
         let arguments = typed.arguments(form.takes_seed);
