@@ -24,7 +24,7 @@
   const figure = form.querySelector("[data-picked]");
   if (!figure) return;
   const stage = figure.querySelector(".picked-stage");
-  const picture = stage.querySelector("img") ?? stage.appendChild(new Image());
+  const picture = stage.querySelector("img") ?? new Image();
   picture.alt = stage.getAttribute("aria-label");
   const canvas = figure.querySelector("canvas");
   const tools = figure.querySelector("[data-tools]");
@@ -41,7 +41,8 @@
   const show = (source) => {
     figure.hidden = !source;
     if (picture.src.startsWith("blob:")) URL.revokeObjectURL(picture.src);
-    if (source) picture.src = source; else picture.removeAttribute("src");
+    if (source) stage.prepend(picture); else picture.remove();
+    if (source) picture.src = source;
   };
   const stored = (id) => (/^img_[0-9a-f]{32}$/.test(id.trim()) ? `/outputs/${id.trim()}` : null);
   const picked = () => picks.find((pick) => pick.checked)?.value ?? "";
