@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Largest form: a picture and the fields around it.
-const FORM_MAX_BYTES: usize = limits::INPUT_IMAGE_MAX_BYTES + 256 * 1024;
+pub(crate) const FORM_MAX_BYTES: usize = limits::INPUT_IMAGE_MAX_BYTES + 256 * 1024;
 
 /// The check as a middleware.
 pub(crate) async fn check(request: Request, next: Next) -> Response {

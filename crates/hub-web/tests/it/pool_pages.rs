@@ -96,6 +96,7 @@ async fn a_server_is_tested_as_typed_and_edited_in_full() {
     assert_eq!((server.max_in_flight, server.run_limit_s, server.stall_limit_s, server.draining), (3, 60, 30, true));
     let page = hub.page(&path).await.text();
     assert!(page.contains("one is stored") && page.contains("value=\"X-Key\"") && !page.contains("hunter2"), "{page}");
+    hub.press_another().await;
     let again = hub.form(&path, &form).await;
     assert_eq!(again.status, StatusCode::PRECONDITION_FAILED, "its version is old");
     let list = hub.page("/servers").await.text();
@@ -208,6 +209,7 @@ async fn instructions_are_previewed_saved_and_reset() {
     let saved = hub.form("/settings/instructions/enhance", &form).await;
     assert_eq!(saved.header("location"), "/settings/instructions?done=instructions-saved", "{}", saved.text());
     assert_eq!(hub.engine.enhance_templates().await.expect("read").prompt, "Be brief.");
+    hub.press_another().await;
     assert_eq!(hub.form("/settings/instructions/enhance", &form).await.status, StatusCode::PRECONDITION_FAILED);
     let empty = hub.form("/settings/instructions/enhance", "prompt=&negative=x").await;
     assert!(empty.text().contains("id=\"prompt-fault\""), "{}", empty.text());
