@@ -151,7 +151,7 @@ pub fn router(state: WebState) -> Router {
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn_with_state(app.clone(), audit::note))
         .layer(middleware::from_fn_with_state(app.clone(), presses::once))
-        .layer(middleware::from_fn(csrf::check))
+        .layer(middleware::from_fn_with_state(app.clone(), csrf::check))
         .layer(middleware::from_fn_with_state(app.clone(), pages::show_errors))
         .layer(middleware::from_fn_with_state(app.clone(), viewer::remember))
         .layer(middleware::from_fn(headers::secure))

@@ -77,6 +77,7 @@ const DOOR_TASKS: &[(&str, Task)] = tasks![
     doors::the_first_account_closes_the_hub,
     doors::a_secret_can_be_looked_at_while_it_is_typed,
     doors::a_login_and_a_logout,
+    doors::what_was_typed_outlives_the_login,
     doors::a_key_is_shown_once_changed_and_revoked,
     doors::a_key_is_put_into_the_snippets_and_tested,
     doors::a_password_is_changed,
