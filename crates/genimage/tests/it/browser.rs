@@ -66,6 +66,7 @@ const TASKS: &[(&str, Task)] = tasks![
     catalogue::styles_go_through_a_table,
     upkeep::a_setting_is_refused_and_saved,
     upkeep::instructions_are_changed_and_put_back,
+    upkeep::of_several_changed_forms_the_others_are_asked_for,
     upkeep::statistics_are_narrowed,
     upkeep::retention_is_shown_before_it_is_saved,
     upkeep::a_configuration_goes_out_and_is_looked_at,
