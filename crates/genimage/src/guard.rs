@@ -7,7 +7,7 @@
 mod crowd;
 mod needs;
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use axum::{
     Json,
@@ -18,6 +18,7 @@ use axum::{
 };
 use hub_access::{Access, Bearer, KeyRefusal, LoggedIn, TokenRefusal};
 use hub_core::{access::Scope, caller::Caller, error::UserError};
+use hub_web::LostForms;
 use url::Url;
 
 pub(crate) use self::crowd::Crowd;
@@ -42,6 +43,8 @@ pub(crate) struct Guard {
     /// What refusals tell clients of the authorization server: nothing, where there is none. Clients that are told of one
     /// begin to ask it for tokens.
     pub(crate) challenge: Option<Challenge>,
+    /// Gives forms back whose login has ended.
+    pub(crate) lost: Arc<LostForms>,
 }
 
 /// What a client needs to get a token.
@@ -82,7 +85,14 @@ pub(crate) async fn check(State(guard): State<Guard>, request: Request, next: Ne
             }
             until_sent(next.run(request).await, place)
         }
-        Err(refusal) => refusal.of(guard.challenge.as_ref()).into_response(),
+        Err(refusal) => {
+            let refused = refusal.of(guard.challenge.as_ref()).into_response();
+            let no_login = refused.status() == StatusCode::UNAUTHORIZED && key_of(&parts.headers).is_none();
+            if no_login && needs::is_page(parts.uri.path()) && LostForms::is_one(&parts) {
+                return guard.give_back(Request::from_parts(parts, body), refused).await;
+            }
+            refused
+        }
     }
 }
 
@@ -244,6 +254,20 @@ fn knows(hosts: &[String], host: &str) -> bool {
 }
 
 impl Guard {
+    /// What was typed goes back to who typed it, when the login ended meanwhile; nothing of it is acted on.
+    async fn give_back(&self, request: Request, refused: Response) -> Response {
+        // There is nothing more to end.
+        if request.uri().path() == "/logout" {
+            return Redirect::to("/login").into_response();
+        }
+        let Some(place) = self.crowd.enter(&Caller::stranger()) else { return refused };
+        let mut page = self.lost.page(request).await;
+        if let Some(challenge) = refused.headers().get(header::WWW_AUTHENTICATE) {
+            page.headers_mut().insert(header::WWW_AUTHENTICATE, challenge.clone());
+        }
+        until_sent(page, place)
+    }
+
     async fn identify(&self, request: &Parts) -> Result<Entered, Refusal> {
         let (path, headers) = (request.uri.path(), &request.headers);
         let need = needs::of(&request.method, path);

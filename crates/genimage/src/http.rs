@@ -1,5 +1,7 @@
 //! Puts the edges behind one listener: routes, then the layers every request passes.
 
+use std::sync::Arc;
+
 use axum::{
     Router,
     http::{HeaderValue, header},
@@ -8,7 +10,7 @@ use axum::{
 use hub_access::Access;
 use hub_engine::Engine;
 use hub_mcp::{McpConfig, McpEdge};
-use hub_web::{Translations, WebConfig, WebState};
+use hub_web::{LostForms, Translations, WebConfig, WebState};
 use tower::util::option_layer;
 use tower_http::{catch_panic::CatchPanicLayer, set_header::SetResponseHeaderLayer};
 use url::Url;
@@ -50,7 +52,8 @@ pub(crate) fn router(
     let protected = access.oauth().map(ProtectedResource::of).transpose()?;
     let challenge = protected.as_ref().map(ProtectedResource::challenge);
     let crowd = Crowd::new(config.server.requests_max_per_caller);
-    let guard = Guard { hosts: hosts(config, public_url.as_ref()), access, crowd, challenge };
+    let lost = Arc::new(LostForms::new(&web.config));
+    let guard = Guard { hosts: hosts(config, public_url.as_ref()), access, crowd, challenge, lost };
     let metadata = protected.map_or_else(Router::new, ProtectedResource::router);
     let router = hub_web::router(web)
         .merge(mcp.router())

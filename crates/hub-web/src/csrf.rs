@@ -6,7 +6,7 @@
 //! where nobody has to log in there is no session to ride on, and a form that was open over a restart still works.
 
 use axum::{
-    extract::Request,
+    extract::{Request, State},
     http::{HeaderMap, StatusCode, Uri, header},
     middleware::Next,
     response::{IntoResponse as _, Response},
@@ -18,13 +18,15 @@ use url::Url;
 use crate::{
     error::WebError,
     forms::{self, NotTaken},
+    lost::{self, Why},
+    router::App,
 };
 
 /// Largest form: a picture and the fields around it.
-const FORM_MAX_BYTES: usize = limits::INPUT_IMAGE_MAX_BYTES + 256 * 1024;
+pub(crate) const FORM_MAX_BYTES: usize = limits::INPUT_IMAGE_MAX_BYTES + 256 * 1024;
 
 /// The check as a middleware.
-pub(crate) async fn check(request: Request, next: Next) -> Response {
+pub(crate) async fn check(State(app): State<App>, request: Request, next: Next) -> Response {
     if request.method().is_safe() {
         return next.run(request).await;
     }
@@ -34,10 +36,17 @@ pub(crate) async fn check(request: Request, next: Next) -> Response {
     let Some(session) = request.extensions().get::<LoggedIn>().cloned() else { return next.run(request).await };
     match forms::take(&session, request, FORM_MAX_BYTES).await {
         Ok(request) => next.run(request).await,
-        Err(NotTaken::Wrong) => refused(
-            "The form does not belong to a page of this login.",
-            "Open the page again and try once more; scripts use an API key.",
-        ),
+        Err(NotTaken::Wrong(request)) => {
+            let (parts, body) = request.into_parts();
+            // Whoever looks at it sends it again with the token of this login: a press on a page of the hub's own.
+            if lost::is_form(&parts) {
+                return lost::give_back(&app.renderer, Request::from_parts(parts, body), Why::OtherLogin).await;
+            }
+            refused(
+                "The form does not belong to a page of this login.",
+                "Open the page again and try once more; scripts use an API key.",
+            )
+        }
         Err(NotTaken::Unread) => {
             WebError::request(StatusCode::PAYLOAD_TOO_LARGE, "The form is too large, or did not arrive whole.")
                 .into_response()
@@ -48,6 +57,13 @@ pub(crate) async fn check(request: Request, next: Next) -> Response {
 fn refused(detail: &str, hint: &str) -> Response {
     let (status, hint) = (StatusCode::FORBIDDEN, Some(hint.to_owned()));
     WebError::Request { status, detail: detail.to_owned(), hint }.into_response()
+}
+
+/// Whether a browser says that one of the hub's own pages sent this, where [`is_same_origin`] takes the silence of
+/// programs too.
+pub(crate) fn is_own_page(headers: &HeaderMap, uri: &Uri) -> bool {
+    let told = headers.get("sec-fetch-site").is_some_and(|site| site == "same-origin");
+    (told || headers.contains_key(header::ORIGIN)) && is_same_origin(headers, uri)
 }
 
 fn is_same_origin(headers: &HeaderMap, uri: &Uri) -> bool {

@@ -13,7 +13,7 @@ use hub_access::LoggedIn;
 use crate::viewer;
 
 /// Name of the field.
-const FIELD: &str = "csrf";
+pub(crate) const FIELD: &str = "csrf";
 /// Header for scripts, with the same value.
 const HEADER: &str = "x-csrf-token";
 
@@ -37,10 +37,10 @@ pub(crate) fn guarded(page: String) -> String {
 }
 
 /// Why a form was not taken.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) enum NotTaken {
-    /// Its token is missing or wrong.
-    Wrong,
+    /// Its token is missing or wrong. The request as it came.
+    Wrong(Box<Request>),
     /// It is larger than may be, or did not arrive.
     Unread,
 }
@@ -71,7 +71,7 @@ pub(crate) async fn take(session: &LoggedIn, request: Request, body_max: usize) 
             parts.headers.remove(header::CONTENT_LENGTH);
             Ok(Request::from_parts(parts, Body::from(rest)))
         }
-        None => Err(NotTaken::Wrong),
+        None => Err(NotTaken::Wrong(Box::new(Request::from_parts(parts, Body::from(bytes))))),
     }
 }
 

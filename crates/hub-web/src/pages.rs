@@ -36,7 +36,7 @@ use axum::{
 use serde::Serialize;
 
 use self::flash::Flash;
-pub(crate) use self::{access::MadeKeys, toast::ToastLive};
+pub(crate) use self::{access::MadeKeys, door::own_path, toast::ToastLive};
 use crate::{
     asker::is_api,
     error::WebError,
@@ -294,6 +294,7 @@ pub(crate) fn samples() -> Vec<(&'static str, minijinja::Value)> {
         sample::<job::JobProgressLive>(),
         sample::<jobs::JobsPage>(),
         sample::<jobs::JobsLive>(),
+        sample::<crate::lost::LostPage>(),
         sample::<llm_servers::LlmServersPage>(),
         sample::<llm_servers::LlmServerPage>(),
         sample::<maintenance::MaintenancePage>(),

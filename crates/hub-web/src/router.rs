@@ -1,9 +1,6 @@
 //! The route list of this edge and the layers around it.
 
-use std::{
-    hash::Hash,
-    sync::{Arc, OnceLock},
-};
+use std::sync::{Arc, OnceLock};
 
 use axum::{
     Router,
@@ -15,7 +12,7 @@ use axum::{
 };
 use bytes::Bytes;
 use hub_access::Access;
-use hub_core::{caller::Caller, limits};
+use hub_core::limits;
 use hub_engine::Engine;
 use tokio::sync::Semaphore;
 use tower_http::compression::{
@@ -31,7 +28,7 @@ use crate::{
     language::Translations,
     metrics, outputs,
     pages::{self, MadeKeys},
-    presses::Presses,
+    presses::{self, Presses},
     render::Renderer,
     undo::Undos,
     viewer,
@@ -85,7 +82,7 @@ pub(crate) struct Parts {
     pub(crate) versions: api::Versions,
     /// The API's document as JSON, made when first asked for.
     pub(crate) openapi: OnceLock<Bytes>,
-    /// Forms of the last moment.
+    /// The last form of each viewer.
     pub(crate) presses: Presses,
     /// The API keys of the last moment.
     pub(crate) made_keys: MadeKeys,
@@ -102,13 +99,6 @@ impl std::ops::Deref for App {
 
     fn deref(&self) -> &Parts {
         &self.0
-    }
-}
-
-impl App {
-    /// The idempotency key of a form that begins a job: two presses of its button are one.
-    pub(crate) fn press(&self, caller: &Caller, form: impl Hash) -> String {
-        self.presses.key(caller, form)
     }
 }
 
@@ -160,7 +150,8 @@ pub fn router(state: WebState) -> Router {
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn_with_state(app.clone(), audit::note))
-        .layer(middleware::from_fn(csrf::check))
+        .layer(middleware::from_fn_with_state(app.clone(), presses::once))
+        .layer(middleware::from_fn_with_state(app.clone(), csrf::check))
         .layer(middleware::from_fn_with_state(app.clone(), pages::show_errors))
         .layer(middleware::from_fn_with_state(app.clone(), viewer::remember))
         .layer(middleware::from_fn(headers::secure))

@@ -86,14 +86,25 @@
     if (event.clipboardData?.files.length > 0) give(document.querySelector("[data-drop]"), event.clipboardData.files);
   });
 
-  // Leaving a form with changes asks first.
-  let unsaved = null;
+  // Leaving forms with changes asks first. The one that is sent is saved by that, and none beside it.
+  const changed = new Set();
+  let sent = null;
   document.addEventListener("input", (event) => {
     const form = event.target.form;
-    if (form?.matches("[data-guard]")) unsaved = form;
+    if (!form?.matches("[data-guard]")) return;
+    changed.add(form);
+    if (sent === form) sent = null;
   });
-  document.addEventListener("submit", () => { unsaved = null; });
-  window.addEventListener("beforeunload", (event) => { if (unsaved?.isConnected) event.preventDefault(); });
+  // What a script sends leaves nothing.
+  document.addEventListener("submit", (event) => { if (!event.defaultPrevented) sent = event.target; });
+  window.addEventListener("beforeunload", (event) => {
+    if (![...changed].some((form) => form !== sent && form.isConnected)) return;
+    event.preventDefault();
+    // Whoever stays has sent nothing, and can still send it.
+    const kept = sent;
+    sent = null;
+    setTimeout(() => { kept?.querySelectorAll("button[type=submit]").forEach((button) => { button.disabled = false; }); }, 100);
+  });
 
   // What asks once more before something is lost asks in a dialog; without script it opens in its place.
   const ask = (details, summary, form) => {

@@ -2,6 +2,7 @@
 
 mod keys;
 mod limits;
+mod lost;
 
 use std::time::{Duration, Instant};
 

@@ -34,7 +34,7 @@ pub(crate) struct DoorQuery {
 }
 
 /// Only a path of this hub: an address from outside must not send people elsewhere.
-fn own_path(given: &str) -> String {
+pub(crate) fn own_path(given: &str) -> String {
     let own = given.starts_with('/')
         && !given.starts_with("//")
         && !given.contains('\\')

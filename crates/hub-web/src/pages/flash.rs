@@ -41,6 +41,7 @@ const SAID: [(&str, &str, Said); 59] = [
     ("llm-role-taken", "good", said!("The role is played by nobody now.")),
     ("settings-saved", "good", said!("Settings saved.")),
     ("setting-reset", "good", said!("The setting is back at what it was without the change.")),
+    ("setting-reset-rest", "info", said!("Setting reset. What else you typed is kept and not saved yet.")),
     ("instructions-saved", "good", said!("Instructions saved. They are in force at once.")),
     ("instructions-reset", "good", said!("Instructions are back at what was shipped.")),
     ("favoured", "good", said!("Kept as favourites: retention leaves them and their jobs alone.")),
@@ -72,7 +73,6 @@ const SAID: [(&str, &str, Said); 59] = [
     ("jobs-cancelled-more", "info", said!("1000 jobs were cancelled and more fit the filter: ask again for those.")),
     ("jobs-none-cancelled", "info", said!("There was nothing to cancel: no job was chosen, or all had ended.")),
     ("undone", "good", said!("Taken back: it is as it was before.")),
-    ("repeated", "info", said!("An identical request was just made: this is its job.")),
 ];
 
 /// A message about what was just done. Only known codes are shown: the address bar is no place from

@@ -35,7 +35,7 @@ use super::{
     html, see_other,
     shown::ShownImage,
 };
-use crate::{api, asker::Asker, error::WebError, language::Said, problem, render::Page, router::App, said};
+use crate::{api, asker::Asker, error::WebError, language::Said, presses, problem, render::Page, router::App, said};
 
 /// The page.
 #[derive(Debug, Serialize)]
@@ -171,16 +171,12 @@ pub(crate) async fn submit(
         typed.take_pictures(&app, &caller, &fields).await?;
         let arguments = typed.arguments(tool);
         let mut call = ToolCall::parse(tool, &arguments)?;
-        call.options.idempotency_key =
-            Some(app.press(&caller, (tool, serde_json::Value::Object(arguments).to_string())));
+        call.options.idempotency_key = Some(presses::wish());
         app.engine.submit(&caller, call).await
     }
     .await;
     match result {
-        Ok(submitted) => {
-            let repeated = if submitted.replayed { "?done=repeated" } else { "" };
-            Ok(see_other(&format!("/jobs/{}{repeated}", submitted.job.id)))
-        }
+        Ok(submitted) => Ok(see_other(&format!("/jobs/{}", submitted.job.id))),
         Err(error) => {
             let catalogue = app.engine.catalogue();
             let page = page(&catalogue, &Around::load(&app, &typed).await?, tool, typed, Some(&error));

@@ -14,8 +14,8 @@ use serde_json::{Map, Value};
 pub(crate) use self::instructions::{InstructionsPage, InstructionsPreview};
 pub(crate) use self::instructions::{act as act_on_instructions, show as show_instructions};
 use super::{
-    Frame,
-    form::{Done, Fault, FormFields, refused, ticked},
+    Flash, Frame,
+    form::{Done, Fault, FormFields, refused, shown, ticked},
     html, see_other,
 };
 use crate::{
@@ -120,13 +120,17 @@ pub(crate) async fn save(State(app): State<App>, request: Request) -> Result<Res
         if reset.is_empty() { changes(&now, &fields) } else { Map::from_iter([(reset.clone(), Value::Null)]) };
     let read = fields.first("version");
     let unchanged = |now: &[SettingView]| api::same_version(&read, &app.versions.of(&now));
+    // A second press of the same button has nothing left to take back.
+    if now.iter().any(|view| view.key == reset && view.source != SettingSource::Stored) {
+        return was_reset(&app, &reset, &fields).await;
+    }
     match app.engine.settings_change(&changes, false, unchanged).await {
         Ok(_) if reset.is_empty() => Ok(see_other("/settings?done=settings-saved")),
-        Ok(_) => Ok(see_other("/settings?done=setting-reset")),
+        Ok(_) => was_reset(&app, &reset, &fields).await,
         Err(error) => {
             let now = app.engine.setting_list().await;
             let mut page = page(&app, &now);
-            page.keep(&fields);
+            page.keep(&fields, "");
             let known = |name: &str| now.iter().any(|view| view.editable && view.key == name);
             let mut fault = Fault::of(&error);
             if !known(&fault.field) {
@@ -136,6 +140,20 @@ pub(crate) async fn save(State(app): State<App>, request: Request) -> Result<Res
             refused(&app, &error, &page)
         }
     }
+}
+
+/// After a setting was taken back. Where something else was typed into the form too, that stays in it, unsaved.
+async fn was_reset(app: &App, reset: &str, fields: &FormFields) -> Result<Response, WebError> {
+    let now = app.engine.setting_list().await;
+    // A form that is not whole holds nothing that was typed.
+    let whole = now.iter().any(|view| fields.texts.iter().any(|(name, _)| *name == view.key));
+    if !whole || changes(&now, fields).keys().all(|key| key == reset) {
+        return Ok(see_other("/settings?done=setting-reset"));
+    }
+    let mut page = page(app, &now);
+    page.keep(fields, reset);
+    page.frame.flash = Flash::of(Some("setting-reset-rest"));
+    shown(app, &page)
 }
 
 /// What the form changes. An emptied number goes back to its default.
@@ -194,11 +212,11 @@ fn sorted(now: &[SettingView]) -> SettingsPage {
 }
 
 impl SettingsPage {
-    /// What was typed stays.
-    fn keep(&mut self, fields: &FormFields) {
+    /// What was typed stays, except in the field `reset`.
+    fn keep(&mut self, fields: &FormFields, reset: &str) {
         for field in self.sections.iter_mut().flat_map(|section| &mut section.settings) {
             let typed = fields.first(&field.key);
-            if field.editable {
+            if field.editable && field.key != reset {
                 field.value = if field.takes == "switch" { ticked(&typed).to_string() } else { typed };
             }
         }

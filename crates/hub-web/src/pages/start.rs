@@ -33,7 +33,7 @@ use super::{
     html, see_other,
     servers::ShownServer,
 };
-use crate::{api, asker::Asker, error::WebError, links, live, render::Page, router::App, said};
+use crate::{api, asker::Asker, error::WebError, links, live, presses, render::Page, router::App, said};
 
 /// How long the answer to a new server waits for what the server says of itself.
 const SETTLE_LIMIT: Duration = Duration::from_secs(4);
@@ -205,7 +205,7 @@ pub(crate) async fn make(
     }
     let submitted = match ToolCall::parse("generate_image", &arguments) {
         Ok(mut call) => {
-            call.options.idempotency_key = Some(app.press(&caller, ("start", &typed.prompt, &typed.render_type)));
+            call.options.idempotency_key = Some(presses::wish());
             app.engine.submit(&caller, call).await
         }
         Err(error) => Err(error),

@@ -160,6 +160,7 @@ async fn a_dropped_workflow_shows_its_slots_and_takes_corrections() {
     assert_eq!(corrected["slots"].as_array().map(Vec::len), Some(2), "{corrected}");
 
     // The older version is no longer the one to correct.
+    hub.press_another().await;
     assert_eq!(hub.form(&format!("{path}/slots"), &slots).await.status, StatusCode::PRECONDITION_FAILED);
     let wrong = hub.form(&format!("{newer}/slots"), "kind=seed&target=999.seed").await;
     assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);

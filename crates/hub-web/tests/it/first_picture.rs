@@ -127,6 +127,7 @@ async fn a_model_of_another_name_takes_the_place_of_the_shipped_one() {
     assert!(file.contains(&row.name) && row.name != "sd15", "{row:?}");
     let graph = hub.engine.store().workflow_latest(&row.workflow).await.expect("reads").expect("there").graph;
     assert!(graph.to_string().contains(&file) && !graph.to_string().contains("v1-5-pruned"), "{graph}");
+    hub.press_another().await;
     let twice = hub.form("/start/types", &form(&[("file", &file), ("like", &like)])).await;
     assert_eq!(twice.status, StatusCode::CONFLICT, "nothing is made twice");
     let sent = hub.form("/start/picture", "prompt=a+fox").await;

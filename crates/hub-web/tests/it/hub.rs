@@ -249,6 +249,11 @@ impl Hub {
         self.send(request.expect("a request")).await
     }
 
+    /// A press of another button that changes nothing: what is sent after it is no second press of what came before.
+    pub(crate) async fn press_another(&self) {
+        assert_eq!(self.form("/undo", "number=0").await.status, StatusCode::CONFLICT);
+    }
+
     pub(crate) async fn json(&self, method: &str, path: &str, body: &Value) -> Answer {
         let request = request(method, path)
             .header(header::CONTENT_TYPE, "application/json")

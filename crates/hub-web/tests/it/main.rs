@@ -21,6 +21,7 @@ mod metrics;
 mod pages;
 mod places;
 mod pool_pages;
+mod pressed_twice;
 mod settings;
 mod showcases;
 mod statistics;

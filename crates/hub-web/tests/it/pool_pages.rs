@@ -96,6 +96,7 @@ async fn a_server_is_tested_as_typed_and_edited_in_full() {
     assert_eq!((server.max_in_flight, server.run_limit_s, server.stall_limit_s, server.draining), (3, 60, 30, true));
     let page = hub.page(&path).await.text();
     assert!(page.contains("one is stored") && page.contains("value=\"X-Key\"") && !page.contains("hunter2"), "{page}");
+    hub.press_another().await;
     let again = hub.form(&path, &form).await;
     assert_eq!(again.status, StatusCode::PRECONDITION_FAILED, "its version is old");
     let list = hub.page("/servers").await.text();
@@ -185,9 +186,21 @@ async fn settings_are_changed_reset_and_refused_beside_their_field() {
     assert_eq!(told.status, StatusCode::PRECONDITION_FAILED);
     assert!(told.text().contains("Somebody changed this") && told.text().contains("value=\"78\""));
     let version = hidden(&page, "version");
-    let reset = hub.form("/settings", &format!("reset=queue.max&version={version}")).await;
-    assert_eq!(reset.header("location"), "/settings?done=setting-reset");
-    assert_ne!(hub.engine.settings().queue_max, 77);
+    // What else was typed stays, and is not saved.
+    let press = format!("{}&reset=queue.max", all(&[("queue.max", "77"), ("mcp.wait_s", "19")], &version));
+    for answer in [hub.form("/settings", &press).await, hub.form("/settings", &press).await] {
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+        let html = answer.text();
+        assert!(html.contains("What else you typed is kept"), "{html}");
+        assert!(html.contains("name=\"mcp.wait_s\" type=\"text\" inputmode=\"numeric\" value=\"19\""), "{html}");
+        assert!(!html.contains("name=\"queue.max\" type=\"text\" inputmode=\"numeric\" value=\"77\""), "{html}");
+        assert_ne!(hub.engine.settings().queue_max, 77);
+        assert_eq!(hub.engine.settings().answers.wait_s, 12);
+    }
+    let version = hidden(&hub.page("/settings").await.text(), "version");
+    let press = format!("{}&reset=mcp.wait_s", all(&[("mcp.wait_s", "12")], &version));
+    let reset = hub.form("/settings", &press).await;
+    assert_eq!(reset.header("location"), "/settings?done=setting-reset", "{}", reset.text());
 }
 
 #[tokio::test]
@@ -203,11 +216,16 @@ async fn instructions_are_previewed_saved_and_reset() {
     let preview = hub.form("/settings/instructions/preview", "prompt=Be+brief.&negative=x&render_type=sd15").await;
     assert!(preview.text().contains("Be brief.\n\nHow this image model wants its prompts: Short tags only."));
 
+    assert!(!page.contains("name=\"reset\""), "what is as shipped cannot be lost: {page}");
     let version = hidden(&page, "version");
     let form = format!("prompt=Be+brief.&negative=None.&version={version}");
     let saved = hub.form("/settings/instructions/enhance", &form).await;
     assert_eq!(saved.header("location"), "/settings/instructions?done=instructions-saved", "{}", saved.text());
     assert_eq!(hub.engine.enhance_templates().await.expect("read").prompt, "Be brief.");
+    let page = hub.page("/settings/instructions").await.text();
+    let asked = page.split("<details class=\"confirm\">").nth(1).and_then(|rest| rest.split("</details>").next());
+    assert!(asked.is_some_and(|asked| asked.contains("name=\"reset\"")), "it asks first: {page}");
+    hub.press_another().await;
     assert_eq!(hub.form("/settings/instructions/enhance", &form).await.status, StatusCode::PRECONDITION_FAILED);
     let empty = hub.form("/settings/instructions/enhance", "prompt=&negative=x").await;
     assert!(empty.text().contains("id=\"prompt-fault\""), "{}", empty.text());

@@ -37,6 +37,7 @@ async fn a_styles_picture_is_rendered_shown_everywhere_and_told_to_be_out_of_dat
         let text = hub.page(page).await.text();
         assert!(text.contains(&thumb), "{page}: {text}");
     }
+    hub.press_another().await;
     assert_eq!(hub.form("/styles/pictures", "").await.header("location"), "/styles?done=pictures-none");
 
     // What was told may be sent back; a change makes the picture old, but it stays.

@@ -47,6 +47,7 @@ async fn only_pictures_that_changed_are_changed_back_and_each_change_once() {
     assert_eq!(undone.header("location"), "/gallery?q=hens&done=undone");
     let favourites = async || hub.page("/gallery?favourites=on").await.text();
     assert!(favourites().await.contains(&one) && !favourites().await.contains(&two));
+    hub.press_another().await;
     let again = hub.form("/undo", &format!("number={number}")).await;
     assert_eq!(again.status, StatusCode::CONFLICT);
     assert!(again.text().contains("can no longer be taken back"), "{}", again.text());
@@ -72,6 +73,24 @@ async fn a_server_is_switched_on_again_and_a_taken_name_is_told() {
     assert_eq!(hub.delete("/api/v1/styles/anime").await.status, StatusCode::NO_CONTENT);
     assert_eq!(undo(&hub, &deleted).await.header("location"), "/styles?done=undone");
     assert_eq!(hub.get("/api/v1/styles/anime").await.json()["id"], json!(style));
+}
+
+/// A double click on “Undo” without script: the second answer is the one that is seen.
+#[tokio::test]
+async fn undo_pressed_twice_answers_as_pressed_once_and_deleting_again_deletes() {
+    let hub = Hub::with_server(10).await;
+    let style = hub.get("/api/v1/styles/anime").await.json()["id"].as_str().expect("an id").to_owned();
+    let path = format!("/styles/{style}/delete");
+    let deleted = hub.form(&path, "").await;
+    let number = hidden(&hub.page(deleted.header("location")).await.text(), "number");
+    let body = format!("number={number}");
+    let (one, other) = tokio::join!(hub.form("/undo", &body), hub.form("/undo", &body));
+    assert_eq!(one.header("location"), "/styles?done=undone", "{}", one.text());
+    assert_eq!(other.headers, one.headers);
+    // Within the same moment: this is no second press of the first.
+    let again = hub.form(&path, "").await;
+    assert_ne!(again.header("location"), deleted.header("location"), "another number takes it back");
+    assert_eq!(hub.get("/api/v1/styles/anime").await.status, StatusCode::NOT_FOUND);
 }
 
 /// Without script nothing locks a button; the answer to the second press is the one that is seen.

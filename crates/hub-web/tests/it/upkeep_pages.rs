@@ -163,6 +163,7 @@ async fn a_configuration_goes_out_and_comes_in_after_a_look() {
     let done = upload(&hub, &[("mode", "merge"), ("document", &text), ("seen", &seen)], None).await;
     assert_eq!(done.header("location"), "/configuration?done=config-imported", "{}", done.text());
     assert_eq!(hub.engine.catalogue().styles[0].category, "<b>other");
+    hub.press_another().await;
     let again = upload(&hub, &[("mode", "merge"), ("document", &text), ("seen", &seen)], None).await;
     assert!(again.text().contains("Nothing would change"), "sent twice, it is done once: {}", again.text());
 

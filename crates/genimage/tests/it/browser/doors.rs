@@ -69,6 +69,30 @@ pub(crate) async fn a_login_and_a_logout(window: &Window) -> anyhow::Result<()> 
     log_out(window).await
 }
 
+/// The login ends while somebody types; what was typed is sent again after the next one.
+pub(crate) async fn what_was_typed_outlives_the_login(window: &Window) -> anyhow::Result<()> {
+    let mark = window.mark();
+    log_in(window, "/styles/new", PASSWORD).await?;
+    window.fill("#name", &mark).await?;
+    window.fill("#prompt_template", "typed with care").await?;
+    window.forget_login().await?;
+    window.press(css("#style-form button.primary")).await?;
+    window.says("Nothing was saved").await?;
+    // In another tab.
+    let form = [("password", PASSWORD), ("next", "/")];
+    let _installed_before = rustls::crypto::ring::default_provider().install_default();
+    let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
+    let login = http.post(format!("{}/login", window.hub())).form(&form).send().await?;
+    let cookie = login.headers().get("set-cookie").context("a login")?.to_str()?.to_owned();
+    window.take_login(&cookie).await?;
+    window.press(labelled("Send it again")).await?;
+    window.says("You have logged in anew").await?;
+    window.press(labelled("Send it again")).await?;
+    window.says(&mark).await?;
+    ensure!(window.path().await.starts_with("/styles"), "it leads to {}", window.path().await);
+    log_out(window).await
+}
+
 pub(crate) async fn a_key_is_shown_once_changed_and_revoked(window: &Window) -> anyhow::Result<()> {
     let mark = window.mark();
     log_in(window, "/access", PASSWORD).await?;

@@ -35,10 +35,48 @@ pub(crate) async fn instructions_are_changed_and_put_back(window: &Window) -> an
         }
         window.press(css(&format!("{form} button.primary"))).await?;
         window.says("Instructions saved").await?;
-        window.press(css(&format!("{form} button[name=reset]"))).await?;
+        // It asks before it takes away what somebody wrote.
+        window.tap(css(&format!("{form} details.confirm summary"))).await?;
+        window.press(css(&format!("{form} details.confirm button[name=reset]"))).await?;
         window.says("back at what was shipped").await?;
     }
     Ok(())
+}
+
+/// What is typed into one form is not lost because another one is saved.
+pub(crate) async fn of_several_changed_forms_the_others_are_asked_for(window: &Window) -> anyhow::Result<()> {
+    if !window.has_script() {
+        return Ok(());
+    }
+    window.go("/settings/instructions").await?;
+    let asks = "const left = new Event('beforeunload', { cancelable: true });
+        window.dispatchEvent(left);
+        return left.defaultPrevented;";
+    let sends = |form: &str, taken: bool| {
+        format!(
+            "const form = document.querySelector('{form}');
+            const stop = (event) => event.preventDefault();
+            if ({taken}) form.addEventListener('submit', stop);
+            form.dispatchEvent(new SubmitEvent('submit', {{ bubbles: true, cancelable: true }}));
+            form.removeEventListener('submit', stop);
+            {asks}"
+        )
+    };
+    ensure!(window.ask(asks, vec![]).await? == json!(false), "it asks although nothing was typed");
+    window.fill("#enhance-form textarea", "typed").await?;
+    ensure!(window.ask(asks, vec![]).await? == json!(true), "what was typed is lost");
+    ensure!(window.ask(&sends("#enhance-form", true), vec![]).await? == json!(true), "a script's submit saved it");
+    ensure!(window.ask(&sends("#enhance-form", false), vec![]).await? == json!(false), "it asks for what is saved");
+    window.fill("#describe-form textarea", "typed too").await?;
+    ensure!(window.ask(&sends("#enhance-form", false), vec![]).await? == json!(true), "the other form is lost");
+    // Whoever stays can press again.
+    let open = "const button = document.querySelector('#enhance-form button.primary'); return !button.disabled";
+    let begun = std::time::Instant::now();
+    while window.ask(open, vec![]).await? != json!(true) {
+        ensure!(begun.elapsed() < super::PATIENCE, "the button stays locked");
+        tokio::task::yield_now().await;
+    }
+    window.ask("document.querySelectorAll('main form').forEach((form) => form.remove())", vec![]).await.map(drop)
 }
 
 pub(crate) async fn statistics_are_narrowed(window: &Window) -> anyhow::Result<()> {

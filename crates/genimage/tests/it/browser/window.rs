@@ -141,6 +141,17 @@ impl Window {
         }
     }
 
+    /// The browser is no longer logged in.
+    pub(crate) async fn forget_login(&self) -> anyhow::Result<()> {
+        Ok(self.driver.delete_all_cookies().await?)
+    }
+
+    /// It is logged in, with the cookie of another login.
+    pub(crate) async fn take_login(&self, cookie: &str) -> anyhow::Result<()> {
+        let (name, value) = cookie.split(';').next().and_then(|pair| pair.split_once('=')).context("a cookie")?;
+        Ok(self.driver.add_cookie(thirtyfour::Cookie::new(name, value)).await?)
+    }
+
     /// Puts words into a field, in place of those that are there. What encloses it is opened.
     pub(crate) async fn fill(&self, css: &str, words: &str) -> anyhow::Result<()> {
         let script = "const field = document.querySelector(arguments[0]);

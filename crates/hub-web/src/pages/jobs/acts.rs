@@ -17,6 +17,7 @@ use crate::{
         form::{Sent, own_page},
         see_other,
     },
+    presses,
     router::App,
     said,
 };
@@ -58,8 +59,7 @@ pub(crate) async fn retry(
     Asker(caller): Asker,
     Path(id): Path<String>,
 ) -> Result<Response, WebError> {
-    let key = app.press(&caller, ("retry", &id));
-    let submitted = app.engine.retry(&caller, api::parse_id(&id)?, Some(key)).await?;
+    let submitted = app.engine.retry(&caller, api::parse_id(&id)?, Some(presses::wish())).await?;
     Ok(see_other(&format!("/jobs/{}?done=retried", submitted.job.id)))
 }
 

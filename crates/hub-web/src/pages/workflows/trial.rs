@@ -17,7 +17,7 @@ use super::{
     },
     detail,
 };
-use crate::{api, asker::Asker, error::WebError, live, lookup, render::Page, router::App, said};
+use crate::{api, asker::Asker, error::WebError, live, lookup, presses, render::Page, router::App, said};
 
 /// What is drawn unless somebody says something else.
 const PROMPT: &str = "a red fox in fresh snow, morning light";
@@ -200,8 +200,7 @@ pub(crate) async fn run(
         }
         let server = Some(typed.server.clone()).filter(|server| !server.is_empty());
         let arguments = typed.arguments(form.takes_seed);
-        let key = app.press(&caller, ("test-run", workflow.id, &server, Value::Object(arguments.clone()).to_string()));
-        app.engine.workflow_try(&caller, &workflow, server, Some(key), arguments).await
+        app.engine.workflow_try(&caller, &workflow, server, Some(presses::wish()), arguments).await
     }
     .await;
     match submitted {
