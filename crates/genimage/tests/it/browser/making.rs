@@ -6,12 +6,12 @@ use serde_json::json;
 use super::window::{Window, css, labelled};
 
 const DELETE_FOR_GOOD: &str = "form.ask button[type=submit]";
-const PICTURE: &str = "main img[src^='/outputs/']";
+pub(crate) const PICTURE: &str = "main img[src^='/outputs/']";
 /// What must come back as it was typed.
 const ODD_WORDS: &str = "kept words <b>{{ 7*7 }} שלום 🦊 \"'&amp;";
 
 /// Asks for a picture in the playground; answers the path of its job once the picture is there.
-async fn picture(window: &Window, prompt: &str) -> anyhow::Result<String> {
+pub(crate) async fn picture(window: &Window, prompt: &str) -> anyhow::Result<String> {
     window.go("/playground").await?;
     window.fill("#prompt", prompt).await?;
     window.press(css("main form[action='/playground/generate_image'] button.primary")).await?;
@@ -20,7 +20,7 @@ async fn picture(window: &Window, prompt: &str) -> anyhow::Result<String> {
 }
 
 /// The id of the picture that a job's page shows.
-async fn shown(window: &Window) -> anyhow::Result<String> {
+pub(crate) async fn shown(window: &Window) -> anyhow::Result<String> {
     let path = window.attribute(PICTURE, "src").await?;
     let id = path.trim_start_matches("/outputs/").split('.').next().unwrap_or_default();
     Ok(id.to_owned())
