@@ -7,13 +7,21 @@ use super::{
     window::{Window, css, labelled},
 };
 
+const SEND: &str = "main form.playground button.primary";
+
+type Fields<'a> = [(&'a str, &'a str)];
+
+fn joined<'a>(some: &Fields<'a>, more: &Fields<'a>) -> Vec<(&'a str, &'a str)> {
+    [some, more].concat()
+}
+
 /// Fills in a tool's form and sends it; from the page of its job, the form must come back as it was.
-async fn goes_round(window: &Window, path: &str, fields: &[(&str, &str)]) -> anyhow::Result<()> {
+async fn goes_round(window: &Window, path: &str, fields: &Fields<'_>) -> anyhow::Result<()> {
     window.go(path).await?;
     for (field, value) in fields {
         window.fill(field, value).await?;
     }
-    window.press(css("main form.playground button.primary")).await?;
+    window.press(css(SEND)).await?;
     window.says("Timeline").await?;
     window.press(labelled("Reuse settings")).await?;
     for (field, value) in fields {
@@ -35,10 +43,12 @@ pub(crate) async fn a_picture_is_asked_for_again(window: &Window) -> anyhow::Res
     window.fill("#seed", "18446744073709551615").await?;
     window.fill("#n", "2").await?;
     window.fill("#render_type", "smoke").await?;
+    // As it was offered, the other way round.
+    let enhance = !window.has("#enhance:checked").await?;
     for pick in [format!("input[name=styles][value='{style}']"), "#enhance".to_owned()] {
         window.tap(css(&pick)).await?;
     }
-    window.press(css("main form.playground button.primary")).await?;
+    window.press(css(SEND)).await?;
     window.says("Timeline").await?;
     window.press(labelled("Reuse settings")).await?;
     for (field, value) in [
@@ -56,7 +66,7 @@ pub(crate) async fn a_picture_is_asked_for_again(window: &Window) -> anyhow::Res
     let ticked = "return [...document.querySelectorAll('input[name=styles]:checked')].map((box) => box.value)";
     let ticked = window.ask(ticked, vec![]).await?;
     ensure!(ticked == serde_json::json!([style]), "the styles are now {ticked}");
-    ensure!(window.has("#enhance:checked").await?, "enhancing is forgotten");
+    ensure!(window.has("#enhance:checked").await? == enhance, "whether to enhance is forgotten");
     Ok(())
 }
 
@@ -67,11 +77,21 @@ pub(crate) async fn a_picture_is_worked_on_again(window: &Window) -> anyhow::Res
     let words = format!("a blue hat {mark}");
     let with = |tool: &str| format!("/playground?tool={tool}&image={image}");
     let drawn = [("#image", image.as_str()), ("#prompt", &words), ("#negative_prompt", "blur"), ("#seed", "7")];
-    let fields = |more: &[(&'static str, &'static str)]| [drawn.as_slice(), more].concat();
-    goes_round(window, &with("edit_image"), &fields(&[("#n", "2"), ("#denoise", "0.35")])).await?;
+    let fields = |more| joined(&drawn, more);
+    goes_round(window, &with("edit_image"), &fields(&[("#denoise", "0.35")])).await?;
     goes_round(window, &with("upscale_image"), &fields(&[("#denoise", "0.25")])).await?;
-    goes_round(window, &with("detail_image"), &fields(&[("#region", "0.25, 0.25, 0.5, 0.5"), ("#denoise", "0.5")]))
-        .await
+    // A box is kept as the mask that it made.
+    window.go(&with("detail_image")).await?;
+    window.fill("#region", "0.25, 0.25, 0.5, 0.5").await?;
+    window.fill("#prompt", &words).await?;
+    window.fill("#denoise", "0.5").await?;
+    window.press(css(SEND)).await?;
+    window.press(labelled("Reuse settings")).await?;
+    for (field, begins) in [("#mask", "img_"), ("#image", &image), ("#prompt", &words), ("#denoise", "0.5")] {
+        let now = window.value(field).await?;
+        ensure!(now.starts_with(begins), "{field} is now `{now}`");
+    }
+    Ok(())
 }
 
 pub(crate) async fn words_are_asked_for_again(window: &Window) -> anyhow::Result<()> {
@@ -80,6 +100,13 @@ pub(crate) async fn words_are_asked_for_again(window: &Window) -> anyhow::Result
     let describe = format!("/playground?tool=describe_image&image={image}");
     goes_round(window, &describe, &[("#image", &image), ("#description_type", "natural"), ("#language", "fr")]).await?;
     let subject = format!("a lighthouse keeper {}", window.mark());
-    let fields = [("#subject", subject.as_str()), ("#elements", "a storm\nan owl"), ("#style", "none"), ("#seed", "7")];
-    goes_round(window, "/playground?tool=generate_prompt", &fields).await
+    window.go("/playground?tool=generate_prompt").await?;
+    window.fill("#subject", &subject).await?;
+    window.fill("#elements", "a storm\nan owl").await?;
+    window.press(css(SEND)).await?;
+    window.until(".job-state .tone-good").await?;
+    // What was written is there to be drawn.
+    window.press(labelled("Reuse settings")).await?;
+    ensure!(!window.value("main form[action='/playground/generate_image'] #prompt").await?.is_empty(), "it is lost");
+    Ok(())
 }
