@@ -179,23 +179,3 @@ pub(crate) async fn a_fault_keeps_what_was_typed(window: &Window) -> anyhow::Res
     ensure!(said == json!(true), "the fault does not stand beside its field");
     Ok(())
 }
-
-pub(crate) async fn jobs_are_found_cancelled_and_tried_again(window: &Window) -> anyhow::Result<()> {
-    let mark = window.mark();
-    window.go("/playground").await?;
-    window.fill("#prompt", &mark).await?;
-    window.fill("#n", "8").await?;
-    window.press(css("main form[action='/playground/generate_image'] button.primary")).await?;
-    window.press(labelled("Cancel job")).await?;
-    window.says("Job cancelled").await?;
-    window.go("/jobs").await?;
-    window.fill("#q", &mark).await?;
-    window.press(labelled("Find")).await?;
-    window.says(&mark).await?;
-    window.press(labelled("Try again")).await?;
-    window.says("this is the new job").await?;
-    window.go(&format!("/jobs?q={mark}")).await?;
-    window.tap(css(".job-pick label")).await?;
-    window.press(labelled("Cancel ticked")).await?;
-    window.says("Cancelled.").await
-}

@@ -88,3 +88,28 @@ pub(crate) async fn a_failed_job_shows_its_error_and_is_tried_again(
     window.until(PICTURE).await?;
     window.says("Done").await
 }
+
+pub(crate) async fn jobs_are_found_cancelled_and_tried_again(window: &Window, sim: &ComfySim) -> anyhow::Result<()> {
+    ready(window, sim).await?;
+    let mark = window.mark();
+    // However long the pages take, none of its pictures is done before.
+    sim.inject(Fault::Hold.containing(&mark));
+    window.go("/playground").await?;
+    window.fill("#prompt", &mark).await?;
+    window.fill("#n", "8").await?;
+    window.press(css("main form[action='/playground/generate_image'] button.primary")).await?;
+    window.press(labelled("Cancel job")).await?;
+    window.says("Job cancelled").await?;
+    window.go("/jobs").await?;
+    window.fill("#q", &mark).await?;
+    window.press(labelled("Find")).await?;
+    window.says(&mark).await?;
+    window.press(labelled("Try again")).await?;
+    window.says("this is the new job").await?;
+    window.go(&format!("/jobs?q={mark}")).await?;
+    window.tap(css(".job-pick label")).await?;
+    window.press(labelled("Cancel ticked")).await?;
+    window.says("Cancelled.").await?;
+    sim.clear_faults();
+    Ok(())
+}
