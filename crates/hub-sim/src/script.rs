@@ -64,6 +64,8 @@ pub enum Fault {
     Die { at: DieAt },
     /// The job starts and then runs for ever without events. Interrupts do not help; `clear_faults` lets it go on.
     Hang,
+    /// The job stands still half-way through its run until `clear_faults` lets it go on; an interrupt ends it.
+    Hold,
     /// From the matching prompt on the worker is dead: prompts stay pending, HTTP is healthy.
     ZombieWorker,
     /// The job's socket is cut half-way through the run; the run goes on.

@@ -23,6 +23,7 @@ const LAST_WORDS: Duration = Duration::from_millis(15);
 /// Handles the body of `POST /prompt`.
 pub(super) async fn post(sim: &Arc<Sim>, body: &str) -> Response {
     sim.count(|s| s.prompts_received += 1);
+    let healed = sim.healed();
     let faults = sim.faults().for_prompt(body);
     if faults.contains(&Fault::Die { at: DieAt::BeforeAccept }) {
         drop(sim.down());
@@ -49,6 +50,7 @@ pub(super) async fn post(sim: &Arc<Sim>, body: &str) -> Response {
         outputs: ready.outputs,
         create_time: now_ms(),
         faults: faults.clone(),
+        healed,
     });
     let poisoned = job.extra.get("client_id").is_some_and(|c| c.is_object() || c.is_array());
     let crashed = enqueue(sim, job);

@@ -23,6 +23,8 @@ pub(crate) struct Job {
     pub(crate) client_id: Option<String>,
     pub(crate) create_time: u64,
     pub(crate) faults: Vec<Fault>,
+    /// How often faults were cleared before it came.
+    pub(crate) healed: u64,
 }
 
 impl Job {

@@ -274,6 +274,9 @@ impl<'a> Run<'a> {
         if !self.half_done && self.steps_done * 2 >= self.steps_total {
             self.half_done = true;
             self.middle()?;
+            if self.has(&Fault::Hold) {
+                self.hold().await?;
+            }
         }
         self.check_interrupt()
     }
@@ -335,11 +338,20 @@ impl<'a> Run<'a> {
         if let Some(first) = self.job.graph().keys().next().cloned() {
             self.events.start(self.sim, &first);
         }
-        let sick_since = self.sim.healed();
+        self.until_healed(self.sim.healed(), |_| Ok(())).await
+    }
+
+    /// Stands still until an interrupt comes, or faults are cleared; not at all if they were since it was posted.
+    async fn hold(&mut self) -> Result<(), Stop> {
+        self.until_healed(self.job.healed, Self::check_interrupt).await
+    }
+
+    async fn until_healed(&mut self, sick_since: u64, check: fn(&Self) -> Result<(), Stop>) -> Result<(), Stop> {
         loop {
             let nudged = self.sim.nudge.notified();
             tokio::pin!(nudged);
             nudged.as_mut().enable();
+            check(self)?;
             if self.sim.healed() != sick_since {
                 self.due = Instant::now();
                 return Ok(());

@@ -83,6 +83,27 @@ async fn a_hung_job_ignores_interrupts_until_healed() {
 }
 
 #[tokio::test]
+async fn a_held_job_stands_still_half_way_until_healed_or_interrupted() {
+    let (sim, client) = start(recorded("0.33.0")).await;
+    let mut socket = client.socket("c").await;
+    sim.inject(Fault::Hold.containing("held"));
+    for (seed, healed) in [(1, true), (2, false)] {
+        let id = client.submit(&sampler_graph(seed, 6, "held"), "c").await;
+        socket.until(|event| event["type"] == "progress_state" && event.to_string().contains("\"value\":2")).await;
+        let (_, queue) = client.get("/queue").await;
+        assert_eq!(queue["queue_running"][0][1], json!(id), "it ends by itself");
+        if healed {
+            sim.clear_faults();
+            sim.inject(Fault::Hold.containing("held"));
+        } else {
+            client.post("/interrupt", "").await;
+        }
+        let status = if healed { "success" } else { "error" };
+        assert_eq!(client.finished(&id).await["status"]["status_str"], status);
+    }
+}
+
+#[tokio::test]
 async fn a_zombie_keeps_prompts_pending_while_http_is_healthy() {
     let (sim, client) = start(recorded("0.33.0")).await;
     sim.inject(Fault::ZombieWorker);

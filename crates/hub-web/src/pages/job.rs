@@ -286,7 +286,7 @@ fn detail(view: &JobView, story: Story, now: DateTime<Utc>) -> ShownDetail {
         tool,
         title: prompt.as_deref().map_or_else(|| said!("{tool} job", tool), |prompt| shorten(prompt, TITLE_CHARS)),
         caller: job.caller.as_str().to_owned(),
-        state: ShownState::of(job.state.kind()),
+        state: ShownState::of_view(view),
         progress: view.progress.as_ref().filter(|_| !job.state.kind().is_terminal()).map(ShownProgress::of),
         images: view.artifacts.iter().map(|artifact| ShownImage::of(artifact, prompt.as_deref())).collect(),
         text: job.generated_prompt().map(|prompt| prompt.explain()).or_else(|| job.text.clone()),

@@ -94,6 +94,11 @@ pub(crate) struct ShownState {
 }
 
 impl ShownState {
+    /// As it is this moment.
+    pub(crate) fn of_view(view: &JobView) -> Self {
+        Self::of(state_now(view.job.state.kind(), view.progress.as_ref().map(|progress| progress.state)))
+    }
+
     pub(crate) fn of(state: JobStateKind) -> Self {
         let (label, tone, icon) = match state {
             JobStateKind::Planning => (said!("Preparing"), "wait", "clock"),
@@ -248,7 +253,7 @@ impl ShownJob {
             prompt: prompt.map(|prompt| shorten(prompt, PROMPT_SHOWN_CHARS)),
             render_type: job.recipe.as_ref().map(|recipe| recipe.render_type.clone()),
             caller: job.caller.as_str().to_owned(),
-            state: ShownState::of(job.state.kind()),
+            state: ShownState::of_view(view),
             created: Moment::of(job.times.created_at, now),
             took: job.times.finished_at.map(|end| duration(end - job.times.created_at)),
             server: view.server.clone(),
@@ -267,6 +272,13 @@ pub(crate) fn shorten(text: &str, max: usize) -> String {
         return text.to_owned();
     }
     text.chars().take(max.saturating_sub(1)).chain(['…']).collect()
+}
+
+/// The state as it is: that a server is at work is known a little before it is stored.
+fn state_now(stored: JobStateKind, told: Option<JobStateKind>) -> JobStateKind {
+    let at_work = JobStateKind::Assigned..=JobStateKind::Collecting;
+    let both = told.filter(|told| at_work.contains(told) && at_work.contains(&stored));
+    both.map_or(stored, |told| told.max(stored))
 }
 
 /// How far it is, in one line: what [`JobProgress::describe`] tells programs.
@@ -326,5 +338,17 @@ mod tests {
     fn a_prompt_is_cut_between_characters() {
         assert_eq!(shorten("🦊🦊🦊", 2), "🦊…");
         assert_eq!(shorten("🦊🦊", 2), "🦊🦊");
+    }
+
+    #[test]
+    fn what_a_server_tells_is_shown_before_it_is_stored() {
+        use JobStateKind::{Assigned, Cancelled, Collecting, Queued, Running};
+        assert_eq!(state_now(Assigned, Some(Running)), Running);
+        assert_eq!(state_now(Running, Some(Collecting)), Collecting);
+        assert_eq!(state_now(Running, Some(Assigned)), Running);
+        assert_eq!(state_now(Assigned, None), Assigned);
+        // Taken back, or at its end: what is stored is newer.
+        assert_eq!(state_now(Queued, Some(Running)), Queued);
+        assert_eq!(state_now(Cancelled, Some(Running)), Cancelled);
     }
 }

@@ -6,12 +6,12 @@ use serde_json::json;
 use super::window::{Window, css, labelled};
 
 const DELETE_FOR_GOOD: &str = "form.ask button[type=submit]";
-const PICTURE: &str = "main img[src^='/outputs/']";
+pub(crate) const PICTURE: &str = "main img[src^='/outputs/']";
 /// What must come back as it was typed.
 const ODD_WORDS: &str = "kept words <b>{{ 7*7 }} שלום 🦊 \"'&amp;";
 
 /// Asks for a picture in the playground; answers the path of its job once the picture is there.
-async fn picture(window: &Window, prompt: &str) -> anyhow::Result<String> {
+pub(crate) async fn picture(window: &Window, prompt: &str) -> anyhow::Result<String> {
     window.go("/playground").await?;
     window.fill("#prompt", prompt).await?;
     window.press(css("main form[action='/playground/generate_image'] button.primary")).await?;
@@ -20,7 +20,7 @@ async fn picture(window: &Window, prompt: &str) -> anyhow::Result<String> {
 }
 
 /// The id of the picture that a job's page shows.
-async fn shown(window: &Window) -> anyhow::Result<String> {
+pub(crate) async fn shown(window: &Window) -> anyhow::Result<String> {
     let path = window.attribute(PICTURE, "src").await?;
     let id = path.trim_start_matches("/outputs/").split('.').next().unwrap_or_default();
     Ok(id.to_owned())
@@ -178,24 +178,4 @@ pub(crate) async fn a_fault_keeps_what_was_typed(window: &Window) -> anyhow::Res
     let said = window.ask("return document.querySelector('#seed-fault')?.checkVisibility()", vec![]).await?;
     ensure!(said == json!(true), "the fault does not stand beside its field");
     Ok(())
-}
-
-pub(crate) async fn jobs_are_found_cancelled_and_tried_again(window: &Window) -> anyhow::Result<()> {
-    let mark = window.mark();
-    window.go("/playground").await?;
-    window.fill("#prompt", &mark).await?;
-    window.fill("#n", "8").await?;
-    window.press(css("main form[action='/playground/generate_image'] button.primary")).await?;
-    window.press(labelled("Cancel job")).await?;
-    window.says("Job cancelled").await?;
-    window.go("/jobs").await?;
-    window.fill("#q", &mark).await?;
-    window.press(labelled("Find")).await?;
-    window.says(&mark).await?;
-    window.press(labelled("Try again")).await?;
-    window.says("this is the new job").await?;
-    window.go(&format!("/jobs?q={mark}")).await?;
-    window.tap(css(".job-pick label")).await?;
-    window.press(labelled("Cancel ticked")).await?;
-    window.says("Cancelled.").await
 }

@@ -36,7 +36,7 @@ pub(crate) async fn a_chosen_picture_is_seen_and_drawn_on(window: &Window) -> an
     window.go("/playground?tool=detail_image").await?;
     window.choose_file("#file", "field.png", &png()?).await?;
     window.until("[data-picked] img[src^='blob:']").await?;
-    window.until_asked("return document.querySelector('.picked-stage img').naturalWidth === 96").await?;
+    window.becomes("return document.querySelector('.picked-stage img').naturalWidth === 96", vec![]).await?;
     drag(window, (0.25, 0.25), (0.75, 0.5)).await?;
     let region = window.value("#region").await?;
     let sides: Vec<f64> = region.split(", ").map(str::parse).collect::<Result<_, _>>()?;
@@ -49,7 +49,7 @@ pub(crate) async fn a_chosen_picture_is_seen_and_drawn_on(window: &Window) -> an
     window.tap(labelled("Paint a mask")).await?;
     drag(window, (0.4, 0.4), (0.6, 0.6)).await?;
     ensure!(window.value("#region").await?.is_empty(), "the box is still meant");
-    window.until_asked("return document.querySelector('#mask_file').files.length === 1").await?;
+    window.becomes("return document.querySelector('#mask_file').files.length === 1", vec![]).await?;
     window.fill("#prompt", "a pond").await?;
     window.press(css(RUN)).await?;
     window.until(PICTURE).await?;
@@ -110,7 +110,7 @@ pub(crate) async fn a_question_is_asked_in_a_dialog_and_can_be_left(window: &Win
             let held = window.ask("return document.activeElement.closest('dialog') !== null", vec![]).await?;
             ensure!(held == json!(true), "the focus is not in the dialog");
             window.tap(labelled("Leave it")).await?;
-            window.until_asked("return document.querySelector('dialog') === null").await?;
+            window.becomes("return document.querySelector('dialog') === null", vec![]).await?;
             let back = window.ask("return document.activeElement.matches('.confirm summary')", vec![]).await?;
             ensure!(back == json!(true), "the focus is lost");
         }

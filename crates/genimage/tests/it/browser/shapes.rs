@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, time::Instant};
 
 use super::{
-    PATIENCE, Report,
+    PATIENCE, Report, SHAPES,
     places::{kind_of, own_page},
     window::Window,
 };
@@ -88,7 +88,7 @@ fn links(page: &str) -> Vec<String> {
     found.filter_map(|href| own_page(&href.replace("&#x2f;", "/").replace("&amp;", "&"))).collect()
 }
 
-pub(crate) async fn look_at_every_page(window: &mut Window, report: &mut Report) {
+pub(crate) async fn look_at_every_page(window: &mut Window, script: bool, report: &mut Report) {
     let pages = pages(window.hub()).await;
     for needed in
         ["/", "/start", "/jobs/job", "/servers/srv/settings", "/workflows/wf", "/styles/sty", "/configuration"]
@@ -96,9 +96,8 @@ pub(crate) async fn look_at_every_page(window: &mut Window, report: &mut Report)
         assert!(pages.contains_key(needed), "no link leads to {needed}: {pages:?}");
     }
     // The colours of a page do not hang on scripts.
-    let all = [(1280, "light"), (390, "dark"), (1280, "dark"), (390, "light")];
-    for &(width, theme) in if window.has_script() { &all[..] } else { &all[..2] } {
-        window.take_shape(window.has_script(), width, theme).await;
+    for (width, theme) in SHAPES.into_iter().take(if script { 4 } else { 2 }) {
+        window.take_shape(script, width, theme).await;
         for path in pages.values() {
             report.done += 1;
             let mut wrong = look(window, path).await.unwrap_or_else(|error| vec![format!("{error:#}")]);

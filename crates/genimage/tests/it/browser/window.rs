@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, bail, ensure};
 use serde_json::{Value, json};
-use thirtyfour::{By, WebDriver, WebElement};
+use thirtyfour::{By, TypingData, WebDriver, WebElement};
 
 use super::PATIENCE;
 
@@ -114,16 +114,6 @@ impl Window {
         self.awaited(css, true).await
     }
 
-    /// Waits until a script of ours answers yes.
-    pub(crate) async fn until_asked(&self, script: &str) -> anyhow::Result<()> {
-        let begun = Instant::now();
-        while self.ask(script, vec![]).await.ok() != Some(json!(true)) {
-            ensure!(begun.elapsed() < PATIENCE, "it is never so: {script}");
-            tokio::time::sleep(LOOK_AGAIN).await;
-        }
-        Ok(())
-    }
-
     async fn awaited(&self, css: &str, reload: bool) -> anyhow::Result<()> {
         let begun = Instant::now();
         loop {
@@ -152,6 +142,24 @@ impl Window {
         Ok(self.driver.add_cookie(thirtyfour::Cookie::new(name, value)).await?)
     }
 
+    /// Waits until a script of ours answers true.
+    pub(crate) async fn becomes(&self, script: &str, arguments: Vec<Value>) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        loop {
+            let now = self.ask(script, arguments.clone()).await;
+            if now.as_ref().is_ok_and(|now| *now == json!(true)) {
+                return Ok(());
+            }
+            if begun.elapsed() > PATIENCE {
+                bail!(
+                    "`{script}` of {arguments:?} stays {now:?}: {}",
+                    self.text().await?.chars().take(600).collect::<String>()
+                );
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
     /// Puts words into a field, in place of those that are there. What encloses it is opened.
     pub(crate) async fn fill(&self, css: &str, words: &str) -> anyhow::Result<()> {
         let script = "const field = document.querySelector(arguments[0]);
@@ -172,6 +180,34 @@ impl Window {
         let field = self.driver.find(By::Css(css)).await.with_context(|| css.to_owned())?;
         field.clear().await?;
         field.send_keys(words).await?;
+        Ok(())
+    }
+
+    /// Lets pages of the hub do what the browser asks a person about.
+    pub(crate) async fn allow(&self, permissions: &[&str]) -> anyhow::Result<()> {
+        let given = json!({ "origin": self.hub, "permissions": permissions });
+        self.driver.cdp().send_raw("Browser.grantPermissions", given).await?;
+        Ok(())
+    }
+
+    /// Presses keys where the focus is.
+    pub(crate) async fn keys(&self, keys: impl Into<TypingData>) -> anyhow::Result<()> {
+        self.driver.active_element().await?.send_keys(keys).await?;
+        Ok(())
+    }
+
+    /// Chooses what a menu calls so. What encloses it is opened.
+    pub(crate) async fn choose(&self, css: &str, label: &str) -> anyhow::Result<()> {
+        let script = "const menu = document.querySelector(arguments[0]);
+            const option = [...(menu?.options ?? [])].find((option) => option.text.trim() === arguments[1]);
+            if (!option) return false;
+            for (let at = menu; at; at = at.parentElement) if (at.tagName === 'DETAILS') at.open = true;
+            menu.value = option.value;
+            menu.dispatchEvent(new Event('input', { bubbles: true }));
+            menu.dispatchEvent(new Event('change', { bubbles: true }));
+            return true;";
+        let chosen = self.ask(script, vec![json!(css), json!(label)]).await?;
+        ensure!(chosen == json!(true), "`{css}` does not offer `{label}`");
         Ok(())
     }
 
@@ -245,8 +281,18 @@ impl Window {
     /// Presses what leads to another page, and waits until that is there.
     pub(crate) async fn press(&self, by: impl Into<By>) -> anyhow::Result<()> {
         let by = by.into();
+        self.leads_on(&format!("{by:?}"), self.tap(by.clone())).await
+    }
+
+    /// Presses keys where the focus is that lead to another page, and waits until that is there.
+    pub(crate) async fn keys_that_lead_on(&self, keys: impl Into<TypingData>) -> anyhow::Result<()> {
+        self.leads_on("a key", self.keys(keys)).await
+    }
+
+    /// Does what leads to another page, and waits until that is there.
+    async fn leads_on(&self, what: &str, does: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
         self.ask("window.leftBehind = true", vec![]).await?;
-        self.tap(by.clone()).await?;
+        does.await?;
         let begun = Instant::now();
         let script =
             "return window.leftBehind !== true && document.readyState !== 'loading' && location.href !== 'about:blank'";
@@ -255,7 +301,7 @@ impl Window {
             if self.ask(script, vec![]).await.is_ok_and(|there| there == json!(true)) {
                 return Ok(());
             }
-            ensure!(begun.elapsed() < PATIENCE, "{by:?} leads nowhere");
+            ensure!(begun.elapsed() < PATIENCE, "{what} leads nowhere");
             tokio::time::sleep(LOOK_AGAIN).await;
         }
     }

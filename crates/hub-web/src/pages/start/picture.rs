@@ -34,7 +34,7 @@ impl FirstPicture {
             job_path: format!("/jobs/{}", job.id),
             live_path: format!("/start/live?job={}", job.id),
             here: format!("/start?job={}#picture", job.id),
-            state: ShownState::of(job.state.kind()),
+            state: ShownState::of_view(view),
             progress: view.progress.as_ref().filter(|_| !job.state.kind().is_terminal()).map(ShownProgress::of),
             image: view
                 .artifacts

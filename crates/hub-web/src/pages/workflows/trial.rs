@@ -145,7 +145,7 @@ impl Run {
         Some(Self {
             job_path: format!("/jobs/{}", job.id),
             live_path: format!("/workflows/{}/test-run/live?run={}", workflow.id, job.id),
-            state: ShownState::of(job.state.kind()),
+            state: ShownState::of_view(view),
             progress: view.progress.as_ref().filter(|_| !job.state.kind().is_terminal()).map(ShownProgress::of),
             image: view
                 .artifacts
