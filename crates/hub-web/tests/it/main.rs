@@ -23,6 +23,7 @@ mod places;
 mod pool_pages;
 mod settings;
 mod showcases;
+mod slot_picking;
 mod statistics;
 mod undoing;
 mod upkeep_pages;
