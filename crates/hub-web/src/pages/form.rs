@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use super::{Flash, html};
 use crate::{error::WebError, language::Said, problem, render::Page, router::App, said};
 
+/// Longest address that is kept to lead back to.
+const BACK_MAX_BYTES: usize = 4096;
 /// Most fields read from one form.
 const FIELDS_MAX: usize = 400;
 
@@ -174,6 +176,13 @@ pub(crate) fn own_page(back: &str, base: &str, otherwise: &str, done: &str) -> S
     let own = back.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('?'));
     let page = if own { back } else { otherwise };
     format!("{page}{}done={done}", if page.contains('?') { '&' } else { '?' })
+}
+
+/// The address from which something was done, to come back to when it is taken back: that of the page `base`,
+/// whatever its query.
+pub(crate) fn own_back<'a>(back: &'a str, base: &'a str) -> &'a str {
+    let is_own = back.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('?'));
+    if is_own && back.len() <= BACK_MAX_BYTES { back } else { base }
 }
 
 /// Whether a ticked box came.

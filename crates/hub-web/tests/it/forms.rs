@@ -286,7 +286,8 @@ async fn a_form_that_is_sent_twice_at_once_does_one_thing() {
     let hub = full_hub().await;
     let graph = include_str!("../../../../workflows/smoke.json");
     let mut made = Vec::new();
-    for form in all_forms(&hub).await {
+    // A search of the list has the same address as the form that adds to it.
+    for form in all_forms(&hub).await.into_iter().filter(|form| form.method == "post") {
         let values: &[(&str, &str)] = match kind_of(&form.action).as_str() {
             "/servers" => &[("name", "twice"), ("base_url", "http://192.0.2.1:8188")],
             "/llm-servers/new" => &[("name", "twice"), ("base_url", "http://192.0.2.1:11434")],

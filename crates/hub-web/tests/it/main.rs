@@ -15,6 +15,7 @@ mod hub;
 mod job_pages;
 mod jobs;
 mod languages;
+mod list_pages;
 mod llm_settings;
 mod markup;
 mod metrics;

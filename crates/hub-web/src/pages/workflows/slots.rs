@@ -51,11 +51,7 @@ impl Chosen {
         let given = self.kind.iter().zip(&self.target).enumerate().map(|(index, row)| (index + 1, row));
         given
             .filter(|(number, (_, target))| !target.trim().is_empty() || self.pick == number.to_string())
-            .map(|(number, (kind, target))| {
-                // The list offers `6.text — a red fox`; only the address counts.
-                let place = target.split_whitespace().next().unwrap_or_default();
-                (number, Row::typed(kind.trim(), place))
-            })
+            .map(|(number, (kind, target))| (number, Row::typed(kind.trim(), target)))
             .collect()
     }
 }
@@ -93,12 +89,17 @@ impl Row {
         (&self.kind, &self.target) == (&other.kind, &other.target)
     }
 
+    /// The address in what was typed: `6.text` of `6.text — a red fox`.
+    fn place(&self) -> &str {
+        self.target.split_whitespace().next().unwrap_or_default()
+    }
+
     fn check(&self, app: &App, workflow: &Workflow) -> Option<String> {
         if self.kind.is_empty() {
-            let fault = said!("`{place}` has no kind: choose what the hub shall put there.", place = self.target);
+            let fault = said!("`{place}` has no kind: choose what the hub shall put there.", place = self.place());
             return Some(fault);
         }
-        app.engine.slot_check(workflow, &self.kind, &self.target).err().map(|error| error.explain())
+        app.engine.slot_check(workflow, &self.kind, self.place()).err().map(|error| error.explain())
     }
 }
 
@@ -132,7 +133,7 @@ pub(crate) async fn choose(
     if rows.iter().any(|row| row.fault.is_some()) {
         return faulty(&app, workflow, rows).await;
     }
-    let pairs: Vec<_> = rows.iter().map(|row| (row.kind.clone(), row.target.clone())).collect();
+    let pairs: Vec<_> = rows.iter().map(|row| (row.kind.clone(), row.place().to_owned())).collect();
     match app.engine.workflow_choose_slots(workflow.id, &pairs).await {
         Ok(stored) => Ok(see_other(&format!("/workflows/{}?done=workflow-slots", stored.workflow.id))),
         Err(error) => {
@@ -176,8 +177,9 @@ mod tests {
             let rows = Chosen { kind, target, pick: pick.to_owned() }.rows();
             rows.into_iter().map(|(number, row)| (number, row.kind, row.target)).collect::<Vec<_>>()
         };
-        let prompt = (1, "prompt".to_owned(), "6.text".to_owned());
+        let prompt = (1, "prompt".to_owned(), "6.text fox".to_owned());
         assert_eq!(rows(""), std::slice::from_ref(&prompt));
-        assert_eq!(rows("2"), [prompt, (2, "seed".to_owned(), String::new())]);
+        assert_eq!(rows("2"), [prompt, (2, "seed".to_owned(), " ".to_owned())]);
+        assert_eq!(Row::typed("prompt", " 6.text fox").place(), "6.text");
     }
 }
