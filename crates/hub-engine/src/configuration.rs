@@ -41,11 +41,13 @@ pub struct ExportOptions {
     pub workflows: bool,
     /// Secrets that are stored here, encrypted with this passphrase. Default: none.
     pub passphrase: Option<SecretString>,
+    /// The servers and LLM servers, and nothing else. Default: no.
+    pub only_servers: bool,
 }
 
 impl Default for ExportOptions {
     fn default() -> Self {
-        Self { workflows: true, passphrase: None }
+        Self { workflows: true, passphrase: None, only_servers: false }
     }
 }
 
@@ -120,7 +122,11 @@ pub enum ImportAction {
 /// `bad_argument` when the passphrase is too short; `storage`.
 pub async fn export(store: &Store, options: ExportOptions) -> Result<String, UserError> {
     let mut secrets = Secrets::default();
-    let mut document = open_part(store, options.workflows, &mut secrets).await?;
+    let mut document = if options.only_servers {
+        servers_part(store, &mut secrets).await?
+    } else {
+        open_part(store, options.workflows, &mut secrets).await?
+    };
     if let Some(passphrase) = options.passphrase {
         let sealed = tokio::task::spawn_blocking(move || sealed::seal(&secrets, &passphrase)).await;
         document.secrets = Some(sealed.map_err(|_| unexpected())??);
@@ -130,9 +136,27 @@ pub async fn export(store: &Store, options: ExportOptions) -> Result<String, Use
     Ok(text)
 }
 
-async fn open_part(store: &Store, workflows: bool, secrets: &mut Secrets) -> Result<Document, UserError> {
+/// What says of the servers and LLM servers how they are reached.
+async fn servers_part(store: &Store, secrets: &mut Secrets) -> Result<Document, UserError> {
     let said = store.server_overrides().await.map_err(storage)?;
     let servers = store.server_list().await.map_err(storage)?;
+    let llm_servers = store.llm_server_list().await.map_err(storage)?;
+    Ok(Document {
+        format: FORMAT.to_owned(),
+        version: VERSION,
+        servers: Some(servers.iter().map(|row| ServerEntry::of(row, said.get(&row.id), secrets)).collect()),
+        llm_servers: Some(llm_servers.iter().map(|row| LlmServerEntry::of(row, secrets)).collect()),
+        llm_roles: None,
+        workflows: None,
+        render_types: None,
+        styles: None,
+        settings: None,
+        secrets: None,
+    })
+}
+
+async fn open_part(store: &Store, workflows: bool, secrets: &mut Secrets) -> Result<Document, UserError> {
+    let document = servers_part(store, secrets).await?;
     let llm_servers = store.llm_server_list().await.map_err(storage)?;
     let render_types = store.render_type_list().await.map_err(storage)?;
     let styles = store.style_list().await.map_err(storage)?;
@@ -144,12 +168,7 @@ async fn open_part(store: &Store, workflows: bool, secrets: &mut Secrets) -> Res
         }
     }
     let mut document = Document {
-        format: FORMAT.to_owned(),
-        version: VERSION,
-        servers: Some(servers.iter().map(|row| ServerEntry::of(row, said.get(&row.id), secrets)).collect()),
-        llm_servers: Some(llm_servers.iter().map(|row| LlmServerEntry::of(row, secrets)).collect()),
         llm_roles: Some(roles),
-        workflows: None,
         render_types: Some(render_types.iter().map(RenderTypeEntry::of).collect()),
         styles: Some(styles.iter().map(StyleEntry::of).collect()),
         settings: Some(SettingsEntry {
@@ -159,7 +178,7 @@ async fn open_part(store: &Store, workflows: bool, secrets: &mut Secrets) -> Res
             prompt_generator: store.setting_get(prompt_generator::SETTING).await.map_err(storage)?,
             values: Some(open_values(store, secrets).await?),
         }),
-        secrets: None,
+        ..document
     };
     if workflows {
         let mut all = store.workflow_list().await.map_err(storage)?;

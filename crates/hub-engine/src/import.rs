@@ -15,6 +15,30 @@ use serde_json::Value;
 
 use crate::{ImportedWorkflow, SlotView, refusal::storage};
 
+/// Every kind of slot.
+const KINDS: [SlotKind; 20] = [
+    SlotKind::Prompt,
+    SlotKind::Negative,
+    SlotKind::Seed,
+    SlotKind::Width,
+    SlotKind::Height,
+    SlotKind::Steps,
+    SlotKind::Cfg,
+    SlotKind::Guidance,
+    SlotKind::Sampler,
+    SlotKind::Scheduler,
+    SlotKind::Denoise,
+    SlotKind::Checkpoint,
+    SlotKind::Lora,
+    SlotKind::UpscaleModel,
+    SlotKind::InputImage,
+    SlotKind::Mask,
+    SlotKind::Detector,
+    SlotKind::Batch,
+    SlotKind::Output,
+    SlotKind::FilenamePrefix,
+];
+
 /// Reads a graph out of a file's bytes: API JSON, its wrappers, or a picture that carries one. The editor's
 /// format is refused: this is for files that ship with the hub.
 ///
@@ -30,6 +54,17 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Graph, UserError> {
 /// `workflow_invalid` saying what to do.
 pub(crate) fn find(bytes: &[u8]) -> Result<Found, UserError> {
     format::find(bytes).map_err(|error| refuse(&error))
+}
+
+/// The workflow that a file holds, as text that can be imported again; `None` where there is none.
+pub(crate) fn text_of(bytes: &[u8]) -> Option<String> {
+    let value = match find(bytes).ok()? {
+        Found::Api(found) => found.graph.to_value(),
+        Found::Ui(ui) => ui,
+    };
+    // A file of JSON stays as its author wrote it.
+    let written = std::str::from_utf8(bytes).ok().map(str::to_owned);
+    written.or_else(|| serde_json::to_string_pretty(&value).ok())
 }
 
 /// Finds the workflow in JSON, in whichever format it is.
@@ -119,31 +154,15 @@ fn has_many(kind: SlotKind) -> bool {
     matches!(kind, SlotKind::Lora | SlotKind::InputImage | SlotKind::Mask)
 }
 
+/// The places that each kind of slot could have in a graph: the kind's word, and `node.input` of each.
+pub(crate) fn places(graph: &Graph) -> Vec<(String, Vec<String>)> {
+    let places = |kind: SlotKind| slots::fitting(graph, kind).iter().map(address).collect();
+    KINDS.into_iter().map(|kind| (word(kind), places(kind))).collect()
+}
+
 /// Every kind of slot, as it is stored.
 pub(crate) fn slot_kinds() -> Vec<String> {
-    use SlotKind as K;
-    let kinds = [
-        K::Prompt,
-        K::Negative,
-        K::Seed,
-        K::Width,
-        K::Height,
-        K::Steps,
-        K::Cfg,
-        K::Guidance,
-        K::Sampler,
-        K::Scheduler,
-        K::Denoise,
-        K::Checkpoint,
-        K::Lora,
-        K::UpscaleModel,
-        K::InputImage,
-        K::Mask,
-        K::Batch,
-        K::Output,
-        K::FilenamePrefix,
-    ];
-    kinds.into_iter().map(word).collect()
+    KINDS.into_iter().map(word).collect()
 }
 
 /// The word under which a kind is stored.

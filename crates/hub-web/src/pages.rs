@@ -91,6 +91,7 @@ fn routes_of_pool() -> Routes {
         ("/llm-servers/{id}/delete", post(llm_servers::remove)),
         ("/llm-servers/{id}/test", post(llm_servers::test)),
         ("/servers", get(servers::show).post(servers::add)),
+        ("/servers/export.json", get(servers::export)),
         ("/servers/live", get(servers::live)),
         ("/servers/new", get(servers::create)),
         ("/servers/test", post(servers::test_typed)),
@@ -122,6 +123,7 @@ fn routes_of_catalogue() -> Routes {
         ("/render-types/new", get(render_types::create).post(render_types::add)),
         ("/render-types/{id}", get(render_types::show_one).post(render_types::save)),
         ("/render-types/{id}/delete", post(render_types::remove)),
+        ("/render-types/{id}/flags", post(render_types::set_flags)),
         ("/render-types/{id}/picture", post(render_types::make_picture)),
         ("/styles", get(styles::show)),
         ("/styles.csv", get(styles::download)),
@@ -132,6 +134,7 @@ fn routes_of_catalogue() -> Routes {
         ("/styles/new/preview", post(styles::preview_new)),
         ("/styles/{id}", get(styles::show_one).post(styles::save)),
         ("/styles/{id}/delete", post(styles::remove)),
+        ("/styles/{id}/flags", post(styles::set_flags)),
         ("/styles/{id}/picture", post(styles::make_picture)),
         ("/styles/{id}/preview", post(styles::preview)),
     ]

@@ -10,7 +10,7 @@ use std::{
 use hub_core::{
     catalogue::{RenderType, Style},
     error::UserError,
-    ids::{ArtifactId, ServerId},
+    ids::{ArtifactId, RenderTypeId, ServerId, StyleId},
     server::Server,
 };
 use hub_engine::Engine;
@@ -27,6 +27,10 @@ pub(crate) enum Undo {
     Style(Style),
     /// Adds a deleted render type again.
     RenderType(Box<RenderType>),
+    /// Switches a style on or off again, and makes it a default or not.
+    StyleFlags { style: StyleId, enabled: bool, is_default: bool },
+    /// Shows or hides a render type again, and makes that one the default which was before.
+    RenderTypeFlags { row: RenderTypeId, visible: bool, is_default: bool, default_before: Option<RenderTypeId> },
     /// Switches a server on or off again.
     Enable { server: ServerId, enabled: bool },
 }
@@ -41,6 +45,18 @@ impl Undo {
             Self::Favour { pictures, favourite } => engine.artifacts_favour(pictures, *favourite).await.map(drop),
             Self::Style(style) => engine.style_save(style.clone()).await.map(drop),
             Self::RenderType(row) => engine.render_type_save((**row).clone()).await.map(drop),
+            Self::StyleFlags { style, enabled, is_default } => {
+                let edit = |style: &Style| Ok(Style { enabled: *enabled, is_default: *is_default, ..style.clone() });
+                engine.style_edit(*style, edit).await.map(drop)
+            }
+            Self::RenderTypeFlags { row, visible, is_default, default_before } => {
+                let edit =
+                    |row: &RenderType| Ok(RenderType { visible: *visible, is_default: *is_default, ..row.clone() });
+                engine.render_type_edit(*row, edit).await?;
+                let Some(before) = default_before else { return Ok(()) };
+                let edit = |row: &RenderType| Ok(RenderType { is_default: true, ..row.clone() });
+                engine.render_type_edit(*before, edit).await.map(drop)
+            }
             Self::Enable { server, enabled } => {
                 let edit = |server: &Server| Ok(Server { enabled: *enabled, ..server.clone() });
                 engine.server_edit(*server, edit).await.map(drop)
@@ -54,6 +70,8 @@ impl Undo {
             Self::Favour { pictures, .. } => format!("{} pictures", pictures.len()),
             Self::Style(style) => format!("style {}", style.name),
             Self::RenderType(row) => format!("render type {}", row.name),
+            Self::StyleFlags { style, .. } => style.to_string(),
+            Self::RenderTypeFlags { row, .. } => row.to_string(),
             Self::Enable { server, enabled } => format!("{server} {}", if *enabled { "on" } else { "off" }),
         }
     }

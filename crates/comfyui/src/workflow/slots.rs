@@ -8,6 +8,7 @@
 //! odd becomes a [`Problem`].
 
 mod classes;
+mod fitting;
 mod hand;
 mod resolve;
 mod texts;
@@ -15,6 +16,7 @@ mod titles;
 mod trace;
 
 pub use classes::is_sampler;
+pub use fitting::fitting;
 pub use hand::{BadTarget, confirm};
 pub(super) use resolve::{Stop, Want, resolve};
 

@@ -87,7 +87,7 @@ impl Place {
 
 async fn export(config: &Config, args: ExportArgs) -> anyhow::Result<ExitCode> {
     let passphrase = if args.with_secrets { Some(passphrase(&args.passphrase, true)?) } else { None };
-    let options = ExportOptions { workflows: !args.without_workflows, passphrase };
+    let options = ExportOptions { workflows: !args.without_workflows, passphrase, only_servers: false };
     let text = match Place::find(config, args.hub.as_deref()).await? {
         Place::Hub(hub) => hub.export(&options).await?,
         Place::Store(store, _folder) => configuration::export(&store, options).await.map_err(told)?,

@@ -80,6 +80,7 @@ const TASKS: &[(&str, Task)] = tasks![(window)
     pool::settings_of_a_server_are_changed,
     pool::an_llm_server_is_added_given_a_role_and_removed,
     catalogue::a_workflow_is_imported_corrected_compared_and_brought_back,
+    catalogue::a_slot_is_given_another_node_in_the_drawing,
     catalogue::a_workflow_is_dropped_or_pasted,
     catalogue::a_render_type_is_made_changed_and_deleted,
     catalogue::a_style_is_added_changed_copied_and_deleted,

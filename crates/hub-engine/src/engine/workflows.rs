@@ -27,10 +27,15 @@ impl Engine {
         self.store_workflow(name, import::find(bytes)?, description).await
     }
 
-    /// Same, from JSON already parsed.
+    /// The workflow that a file holds, as text that can be imported in its place; `None` where it holds none.
+    pub fn workflow_text(&self, bytes: &[u8]) -> Option<String> {
+        import::text_of(bytes)
+    }
+
+    /// Same as [`Engine::workflow_import`], from JSON already parsed.
     ///
     /// # Errors
-    /// As [`Engine::workflow_import`].
+    /// As there.
     pub async fn workflow_import_value(
         &self,
         name: &str,
@@ -71,6 +76,22 @@ impl Engine {
         import::slot_kinds()
     }
 
+    /// The places that each kind of slot could have in a workflow: the kind, and `node.input` of each. Nothing of
+    /// a graph that does not read.
+    pub fn slot_places(&self, workflow: &Workflow) -> Vec<(String, Vec<String>)> {
+        Graph::parse(&workflow.graph).map(|graph| import::places(&graph)).unwrap_or_default()
+    }
+
+    /// Whether a slot of this kind can be at `node.input`, or at a node for an output.
+    ///
+    /// # Errors
+    /// `bad_argument` saying why not; `workflow_invalid` of a graph that does not read.
+    pub fn slot_check(&self, workflow: &Workflow, kind: &str, place: &str) -> Result<(), UserError> {
+        let runnable = Runnable::new(workflow.clone());
+        let pair = (kind.to_owned(), place.to_owned());
+        import::chosen(&read_graph(workflow)?, &runnable.slots, &[pair]).map(drop)
+    }
+
     /// Stores a workflow's newest version anew with the slots that a person chose: pairs of kind and
     /// `node.input`, or the node alone for an output. `base` is the version that the person looked at.
     ///
@@ -89,9 +110,7 @@ impl Engine {
             let message = format!("The workflow `{}` has a newer version than the one you looked at.", workflow.name);
             return Err(UserError::new(ErrorCode::Changed, message).with_hint("Open the newest version and try again."));
         }
-        let graph = Graph::parse(&workflow.graph).map_err(|error| {
-            UserError::new(ErrorCode::WorkflowInvalid, format!("The stored graph does not read: {error}."))
-        })?;
+        let graph = read_graph(&workflow)?;
         let runnable = Runnable::new(workflow);
         let slots = import::chosen(&graph, &runnable.slots, pairs)?;
         let (name, description) = (&runnable.workflow.name, &runnable.workflow.description);
@@ -132,4 +151,10 @@ impl Engine {
             }
         }
     }
+}
+
+fn read_graph(workflow: &Workflow) -> Result<Graph, UserError> {
+    Graph::parse(&workflow.graph).map_err(|error| {
+        UserError::new(ErrorCode::WorkflowInvalid, format!("The stored graph does not read: {error}."))
+    })
 }

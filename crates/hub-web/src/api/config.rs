@@ -63,7 +63,11 @@ pub(crate) async fn export(
     Params(query): Params<ExportQuery>,
     headers: HeaderMap,
 ) -> Result<Response, WebError> {
-    let options = ExportOptions { workflows: query.workflows.unwrap_or(true), passphrase: passphrase(&headers)? };
+    let options = ExportOptions {
+        workflows: query.workflows.unwrap_or(true),
+        passphrase: passphrase(&headers)?,
+        only_servers: false,
+    };
     let text = app.engine.config_export(options).await?;
     let mut response = text.into_response();
     let headers = response.headers_mut();

@@ -60,6 +60,7 @@ pub(crate) async fn export(State(app): State<App>, request: Request) -> Result<R
     let options = ExportOptions {
         workflows: ticked(&fields.first("workflows")),
         passphrase: passphrase(&fields, "export_passphrase"),
+        only_servers: false,
     };
     match app.engine.config_export(options).await {
         Ok(text) => {

@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::{language::Said, said};
 
 /// What is said after a change, by its code, with the tone of it.
-const SAID: [(&str, &str, Said); 59] = [
+const SAID: [(&str, &str, Said); 66] = [
     ("server-added", "good", said!("Server added. It appears as ready once it has answered.")),
     ("server-saved", "good", said!("Server saved. Its session follows at once.")),
     ("server-draining", "good", said!("The server finishes what it has and gets no more work.")),
@@ -24,6 +24,13 @@ const SAID: [(&str, &str, Said); 59] = [
     ("render-type-added", "good", said!("Render type added. Agents can name it now.")),
     ("render-type-saved", "good", said!("Render type saved.")),
     ("render-type-deleted", "good", said!("Render type deleted.")),
+    ("render-type-shown", "good", said!("Shown. Agents can name it now.")),
+    ("render-type-hidden", "good", said!("Hidden. Agents no longer see it.")),
+    ("render-type-default", "good", said!("It runs where a request names none.")),
+    ("style-on", "good", said!("Style switched on. Agents can name it now.")),
+    ("style-off", "good", said!("Style switched off. Agents no longer see it.")),
+    ("style-default", "good", said!("The style is added where a request names none.")),
+    ("style-no-default", "good", said!("The style is added only where a request names it.")),
     ("style-added", "good", said!("Style added. Agents can name it now.")),
     ("style-saved", "good", said!("Style saved.")),
     ("style-deleted", "good", said!("Style deleted.")),

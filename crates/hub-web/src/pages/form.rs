@@ -16,6 +16,8 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use super::{Flash, html};
 use crate::{error::WebError, language::Said, problem, render::Page, router::App, said};
 
+/// Longest address that is kept to lead back to.
+const BACK_MAX_BYTES: usize = 4096;
 /// Most fields read from one form.
 const FIELDS_MAX: usize = 400;
 /// Most files read from one form.
@@ -215,11 +217,26 @@ pub(crate) fn own_page(back: &str, base: &str, otherwise: &str, done: &str) -> S
 
 /// The same for forms about pictures, which stand in the gallery and on the pages of jobs.
 pub(crate) fn picture_page(back: &str, done: &str) -> String {
-    let job: Option<JobId> = back.strip_prefix("/jobs/").and_then(|id| id.parse().ok());
-    match job {
-        Some(id) => format!("/jobs/{id}?done={done}"),
+    match job_of(back) {
+        Some(_) => own_page(back, back, "/gallery", done),
         None => own_page(back, "/gallery", "/gallery", done),
     }
+}
+
+fn job_of(page: &str) -> Option<JobId> {
+    page.strip_prefix("/jobs/").and_then(|id| id.parse().ok())
+}
+
+/// The address from which something was done, to come back to when it is taken back: that of the page `base`,
+/// whatever its query.
+pub(crate) fn own_back<'a>(back: &'a str, base: &'a str) -> &'a str {
+    let is_own = back.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('?'));
+    if is_own && back.len() <= BACK_MAX_BYTES { back } else { base }
+}
+
+/// The same of forms about pictures.
+pub(crate) fn picture_back(back: &str) -> &str {
+    if job_of(back).is_some() { back } else { own_back(back, "/gallery") }
 }
 
 /// Whether a ticked box came.

@@ -6,20 +6,23 @@ mod delete;
 
 use axum::{
     extract::{Query, State, rejection::QueryRejection},
-    response::{Html, Response},
+    response::{IntoResponse as _, Response},
 };
 use hub_core::{
     artifact::{Artifact, MediaKind},
+    error::UserError,
     ids::ArtifactId,
     job::Job,
 };
-use hub_store::JobFilter;
+use hub_store::{JobFilter, PageCursor};
 use serde::{Deserialize, Serialize};
 
 use super::{
     Flash, Frame,
-    form::{Sent, own_page, picture_page, ticked},
-    html, see_other,
+    form::{Fault, Sent, own_page, picture_back, picture_page, refused, ticked},
+    html,
+    jobs::filter::{Choice, ListQuery as Typed, choices, tools},
+    see_other,
     shown::{Moment, PROMPT_SHOWN_CHARS, ShownImage, shorten},
 };
 use crate::{api, archive, asker::Asker, error::WebError, render::Page, router::App, said, undo::Undo};
@@ -32,30 +35,27 @@ pub(crate) use self::delete::delete;
 const PAGE_JOBS: u32 = 40;
 /// Most pictures that one form changes.
 const BULK_MAX: usize = 1000;
-/// Longest address that is kept to lead back to.
-const BACK_MAX_BYTES: usize = 4096;
 
 /// The page.
 #[derive(Debug, Serialize)]
 pub(crate) struct GalleryPage {
     frame: Frame,
     pictures: Vec<Picture>,
-    query: String,
+    typed: Typed,
     favourites: bool,
+    tools: Vec<Choice>,
+    servers: Vec<Choice>,
     render_types: Vec<Choice>,
     styles: Vec<Choice>,
+    fault: Option<Fault>,
     filtered: bool,
     next_path: Option<String>,
     first_path: Option<String>,
     /// This very page, to come back to after a change.
     here: String,
-}
-
-#[derive(Debug, Serialize)]
-struct Choice {
-    name: String,
-    title: String,
-    chosen: bool,
+    /// The same with all pictures ticked, or none.
+    tick_path: String,
+    ticked: bool,
 }
 
 /// One picture with what it came from.
@@ -68,66 +68,71 @@ struct Picture {
     created: Moment,
     job_path: String,
     reuse_path: String,
+    /// The form that makes another picture of this one.
+    edit_path: String,
+    retry_path: String,
 }
 
+/// What a gallery is asked for beside what a list of jobs is.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
-pub(crate) struct ListQuery {
-    q: String,
-    render_type: String,
-    style: String,
+pub(crate) struct Asked {
     favourites: String,
-    cursor: String,
+    /// Tick all pictures of the page.
+    all: String,
     done: Option<String>,
     undo: Option<u64>,
 }
 
-impl ListQuery {
-    fn filter(&self) -> JobFilter {
-        let given = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
-        JobFilter {
-            text: given(&self.q),
-            render_type: given(&self.render_type),
-            style: given(&self.style),
-            favourite: ticked(&self.favourites).then_some(true),
-            has_images: Some(true),
-            ..JobFilter::default()
-        }
+impl Asked {
+    async fn filter(&self, app: &App, typed: &Typed) -> Result<JobFilter, WebError> {
+        let favourite = ticked(&self.favourites).then_some(true);
+        Ok(JobFilter { favourite, has_images: Some(true), ..typed.filter(app).await? })
     }
 
-    fn is_filtered(&self) -> bool {
-        self.filter() != Self::default().filter()
+    fn is_filtered(&self, typed: &Typed) -> bool {
+        typed.is_narrowed() || ticked(&self.favourites)
     }
 
     /// Address of the page after `cursor`, with the same filters.
-    fn path(&self, cursor: &str) -> String {
-        let mut query = url::form_urlencoded::Serializer::new(String::new());
-        let pairs = [
-            ("q", self.q.trim()),
-            ("render_type", &self.render_type),
-            ("style", &self.style),
-            ("favourites", if ticked(&self.favourites) { "on" } else { "" }),
-            ("cursor", cursor),
-        ];
-        for (name, value) in pairs.into_iter().filter(|(_, value)| !value.is_empty()) {
-            query.append_pair(name, value);
-        }
-        let query = query.finish();
-        if query.is_empty() { "/gallery".to_owned() } else { format!("/gallery?{query}") }
+    fn path(&self, typed: &Typed, cursor: &str) -> String {
+        let kept = if ticked(&self.favourites) { "favourites=on" } else { "" };
+        let query = typed.query_at("", cursor);
+        let parts: Vec<&str> = [query.as_str(), kept].into_iter().filter(|part| !part.is_empty()).collect();
+        if parts.is_empty() { "/gallery".to_owned() } else { format!("/gallery?{}", parts.join("&")) }
     }
+}
+
+/// A page of pictures.
+#[derive(Default)]
+struct Found {
+    pictures: Vec<Picture>,
+    next: Option<PageCursor>,
 }
 
 pub(crate) async fn show(
     State(app): State<App>,
-    query: Result<Query<ListQuery>, QueryRejection>,
-) -> Result<Html<String>, WebError> {
-    let Query(query) = query?;
-    let cursor = if query.cursor.is_empty() { None } else { Some(api::parse_cursor(&query.cursor)?) };
-    let found = app.engine.store().job_list(&query.filter(), cursor, PAGE_JOBS).await?;
+    typed: Result<Query<Typed>, QueryRejection>,
+    asked: Result<Query<Asked>, QueryRejection>,
+) -> Result<Response, WebError> {
+    let (Query(typed), Query(asked)) = (typed?, asked?);
+    match load(&app, &typed, &asked).await {
+        Ok(found) => Ok(html(&app, &page(&app, typed, &asked, found, None))?.into_response()),
+        // What is wrong with a filter stands beside it; a cursor is no field.
+        Err(WebError::User(error)) if error.argument.as_deref().is_some_and(|argument| argument != "cursor") => {
+            refused(&app, &error, &page(&app, typed, &asked, Found::default(), Some(&error)))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+async fn load(app: &App, typed: &Typed, asked: &Asked) -> Result<Found, WebError> {
+    let cursor = if typed.cursor.is_empty() { None } else { Some(api::parse_cursor(&typed.cursor)?) };
+    let found = app.engine.store().job_list(&asked.filter(app, typed).await?, cursor, PAGE_JOBS).await?;
     let ids: Vec<_> = found.jobs.iter().map(|job| job.id).collect();
     let mut images = app.engine.store().artifacts_of_many(&ids).await?;
     let now = app.engine.store().clock().now();
-    let only_favourites = ticked(&query.favourites);
+    let only_favourites = ticked(&asked.favourites);
     let mut pictures = Vec::new();
     for job in &found.jobs {
         let of_job = images.remove(&job.id).unwrap_or_default();
@@ -136,28 +141,36 @@ pub(crate) async fn show(
             .filter(|artifact| artifact.kind == MediaKind::Image && (artifact.favourite || !only_favourites));
         pictures.extend(shown.map(|artifact| Picture::of(artifact, job, now)));
     }
-    let catalogue = app.engine.catalogue();
+    Ok(Found { pictures, next: found.next })
+}
+
+fn page(app: &App, typed: Typed, asked: &Asked, found: Found, error: Option<&UserError>) -> GalleryPage {
     let mut frame = Frame::new("gallery", said!("Gallery"));
-    frame.flash = Flash::with_undo(query.done.as_deref(), query.undo);
-    html(
-        &app,
-        &GalleryPage {
-            frame,
-            pictures,
-            favourites: only_favourites,
-            render_types: catalogue
-                .render_types
-                .iter()
-                .map(|row| Choice::of(&row.name, &row.title, &query.render_type))
-                .collect(),
-            styles: catalogue.styles.iter().map(|row| Choice::of(&row.name, &row.name, &query.style)).collect(),
-            filtered: query.is_filtered(),
-            next_path: found.next.map(|cursor| query.path(&cursor.to_string())),
-            first_path: (!query.cursor.is_empty()).then(|| query.path("")),
-            here: query.path(&query.cursor),
-            query: query.q,
-        },
-    )
+    frame.flash = Flash::with_undo(asked.done.as_deref(), asked.undo);
+    let same = |name: &str| (name.to_owned(), name.to_owned());
+    let servers = app.engine.servers();
+    let catalogue = app.engine.catalogue();
+    let types = catalogue.render_types.iter().map(|row| (row.name.clone(), row.title.clone()));
+    let here = asked.path(&typed, &typed.cursor);
+    let all = ticked(&asked.all);
+    let tick = format!("{here}{}all=on#pictures", if here.contains('?') { '&' } else { '?' });
+    GalleryPage {
+        frame,
+        pictures: found.pictures,
+        favourites: ticked(&asked.favourites),
+        tools: tools(&typed.tool),
+        servers: choices(servers.iter().map(|view| same(&view.server.name)), &typed.server),
+        render_types: choices(types, &typed.render_type),
+        styles: choices(catalogue.styles.iter().map(|row| same(&row.name)), &typed.style),
+        fault: error.map(Fault::of),
+        filtered: asked.is_filtered(&typed),
+        next_path: found.next.map(|cursor| asked.path(&typed, &cursor.to_string())),
+        first_path: (!typed.cursor.is_empty()).then(|| asked.path(&typed, "")),
+        tick_path: if all { format!("{here}#pictures") } else { tick },
+        ticked: all,
+        here,
+        typed,
+    }
 }
 
 /// Ticked pictures, and what is to be done with them.
@@ -188,7 +201,7 @@ pub(crate) async fn favour(State(app): State<App>, Sent(form): Sent<Bulk>) -> Re
         let same = |kept: &Undo| matches!(kept, Undo::Favour { pictures, favourite } if *favourite != keep && pictures.iter().all(|id| ids.contains(id)));
         app.undos.find(same)
     } else {
-        let back = if form.back.len() <= BACK_MAX_BYTES { form.back.as_str() } else { "/gallery" };
+        let back = picture_back(&form.back);
         Some(app.undos.keep(Undo::Favour { pictures: others, favourite: !keep }, back))
     };
     Ok(see_other(&to(&number.map_or_else(|| done.to_owned(), |number| format!("{done}&undo={number}")))))
@@ -207,12 +220,6 @@ pub(crate) async fn download(
     Ok(archive::answer(&app, archive::pictures(&app, &caller, &ids).await?))
 }
 
-impl Choice {
-    fn of(name: &str, title: &str, chosen: &str) -> Self {
-        Self { name: name.to_owned(), title: title.to_owned(), chosen: name == chosen }
-    }
-}
-
 impl Picture {
     fn of(artifact: &Artifact, job: &Job, now: chrono::DateTime<chrono::Utc>) -> Self {
         let prompt = job.request.prompt();
@@ -224,6 +231,8 @@ impl Picture {
             created: Moment::of(job.times.created_at, now),
             job_path: format!("/jobs/{}", job.id),
             reuse_path: format!("/playground?from={}", job.id),
+            edit_path: format!("/playground?tool=edit_image&image={}", artifact.id),
+            retry_path: format!("/jobs/{}/retry", job.id),
         }
     }
 }
@@ -236,17 +245,23 @@ impl Page for GalleryPage {
         use super::shown::sample;
         let view = sample::view(hub_core::job::JobState::Succeeded);
         let text = || sample::HOSTILE.to_owned();
+        let choice = || choices(std::iter::empty(), &text());
         Self {
             frame: Frame::new("gallery", said!("Gallery")),
             pictures: vec![Picture::of(&sample::artifact(), &view.job, sample::now())],
-            query: text(),
+            typed: Typed { q: text(), caller: text(), from: text(), to: text(), ..Typed::default() },
             favourites: true,
-            render_types: vec![Choice { name: text(), title: text(), chosen: true }],
-            styles: vec![Choice { name: text(), title: text(), chosen: true }],
+            tools: tools("edit_image"),
+            servers: choice(),
+            render_types: choice(),
+            styles: choice(),
+            fault: Some(Fault { field: "caller".to_owned(), text: text(), changed: false }),
             filtered: true,
             next_path: Some("/gallery?cursor=1".to_owned()),
             first_path: Some("/gallery".to_owned()),
             here: "/gallery?cursor=0".to_owned(),
+            tick_path: "/gallery?cursor=0&all=on".to_owned(),
+            ticked: true,
         }
     }
 }
@@ -257,10 +272,11 @@ mod tests {
 
     #[test]
     fn filters_stay_on_the_way_through_the_pages() {
-        let query = ListQuery { q: " a fox & hen ".to_owned(), favourites: "on".to_owned(), ..ListQuery::default() };
-        assert_eq!(query.path("7.x"), "/gallery?q=a+fox+%26+hen&favourites=on&cursor=7.x");
-        assert!(query.is_filtered());
-        assert_eq!(ListQuery::default().path(""), "/gallery");
-        assert!(!ListQuery::default().is_filtered());
+        let typed = Typed { q: " a fox & hen ".to_owned(), ..Typed::default() };
+        let asked = Asked { favourites: "on".to_owned(), ..Asked::default() };
+        assert_eq!(asked.path(&typed, "7.x"), "/gallery?q=a+fox+%26+hen&cursor=7.x&favourites=on");
+        assert!(asked.is_filtered(&Typed::default()) && Asked::default().is_filtered(&typed));
+        assert_eq!(Asked::default().path(&Typed::default(), ""), "/gallery");
+        assert!(!Asked::default().is_filtered(&Typed::default()));
     }
 }

@@ -1,7 +1,7 @@
 //! The list of jobs: newest first, filtered, a page at a time, with what can be done to each.
 
 mod acts;
-mod filter;
+pub(super) mod filter;
 
 use axum::{
     extract::{Query, State, rejection::QueryRejection},

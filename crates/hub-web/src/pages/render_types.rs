@@ -1,10 +1,14 @@
 //! Render types: what each tool offers, and what stands behind it.
 
 mod edit;
+mod flags;
 
 #[cfg(test)]
 pub(crate) use self::edit::RenderTypePage;
-pub(crate) use self::edit::{add, create, make_picture, remove, save, show as show_one};
+pub(crate) use self::{
+    edit::{add, create, make_picture, remove, save, show as show_one},
+    flags::set_flags,
+};
 
 use axum::{extract::State, response::Html};
 use hub_core::catalogue::{Mode, RenderType};

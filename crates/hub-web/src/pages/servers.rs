@@ -2,23 +2,24 @@
 
 mod detail;
 mod edit;
+mod filter;
 mod shown;
 mod typed;
 
 use std::collections::BTreeMap;
 
 use axum::{
-    extract::{Path, State},
-    response::{Html, Response},
+    extract::{Path, Query, State, rejection::QueryRejection},
+    http::{HeaderValue, header},
+    response::{Html, IntoResponse as _, Response},
 };
 use hub_core::{
     ids::ServerId,
     server::{Server, ServerAuth, ServerState},
 };
-use hub_engine::ServerView;
+use hub_engine::{ExportOptions, ServerView};
 use serde::{Deserialize, Serialize};
 
-use self::shown::ShownTest;
 #[cfg(test)]
 pub(crate) use self::{
     detail::ServerDetailPage,
@@ -28,9 +29,13 @@ pub(crate) use self::{
     detail::{drain, refresh, say, show as show_one, test},
     edit::{add, create, save, show as show_settings, test_typed},
 };
+use self::{
+    filter::{Choice, ListQuery},
+    shown::ShownTest,
+};
 use super::{
     Frame,
-    form::{Done, Sent, shown as show_page},
+    form::{Done, Sent, own_back, own_page, shown as show_page},
     html, see_other,
 };
 use crate::{error::WebError, language::Said, live, lookup, render::Page, router::App, said, undo::Undo};
@@ -41,6 +46,12 @@ pub(crate) struct ServersPage {
     frame: Frame,
     /// How all of them passed a test, when that was just asked for.
     tests: Vec<NamedTest>,
+    /// The filter as typed.
+    query: String,
+    states: Vec<Choice>,
+    filtered: bool,
+    /// Address of the live stream of this very list.
+    live_path: String,
     #[serde(flatten)]
     now: ServersNow,
 }
@@ -56,7 +67,11 @@ pub(crate) struct ServersLive {
 struct ServersNow {
     /// By group; those of none come first.
     groups: Vec<Group>,
+    /// How many there are in all, and how many of them fit the filter.
     total: usize,
+    found: usize,
+    /// This very list, to come back to after a change.
+    here: String,
 }
 
 /// One server's test among those of others.
@@ -217,18 +232,39 @@ fn device_name(told: &str) -> String {
     }
 }
 
-pub(crate) async fn show(State(app): State<App>, done: Done) -> Result<Html<String>, WebError> {
-    let mut page = page(&app);
+pub(crate) async fn show(
+    State(app): State<App>,
+    query: Result<Query<ListQuery>, QueryRejection>,
+    done: Done,
+) -> Result<Html<String>, WebError> {
+    let Query(query) = query?;
+    let mut page = page(&app, query);
     page.frame.flash = done.flash();
     html(&app, &page)
 }
 
-pub(crate) async fn live(State(app): State<App>) -> Result<Response, WebError> {
+pub(crate) async fn live(
+    State(app): State<App>,
+    query: Result<Query<ListQuery>, QueryRejection>,
+) -> Result<Response, WebError> {
+    let Query(query) = query?;
     let own = app.clone();
     live::on_changes(&app, move || {
-        let app = own.clone();
-        async move { app.renderer.render(&ServersLive { now: now(&app) }) }
+        let (app, query) = (own.clone(), query.clone());
+        async move { app.renderer.render(&ServersLive { now: now(&app, &query) }) }
     })
+}
+
+/// All servers and LLM servers as a file that a hub imports. Secrets are left out: who wants them in it exports the
+/// configuration with a passphrase.
+pub(crate) async fn export(State(app): State<App>) -> Result<Response, WebError> {
+    let options = ExportOptions { only_servers: true, ..ExportOptions::default() };
+    let mut response = app.engine.config_export(options).await?.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let name = HeaderValue::from_static("attachment; filename=\"genimage-servers.json\"");
+    headers.insert(header::CONTENT_DISPOSITION, name);
+    Ok(response)
 }
 
 /// Tests all servers at once, as they are stored, and shows the page with the outcomes.
@@ -239,7 +275,7 @@ pub(crate) async fn test_all(State(app): State<App>) -> Result<Response, WebErro
         path: test.server.map(|id| format!("/servers/{id}")),
         test: ShownTest::of(&test),
     };
-    let mut page = page(&app);
+    let mut page = page(&app, ListQuery::default());
     page.tests = tests.into_iter().map(named).collect();
     show_page(&app, &page)
 }
@@ -253,6 +289,9 @@ pub(crate) async fn remove(State(app): State<App>, Path(id): Path<String>) -> Re
 #[derive(Deserialize)]
 pub(crate) struct EnabledForm {
     enabled: bool,
+    /// The list as it was found.
+    #[serde(default)]
+    back: String,
 }
 
 pub(crate) async fn set_enabled(
@@ -266,30 +305,40 @@ pub(crate) async fn set_enabled(
     let undo = Undo::Enable { server: known.id, enabled: !enabled };
     // A second press changes nothing, and can be taken back as the first one can.
     let again = (known.enabled == enabled).then(|| app.undos.find(|kept| *kept == undo)).flatten();
-    let number = again.unwrap_or_else(|| app.undos.keep(undo, "/servers"));
+    let number = again.unwrap_or_else(|| app.undos.keep(undo, own_back(&form.back, "/servers")));
     let done = if enabled { "server-enabled" } else { "server-disabled" };
-    Ok(see_other(&format!("/servers?done={done}&undo={number}")))
+    Ok(see_other(&own_page(&form.back, "/servers", "/servers", &format!("{done}&undo={number}"))))
 }
 
-fn page(app: &App) -> ServersPage {
-    ServersPage { frame: Frame::new("servers", said!("Servers")), tests: Vec::new(), now: now(app) }
+fn page(app: &App, query: ListQuery) -> ServersPage {
+    ServersPage {
+        frame: Frame::new("servers", said!("Servers")),
+        tests: Vec::new(),
+        states: query.choices(),
+        filtered: query.is_filtered(),
+        live_path: query.path("/servers/live"),
+        now: now(app, &query),
+        query: query.q,
+    }
 }
 
-fn now(app: &App) -> ServersNow {
+fn now(app: &App, query: &ListQuery) -> ServersNow {
     let views = app.engine.servers();
     let total = views.len();
     let mut groups: BTreeMap<String, Vec<ShownServer>> = BTreeMap::new();
-    for view in views {
+    for view in views.into_iter().filter(|view| query.takes(view)) {
         groups.entry(view.server.group.clone().unwrap_or_default()).or_default().push(ShownServer::of(view));
     }
+    let found = groups.values().map(Vec::len).sum();
     let groups = groups.into_iter().map(|(name, servers)| Group { name, servers }).collect();
-    ServersNow { groups, total }
+    ServersNow { groups, total, found, here: query.path("/servers") }
 }
 
 #[cfg(test)]
 fn sample_now() -> ServersNow {
     let group = |name: &str| Group { name: name.to_owned(), servers: vec![ShownServer::sample()] };
-    ServersNow { groups: vec![group(""), group(super::shown::sample::HOSTILE)], total: 2 }
+    let here = format!("/servers?q={}", super::shown::sample::HOSTILE);
+    ServersNow { groups: vec![group(""), group(super::shown::sample::HOSTILE)], total: 3, found: 2, here }
 }
 
 impl Page for ServersPage {
@@ -299,7 +348,16 @@ impl Page for ServersPage {
     fn sample() -> Self {
         let name = super::shown::sample::HOSTILE.to_owned();
         let test = NamedTest { name, path: Some("/servers/srv_1".to_owned()), test: ShownTest::sample() };
-        Self { frame: Frame::new("servers", said!("Servers")), tests: vec![test], now: sample_now() }
+        let query = ListQuery { q: super::shown::sample::HOSTILE.to_owned(), state: "off".to_owned() };
+        Self {
+            frame: Frame::new("servers", said!("Servers")),
+            tests: vec![test],
+            states: query.choices(),
+            filtered: true,
+            live_path: query.path("/servers/live"),
+            query: query.q,
+            now: sample_now(),
+        }
     }
 }
 

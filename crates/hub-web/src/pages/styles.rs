@@ -2,6 +2,7 @@
 
 mod csv;
 mod edit;
+mod flags;
 mod picture;
 
 #[cfg(test)]
@@ -9,6 +10,7 @@ pub(crate) use self::edit::{StylePage, StylePreviewLive};
 pub(crate) use self::{
     csv::{download, upload},
     edit::{add, create, preview, preview_new, remove, save, show as show_one},
+    flags::set_flags,
     picture::{make as make_picture, make_missing as make_pictures, set_scene},
 };
 
@@ -40,6 +42,8 @@ pub(crate) struct StylesPage {
     categories: Vec<Category>,
     query: String,
     filtered: bool,
+    /// This very list, to come back to after a change.
+    here: String,
     fault: Option<Fault>,
     report: Option<ShownImport>,
     scene: Scene,
@@ -124,6 +128,15 @@ pub(crate) struct ListQuery {
 }
 
 impl ListQuery {
+    /// Address of the list, without what was done.
+    fn path(&self) -> String {
+        let given = [("q", self.q.trim()), ("category", self.category.as_str())];
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        query.extend_pairs(given.into_iter().filter(|(_, value)| !value.is_empty()));
+        let query = query.finish();
+        if query.is_empty() { "/styles".to_owned() } else { format!("/styles?{query}") }
+    }
+
     fn takes(&self, style: &Style) -> bool {
         let words = self.q.trim().to_lowercase();
         let found = |text: &str| text.to_lowercase().contains(&words);
@@ -172,6 +185,7 @@ async fn page(app: &App, query: &ListQuery) -> Result<StylesPage, WebError> {
         groups,
         categories: categories(app).into_iter().map(|name| Category { chosen: name == query.category, name }).collect(),
         query: query.q.clone(),
+        here: query.path(),
         filtered: !query.q.trim().is_empty() || !query.category.is_empty(),
         fault: None,
         report: None,
@@ -210,6 +224,7 @@ impl Page for StylesPage {
             categories: vec![Category { name: text(), chosen: true }],
             query: text(),
             filtered: true,
+            here: format!("/styles?q={}", super::shown::sample::HOSTILE),
             fault: Some(Fault { field: "file".to_owned(), text: text(), changed: false }),
             scene: Scene { prompt: text(), seed: text(), read_version: "0".to_owned() },
             scene_fault: Some(Fault { field: "seed".to_owned(), text: text(), changed: false }),

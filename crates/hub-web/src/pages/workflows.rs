@@ -3,12 +3,15 @@
 mod detail;
 mod difference;
 mod drawing;
+mod picking;
+mod slots;
 mod trial;
 
 #[cfg(test)]
 pub(crate) use self::{detail::WorkflowPage, trial::TrialLive};
 pub(crate) use self::{
-    detail::{choose_slots, download, remove, restore, show as show_one},
+    detail::{download, remove, restore, show as show_one},
+    slots::choose as choose_slots,
     trial::{follow, recheck, run as try_one},
 };
 
@@ -58,7 +61,7 @@ struct ShownLack {
     why: String,
 }
 
-/// The import form as typed. A file does not come back: browsers do not allow it.
+/// The import form as typed. A file does not come back, browsers do not allow it: what it holds comes as text.
 #[derive(Debug, Default, Serialize)]
 struct Typed {
     name: String,
@@ -79,8 +82,7 @@ pub(crate) async fn import(State(app): State<App>, request: Request) -> Result<R
         Ok(workflow) => Ok(see_other(&format!("/workflows/{}?done=workflow-imported", workflow.id))),
         Err(error) => {
             let mut page = page(&app).await?;
-            page.typed =
-                Typed { name: form.first("name"), description: form.first("description"), graph: form.first("graph") };
+            page.typed = Typed::of(&app, &form);
             page.fault = Some(Fault::of(&error).elsewhere(&FIELDS));
             refused(&app, &error, &page)
         }
@@ -97,11 +99,27 @@ async fn import_of(app: &App, form: &FormFields) -> Result<Workflow, UserError> 
         }
         None => pasted.into_bytes(),
     };
-    let given = form.first("name");
-    let name = if given.trim().is_empty() { name_of(file.map(|file| file.name.as_str())) } else { given };
-    let name = api::parse_name(&name)?;
+    let name = api::parse_name(&name_in(form))?;
     let description = form.first("description").split_whitespace().collect::<Vec<_>>().join(" ");
     Ok(app.engine.workflow_import(&name, &bytes, &description).await?.workflow)
+}
+
+impl Typed {
+    /// With the workflow of the file as text, so that it need not be chosen again.
+    fn of(app: &App, form: &FormFields) -> Self {
+        let kept = form.file("file").and_then(|file| app.engine.workflow_text(&file.bytes));
+        Self {
+            name: if kept.is_some() { name_in(form) } else { form.first("name") },
+            description: form.first("description"),
+            graph: kept.unwrap_or_else(|| form.first("graph")),
+        }
+    }
+}
+
+/// The name that was typed, or the file's.
+fn name_in(form: &FormFields) -> String {
+    let given = form.first("name");
+    if given.trim().is_empty() { name_of(form.file("file").map(|file| file.name.as_str())) } else { given }
 }
 
 /// `portrait` from `portrait.json`; empty when there is no name.

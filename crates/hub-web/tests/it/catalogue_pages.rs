@@ -11,7 +11,7 @@ use crate::hub::{Answer, Hub, hidden, request};
 const GRAPH: &str = include_str!("../../../../workflows/txt2img-sd15.json");
 
 /// Sends a form with a file, as a browser does.
-async fn upload(hub: &Hub, path: &str, fields: &[(&str, &str)], file: Option<(&str, &[u8])>) -> Answer {
+pub(crate) async fn upload(hub: &Hub, path: &str, fields: &[(&str, &str)], file: Option<(&str, &[u8])>) -> Answer {
     let mut body: Vec<u8> = Vec::new();
     for (name, value) in fields {
         let part = format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");

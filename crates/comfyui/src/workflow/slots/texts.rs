@@ -12,7 +12,7 @@ use crate::workflow::{Graph, Link, Node};
 /// Deepest chain followed; the walk is recursive, and a workflow is an upload.
 const MAX_DEPTH: usize = 200;
 /// Inputs that hold prompts, in text encoders and text nodes.
-const TEXT_INPUTS: [&str; 16] = [
+pub(super) const TEXT_INPUTS: [&str; 16] = [
     "Text",
     "text",
     "prompt",

@@ -41,6 +41,45 @@ pub(crate) async fn a_workflow_is_imported_corrected_compared_and_brought_back(w
     window.says("Workflow deleted").await
 }
 
+pub(crate) async fn a_slot_is_given_another_node_in_the_drawing(window: &Window) -> anyhow::Result<()> {
+    let mark = window.mark();
+    // A second text, which could be the prompt as well as the first.
+    let graph =
+        GRAPH.replacen('{', r#"{"11": {"class_type": "PrimitiveString", "inputs": {"value": "a blue hen"}},"#, 1);
+    window.go("/workflows").await?;
+    window.fill("#graph", &graph).await?;
+    window.fill("#name", &mark).await?;
+    window.press(css("form[action='/workflows'] button.primary")).await?;
+    window.says("Workflow imported").await?;
+    let before = window.value("#target-1").await?;
+    ensure!(before == "1.value", "the first slot is at {before}");
+
+    // A fault stands beside its row; what was typed stays.
+    window.fill("#target-1", "99.text").await?;
+    window.press(labelled("Save as a new version")).await?;
+    window.says("no node 99").await?;
+    ensure!(window.has("#target-1-fault").await?, "the fault does not stand beside its row");
+    ensure!(window.value("#target-1").await? == "99.text", "what was typed is lost");
+
+    // The row's button marks the places; one of them is taken.
+    window.press(labelled("Pick the place of Prompt in the drawing")).await?;
+    window.says("Pick the place of Prompt").await?;
+    ensure!(!window.has(".graph-place[aria-label^='Use 3.width']").await?, "a width could be no prompt");
+    window.press(css(".graph-place[aria-label^='Use 11.value']")).await?;
+    window.says("the place was picked in the drawing").await?;
+    ensure!(window.value("#target-1").await? == "11.value", "the place is not in its row");
+    window.press(labelled("Save as a new version")).await?;
+    window.says("Slots saved as a new version").await?;
+    ensure!(window.value("#target-1").await? == "11.value", "the new version has another place");
+
+    // A node tells what its inputs could be.
+    window.press(css("a.graph-node[href*='node=1#']")).await?;
+    window.says("instead of 11.value").await?;
+    window.press(css(".graph-uses a[href*='at=1.value']")).await?;
+    ensure!(window.value("#target-1").await? == "1.value", "the node's link does not lead into the row");
+    Ok(())
+}
+
 pub(crate) async fn a_workflow_is_dropped_or_pasted(window: &Window) -> anyhow::Result<()> {
     // Without script the browser's own field takes what is dropped on it.
     if !window.has_script() {

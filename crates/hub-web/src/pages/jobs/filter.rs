@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{api, error::WebError, language::Said, pages::shown::tool_title, router::App, said};
 
 /// Groups of states: name, title, states as the API names them.
-pub(super) const GROUPS: [(&str, Said, &str); 6] = [
+pub(in crate::pages) const GROUPS: [(&str, Said, &str); 6] = [
     ("", said!("All"), ""),
     ("waiting", said!("Waiting"), "planning,queued"),
     ("active", said!("Active"), "active"),
@@ -21,33 +21,33 @@ pub(super) const GROUPS: [(&str, Said, &str); 6] = [
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct ListQuery {
-    pub(super) state: String,
-    pub(super) q: String,
-    pub(super) tool: String,
-    pub(super) server: String,
-    pub(super) render_type: String,
-    pub(super) style: String,
-    pub(super) caller: String,
+    pub(in crate::pages) state: String,
+    pub(in crate::pages) q: String,
+    pub(in crate::pages) tool: String,
+    pub(in crate::pages) server: String,
+    pub(in crate::pages) render_type: String,
+    pub(in crate::pages) style: String,
+    pub(in crate::pages) caller: String,
     /// First day, `2026-11-21`.
-    pub(super) from: String,
+    pub(in crate::pages) from: String,
     /// Last day, inclusive.
-    pub(super) to: String,
-    pub(super) cursor: String,
+    pub(in crate::pages) to: String,
+    pub(in crate::pages) cursor: String,
     #[serde(skip_serializing)]
-    pub(super) done: Option<String>,
+    pub(in crate::pages) done: Option<String>,
 }
 
 /// An entry of a choice.
 #[derive(Debug, Serialize)]
-pub(super) struct Choice {
-    pub(super) name: String,
-    pub(super) title: String,
-    pub(super) chosen: bool,
+pub(in crate::pages) struct Choice {
+    pub(in crate::pages) name: String,
+    pub(in crate::pages) title: String,
+    pub(in crate::pages) chosen: bool,
 }
 
 impl ListQuery {
     /// An unknown group shows all: a bookmark of an older version must not end in an error.
-    pub(super) fn group(&self) -> (&'static str, &'static str) {
+    pub(in crate::pages) fn group(&self) -> (&'static str, &'static str) {
         GROUPS.iter().find(|(name, ..)| *name == self.state).map_or(("", ""), |(name, _, states)| (*name, *states))
     }
 
@@ -65,16 +65,16 @@ impl ListQuery {
     }
 
     /// Whether more than a group of states was asked for.
-    pub(super) fn is_narrowed(&self) -> bool {
+    pub(in crate::pages) fn is_narrowed(&self) -> bool {
         self.fields().iter().any(|(_, value)| !value.is_empty())
     }
 
     /// The filters as a query string, without the place in the list.
-    pub(super) fn query(&self, group: &str) -> String {
+    pub(in crate::pages) fn query(&self, group: &str) -> String {
         self.query_at(group, "")
     }
 
-    fn query_at(&self, group: &str, cursor: &str) -> String {
+    pub(in crate::pages) fn query_at(&self, group: &str, cursor: &str) -> String {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         for (name, value) in [("state", group)].into_iter().chain(self.fields()).chain([("cursor", cursor)]) {
             if !value.is_empty() {
@@ -85,7 +85,7 @@ impl ListQuery {
     }
 
     /// Address of `base` with the same filters, another group of states and place.
-    pub(super) fn path(&self, base: &str, group: &str, cursor: &str) -> String {
+    pub(in crate::pages) fn path(&self, base: &str, group: &str, cursor: &str) -> String {
         let query = self.query_at(group, cursor);
         if query.is_empty() { base.to_owned() } else { format!("{base}?{query}") }
     }
@@ -94,7 +94,7 @@ impl ListQuery {
     ///
     /// # Errors
     /// `bad_argument` naming the field of the form.
-    pub(super) async fn filter(&self, app: &App) -> Result<JobFilter, WebError> {
+    pub(in crate::pages) async fn filter(&self, app: &App) -> Result<JobFilter, WebError> {
         let given = |text: &str| Some(text.to_owned()).filter(|text| !text.trim().is_empty());
         let (from, to) = (day("from", &self.from)?, day("to", &self.to)?);
         if let (Some(from), Some(to)) = (from, to)
@@ -131,13 +131,13 @@ fn day(field: &str, text: &str) -> Result<Option<NaiveDate>, UserError> {
 }
 
 /// States of a group, for counting.
-pub(super) fn states(group: &str) -> Vec<JobStateKind> {
+pub(in crate::pages) fn states(group: &str) -> Vec<JobStateKind> {
     let known = GROUPS.iter().find(|(name, ..)| *name == group);
     known.and_then(|(_, _, states)| api::parse_states(states).ok()).unwrap_or_default()
 }
 
 /// Choices with what is chosen, which may be gone from the hub.
-pub(super) fn choices(known: impl Iterator<Item = (String, String)>, chosen: &str) -> Vec<Choice> {
+pub(in crate::pages) fn choices(known: impl Iterator<Item = (String, String)>, chosen: &str) -> Vec<Choice> {
     let mut choices: Vec<Choice> = known.map(|(name, title)| Choice { chosen: name == chosen, name, title }).collect();
     if !chosen.is_empty() && !choices.iter().any(|choice| choice.chosen) {
         choices.push(Choice { name: chosen.to_owned(), title: chosen.to_owned(), chosen: true });
@@ -146,7 +146,7 @@ pub(super) fn choices(known: impl Iterator<Item = (String, String)>, chosen: &st
 }
 
 /// Tools that make jobs.
-pub(super) fn tools(chosen: &str) -> Vec<Choice> {
+pub(in crate::pages) fn tools(chosen: &str) -> Vec<Choice> {
     choices(JOB_TOOLS.iter().map(|tool| ((*tool).to_owned(), tool_title(tool).to_string())), chosen)
 }
 

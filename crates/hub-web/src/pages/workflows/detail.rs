@@ -1,7 +1,7 @@
 //! One version of a workflow: its drawing, its slots and how to correct them, its other versions.
 
 use axum::{
-    extract::{Path, Query, State, rejection::QueryRejection},
+    extract::{Path, RawQuery, State},
     http::{HeaderValue, header},
     response::{Html, IntoResponse as _, Response},
 };
@@ -10,25 +10,24 @@ use hub_core::{
     error::UserError,
     ids::{JobId, WorkflowId},
 };
-use hub_engine::{ImportedWorkflow, InputHolds, NodeView, SlotView};
-use serde::{Deserialize, Serialize};
+use hub_engine::{ImportedWorkflow, InputHolds, NodeView};
+use serde::Serialize;
 
 use super::{
     super::{
         Frame,
-        form::{Done, Fault, Sent, refused},
+        form::{Done, Fault, refused},
         html, see_other,
         shown::shorten,
     },
     difference::Differences,
-    drawing::{self, Drawing},
+    drawing::Drawing,
+    picking::{self, Asked, Graph, Panel, Picking},
     slot_title,
+    slots::{self, Row},
     trial::Trial,
 };
-use crate::{api, error::WebError, language::Said, lookup, render::Page, router::App, said};
-
-/// Longest value in the list of inputs, in characters.
-const VALUE_SHOWN_CHARS: usize = 60;
+use crate::{api, error::WebError, lookup, render::Page, router::App, said};
 
 /// The page of one version.
 #[derive(Debug, Serialize)]
@@ -43,28 +42,24 @@ pub(crate) struct WorkflowPage {
     description: String,
     problems: Vec<String>,
     rows: Vec<Row>,
+    /// Number of the row that was just given a place, which is not saved.
+    given: Option<usize>,
     kinds: Vec<Kind>,
     places: Vec<Place>,
+    /// The places that fit, by kind of slot.
+    offers: Vec<Offer>,
+    /// The places that each kind could have, to make offers of.
+    #[serde(skip)]
+    fitting: Vec<(String, Vec<String>)>,
     drawing: Drawing,
+    picking: Option<Picking>,
+    panel: Option<Panel>,
     versions: Vec<Version>,
     /// Against the version before; `None` of the first.
     changed: Option<Differences>,
     render_types: Vec<String>,
     pub(super) trial: Trial,
-    fault: Option<Fault>,
-}
-
-/// One slot in one place.
-#[derive(Debug, Serialize)]
-struct Row {
-    kind: String,
-    title: String,
-    target: String,
-    /// How it was found, in a word; empty while it is being typed.
-    source: Option<Said>,
-    tone: &'static str,
-    /// How sure that is, in a word.
-    sure: Option<Said>,
+    pub(super) fault: Option<Fault>,
 }
 
 #[derive(Debug, Serialize)]
@@ -74,10 +69,17 @@ struct Kind {
 }
 
 /// An input that can be a slot.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 struct Place {
     address: String,
     text: String,
+}
+
+/// The places that fit a kind of slot.
+#[derive(Debug, Serialize)]
+struct Offer {
+    kind: String,
+    places: Vec<Place>,
 }
 
 #[derive(Debug, Serialize)]
@@ -89,79 +91,18 @@ struct Version {
     nodes: usize,
 }
 
-/// The slots as a person chose them: lists of the same length.
-#[derive(Debug, Default, Deserialize)]
-pub(crate) struct Chosen {
-    #[serde(default)]
-    kind: Vec<String>,
-    #[serde(default)]
-    target: Vec<String>,
-}
-
-impl Chosen {
-    /// The rows that have a place, as they were typed.
-    fn typed(self) -> Vec<Row> {
-        let rows = self.kind.into_iter().zip(self.target).filter(|(_, target)| !target.trim().is_empty());
-        rows.map(|(kind, target)| Row::typed(kind, target)).collect()
-    }
-
-    /// Rows without a place are left out: that is how one is removed.
-    fn pairs(&self) -> Result<Vec<(String, String)>, UserError> {
-        let given = self.kind.iter().zip(&self.target).map(|(kind, target)| (kind.trim(), target.trim()));
-        given
-            .filter(|(_, target)| !target.is_empty())
-            .map(|(kind, target)| {
-                // The list offers `6.text — a red fox`; only the address counts.
-                let place = target.split_whitespace().next().unwrap_or(target);
-                if kind.is_empty() {
-                    let fault = said!("`{place}` has no kind: choose what the hub shall put there.", place);
-                    return Err(UserError::argument("slots", fault));
-                }
-                Ok((kind.to_owned(), place.to_owned()))
-            })
-            .collect()
-    }
-}
-
-/// Which test run to show.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(crate) struct PageQuery {
-    run: Option<String>,
-}
-
 pub(crate) async fn show(
     State(app): State<App>,
     Path(id): Path<String>,
-    query: Result<Query<PageQuery>, QueryRejection>,
+    RawQuery(query): RawQuery,
     done: Done,
 ) -> Result<Html<String>, WebError> {
-    let Query(query) = query?;
-    let run = query.run.as_deref().map(api::parse_id).transpose()?;
-    let mut page = page(&app, lookup::workflow(&app, &id).await?, run).await?;
+    let asked: Asked = serde_html_form::from_str(query.as_deref().unwrap_or_default())
+        .map_err(|error| UserError::argument("pick", said!("The address cannot be read: {error}.", error)))?;
+    let workflow = lookup::workflow(&app, &id).await?;
+    let mut page = page_of(&app, workflow, &asked).await?;
     page.frame.flash = done.flash();
     html(&app, &page)
-}
-
-pub(crate) async fn choose_slots(
-    State(app): State<App>,
-    Path(id): Path<String>,
-    Sent(chosen): Sent<Chosen>,
-) -> Result<Response, WebError> {
-    let workflow = lookup::workflow(&app, &id).await?;
-    let stored = match chosen.pairs() {
-        Ok(pairs) => app.engine.workflow_choose_slots(workflow.id, &pairs).await,
-        Err(error) => Err(error),
-    };
-    match stored {
-        Ok(stored) => Ok(see_other(&format!("/workflows/{}?done=workflow-slots", stored.workflow.id))),
-        Err(error) => {
-            let mut page = page(&app, workflow, None).await?;
-            page.rows = chosen.typed();
-            page.fault = Some(Fault::of(&error));
-            refused(&app, &error, &page)
-        }
-    }
 }
 
 pub(crate) async fn restore(State(app): State<App>, Path(id): Path<String>) -> Result<Response, WebError> {
@@ -175,7 +116,7 @@ pub(crate) async fn remove(State(app): State<App>, Path(id): Path<String>) -> Re
     match app.engine.workflow_delete(&workflow.name).await {
         Ok(()) => Ok(see_other("/workflows?done=workflow-deleted")),
         Err(error) => {
-            let mut page = page(&app, workflow, None).await?;
+            let mut page = page(&app, workflow).await?;
             page.fault = Some(Fault::of(&UserError { argument: None, ..error.clone() }));
             refused(&app, &error, &page)
         }
@@ -199,28 +140,41 @@ pub(crate) async fn download(State(app): State<App>, Path(id): Path<String>) -> 
     Ok(response)
 }
 
-pub(super) async fn page(app: &App, workflow: Workflow, run: Option<JobId>) -> Result<WorkflowPage, WebError> {
+/// The page as it is without anything asked for, with a test run.
+pub(super) async fn page(app: &App, workflow: Workflow) -> Result<WorkflowPage, WebError> {
+    page_of(app, workflow, &Asked::default()).await
+}
+
+async fn page_of(app: &App, workflow: Workflow, asked: &Asked) -> Result<WorkflowPage, WebError> {
+    let run: Option<JobId> = asked.run.as_deref().map(api::parse_id).transpose()?;
     let trial = Trial::load(app, &workflow, run).await?;
     let versions = app.engine.store().workflow_versions(&workflow.name).await?;
     let newest = versions.first().map_or(workflow.id, |newest| newest.id);
     let nodes = app.engine.workflow_nodes(&workflow);
-    let view = app.engine.workflow_view(workflow);
-    let pairs = pairs_of(&view);
-    let catalogue = app.engine.catalogue();
-    let ImportedWorkflow { workflow, problems, slots, .. } = view;
-    let rows = slots.iter().flat_map(|slot| slot.targets.iter().map(|target| Row::of(slot, target)));
+    let fitting = app.engine.slot_places(&workflow);
+    let ImportedWorkflow { workflow, problems, slots, .. } = app.engine.workflow_view(workflow);
+    let is_newest = newest == workflow.id;
+    let stored = slots::stored(&slots);
+    let view = asked.view(Graph { id: workflow.id, nodes: &nodes, rows: stored, places: &fitting, is_newest });
     let before = versions.iter().find(|version| version.version + 1 == workflow.version);
     let changed = before.map(|before| Differences::between(before.version, &before.graph, &workflow.graph));
+    let catalogue = app.engine.catalogue();
+    let places = all_places(&nodes);
     Ok(WorkflowPage {
         changed,
         frame: Frame::new("workflows", said!("Workflow {name}", name = workflow.name)),
         path: format!("/workflows/{}", workflow.id),
-        is_newest: newest == workflow.id,
+        is_newest,
         newest_path: format!("/workflows/{newest}"),
-        rows: rows.collect(),
+        offers: offers(&view.rows, &fitting, &places),
+        rows: view.rows,
+        given: view.given,
         kinds: app.engine.slot_kinds().into_iter().map(|name| Kind { title: slot_title(&name), name }).collect(),
-        places: nodes.iter().flat_map(places_of).collect(),
-        drawing: drawing::draw(&nodes, &pairs),
+        places,
+        fitting,
+        drawing: view.drawing,
+        picking: view.picking,
+        panel: view.panel,
         versions: versions.iter().map(|version| Version::of(version, workflow.id, newest)).collect(),
         render_types: catalogue
             .render_types
@@ -237,51 +191,41 @@ pub(super) async fn page(app: &App, workflow: Workflow, run: Option<JobId>) -> R
     })
 }
 
-fn pairs_of(view: &ImportedWorkflow) -> Vec<(String, String)> {
-    let pairs =
-        view.slots.iter().flat_map(|slot| slot.targets.iter().map(|target| (slot_title(&slot.kind), target.clone())));
-    pairs.collect()
+impl WorkflowPage {
+    /// Shows these rows instead of the stored ones.
+    pub(super) fn show_rows(&mut self, rows: Vec<Row>) {
+        self.offers = offers(&rows, &self.fitting, &self.places);
+        self.rows = rows;
+    }
 }
 
-fn places_of(node: &NodeView) -> Vec<Place> {
-    let title = node.title.as_deref().unwrap_or(&node.class);
-    let inputs = node.inputs.iter().filter_map(|input| match &input.holds {
-        InputHolds::Value(value) => Some(Place {
+/// Every input that holds a value, and every node as an output, with what to call it.
+fn all_places(nodes: &[NodeView]) -> Vec<Place> {
+    let of_node = |node: &NodeView| {
+        let title = picking::title_of(node).to_owned();
+        let output = Place { address: node.id.clone(), text: said!("{title} as an output", title) };
+        let inputs = node.inputs.iter().map(|input| Place {
             address: format!("{}.{}", node.id, input.name),
-            text: format!("{title}: {}", shorten(value, VALUE_SHOWN_CHARS)),
-        }),
-        InputHolds::Link(_) => None,
-    });
-    // A node alone can be an output.
-    inputs.chain([Place { address: node.id.clone(), text: said!("{title} as an output", title) }]).collect()
+            text: match &input.holds {
+                InputHolds::Value(value) => format!("{title}: {}", shorten(value, picking::VALUE_SHOWN_CHARS)),
+                InputHolds::Link(_) => title.clone(),
+            },
+        });
+        inputs.chain([output]).collect::<Vec<_>>()
+    };
+    nodes.iter().flat_map(of_node).collect()
 }
 
-impl Row {
-    fn of(slot: &SlotView, target: &str) -> Self {
-        let source = match slot.source.as_str() {
-            "title" => said!("by its title"),
-            "hand" => said!("chosen by hand"),
-            "class" => said!("by its class"),
-            _ => said!("by its links"),
-        };
-        let (sure, tone) = match slot.confidence.as_str() {
-            "certain" => (said!("sure"), "good"),
-            "likely" => (said!("likely"), "info"),
-            _ => (said!("look at it"), "wait"),
-        };
-        Self {
-            title: slot_title(&slot.kind),
-            kind: slot.kind.clone(),
-            target: target.to_owned(),
-            source: Some(source),
-            tone,
-            sure: Some(sure),
-        }
-    }
-
-    fn typed(kind: String, target: String) -> Self {
-        Self { title: slot_title(&kind), kind, target, source: None, tone: "off", sure: None }
-    }
+/// For each kind that has a row: the places that fit it.
+fn offers(rows: &[Row], fitting: &[(String, Vec<String>)], all: &[Place]) -> Vec<Offer> {
+    let mut kinds: Vec<&str> = rows.iter().map(|row| row.kind.as_str()).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    let places = |kind: &str| {
+        let fit = picking::places_of(fitting, kind);
+        all.iter().filter(|place| fit.contains(&place.address)).cloned().collect()
+    };
+    kinds.into_iter().map(|kind| Offer { kind: kind.to_owned(), places: places(kind) }).collect()
 }
 
 impl Version {
@@ -303,13 +247,14 @@ impl Page for WorkflowPage {
     fn sample() -> Self {
         use super::difference::Difference;
         let text = || super::super::shown::sample::HOSTILE.to_owned();
-        let slot = SlotView {
+        let slot = hub_engine::SlotView {
             kind: "prompt".to_owned(),
             targets: vec!["1.text".to_owned()],
             source: "trace".to_owned(),
             confidence: "guess".to_owned(),
         };
-        let node = NodeView { id: "1".to_owned(), class: text(), title: Some(text()), inputs: Vec::new() };
+        let view = picking::View::sample(&text(), Row::of(&slot, "1.text"));
+        let place = || Place { address: text(), text: text() };
         Self {
             frame: Frame::new("workflows", text()),
             name: text(),
@@ -319,10 +264,15 @@ impl Page for WorkflowPage {
             newest_path: "/workflows/wf_2".to_owned(),
             description: text(),
             problems: vec![text()],
-            rows: vec![Row::of(&slot, "1.text"), Row::typed(text(), text())],
+            rows: view.rows,
+            given: view.given,
             kinds: vec![Kind { name: "prompt".to_owned(), title: "Prompt".to_owned() }],
-            places: vec![Place { address: text(), text: text() }],
-            drawing: drawing::draw(&[node], &[(text(), "1.text".to_owned())]),
+            places: vec![place()],
+            offers: vec![Offer { kind: text(), places: vec![place()] }],
+            fitting: Vec::new(),
+            drawing: view.drawing,
+            picking: view.picking,
+            panel: view.panel,
             versions: vec![Version {
                 number: 1,
                 path: "/workflows/wf_1".to_owned(),
@@ -333,22 +283,7 @@ impl Page for WorkflowPage {
             changed: Some(Differences { from: 1, rows: vec![Difference::sample()], more: 1 }),
             render_types: vec![text()],
             trial: Trial::sample(),
-            fault: Some(Fault { field: "slots".to_owned(), text: text(), changed: false }),
+            fault: Some(Fault { field: "target-2".to_owned(), text: text(), changed: false }),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_row_without_a_place_is_one_that_is_removed() {
-        let list = |items: &[&str]| items.iter().map(|item| (*item).to_owned()).collect();
-        let pairs = |kinds: &[&str], places: &[&str]| Chosen { kind: list(kinds), target: list(places) }.pairs();
-        let left = pairs(&["prompt", "seed", ""], &["6.text fox", " ", ""]).expect("whole");
-        assert_eq!(left, [("prompt".to_owned(), "6.text".to_owned())]);
-        let error = pairs(&["prompt", ""], &["6.text", "3.cfg"]).expect_err("a place for nothing");
-        assert!(error.message.contains("`3.cfg` has no kind"), "{}", error.message);
     }
 }

@@ -37,24 +37,40 @@ struct Placed {
     height: u32,
     title: String,
     class: String,
-    /// Slots in it, with the height of their line.
-    slots: Vec<Line>,
+    /// Where the whole node leads.
+    path: Option<String>,
+    /// What it holds, with the height of each line.
+    lines: Vec<Line>,
+    /// Whether any line leads somewhere.
+    is_place: bool,
 }
 
+/// A line of a node.
 #[derive(Debug, PartialEq, Serialize)]
 struct Line {
     text: String,
     y: u32,
+    path: Option<String>,
+    label: String,
 }
 
-/// Draws nodes; `slots` are pairs of kind and `node.input`.
-pub(super) fn draw(nodes: &[NodeView], slots: &[(String, String)]) -> Drawing {
+/// What is written into a node.
+#[derive(Debug, Clone)]
+pub(super) struct Mark {
+    pub(super) text: String,
+    /// Where it leads.
+    pub(super) path: Option<String>,
+    /// What that does, in full.
+    pub(super) label: String,
+}
+
+/// Draws nodes with what is marked in each, by its id; `path_of` tells where a node leads.
+pub(super) fn draw(
+    nodes: &[NodeView],
+    marks: &HashMap<String, Vec<Mark>>,
+    path_of: impl Fn(&NodeView) -> Option<String>,
+) -> Drawing {
     let columns = columns_of(nodes);
-    let mut marks: HashMap<&str, Vec<String>> = HashMap::new();
-    for (kind, address) in slots {
-        let node = address.split_once('.').map_or(address.as_str(), |(node, _)| node);
-        marks.entry(node).or_default().push(super::slot_title(kind));
-    }
     let mut placed: HashMap<&str, (u32, u32, u32)> = HashMap::new();
     let mut drawing = Drawing::default();
     let last = columns.values().copied().max().unwrap_or(0);
@@ -65,7 +81,7 @@ pub(super) fn draw(nodes: &[NodeView], slots: &[(String, String)]) -> Drawing {
         members.sort_by_key(|node| mean_height(node, &placed));
         let mut y = MARGIN;
         for node in members {
-            let lines = marks.remove(node.id.as_str()).unwrap_or_default();
+            let lines = marks.get(&node.id).map(Vec::as_slice).unwrap_or_default();
             let x = MARGIN + u32::try_from(column).unwrap_or(u32::MAX) * (NODE_WIDTH + COLUMN_GAP);
             let height = HEAD_HEIGHT
                 + LINE_HEIGHT * u32::try_from(lines.len()).unwrap_or(0)
@@ -73,7 +89,7 @@ pub(super) fn draw(nodes: &[NodeView], slots: &[(String, String)]) -> Drawing {
             // Never above the things it takes from, where there is room.
             y = y.max(mean_height(node, &placed).saturating_sub(height / 2));
             placed.insert(&node.id, (x, y, height));
-            drawing.nodes.push(boxed(node, lines, (x, y, height)));
+            drawing.nodes.push(Placed { path: path_of(node), ..boxed(node, lines, (x, y, height)) });
             drawing.width = drawing.width.max(x + NODE_WIDTH + MARGIN);
             drawing.height = drawing.height.max(y + height + MARGIN);
             y += height + ROW_GAP;
@@ -83,11 +99,14 @@ pub(super) fn draw(nodes: &[NodeView], slots: &[(String, String)]) -> Drawing {
     drawing
 }
 
-fn boxed(node: &NodeView, lines: Vec<String>, (x, y, height): (u32, u32, u32)) -> Placed {
+fn boxed(node: &NodeView, marks: &[Mark], (x, y, height): (u32, u32, u32)) -> Placed {
     let cut = |text: &str| super::super::shown::shorten(text, TEXT_CHARS);
-    let slots = (0u32..)
-        .zip(lines)
-        .map(|(index, text)| Line { text: cut(&text), y: y + HEAD_HEIGHT + LINE_HEIGHT * index + 13 });
+    let lines = (0u32..).zip(marks).map(|(index, mark)| Line {
+        text: cut(&mark.text),
+        y: y + HEAD_HEIGHT + LINE_HEIGHT * index + 13,
+        path: mark.path.clone(),
+        label: mark.label.clone(),
+    });
     Placed {
         id: node.id.clone(),
         x,
@@ -96,7 +115,9 @@ fn boxed(node: &NodeView, lines: Vec<String>, (x, y, height): (u32, u32, u32)) -
         height,
         title: cut(node.title.as_deref().unwrap_or(&node.class)),
         class: cut(&format!("{} · {}", node.id, node.class)),
-        slots: slots.collect(),
+        path: None,
+        lines: lines.collect(),
+        is_place: marks.iter().any(|mark| mark.path.is_some()),
     }
 }
 
@@ -164,10 +185,11 @@ mod tests {
     #[test]
     fn a_node_stands_right_of_all_it_takes_from_and_none_overlap() {
         let nodes = [node("1", &[]), node("2", &["1"]), node("3", &["1"]), node("4", &["2", "3", "1"]), node("5", &[])];
-        let drawing = draw(&nodes, &[("prompt".to_owned(), "2.text".to_owned())]);
+        let mark = Mark { text: "Prompt".to_owned(), path: None, label: String::new() };
+        let drawing = draw(&nodes, &HashMap::from([("2".to_owned(), vec![mark])]), |_| None);
         let at = |id: &str| drawing.nodes.iter().find(|node| node.id == id).expect("drawn");
         assert!(at("1").x < at("2").x && at("2").x < at("4").x && at("2").x == at("3").x);
-        assert_eq!(at("2").slots.len(), 1);
+        assert_eq!(at("2").lines.len(), 1);
         for (index, one) in drawing.nodes.iter().enumerate() {
             for other in &drawing.nodes[index + 1..] {
                 let apart = one.x != other.x || one.y + one.height <= other.y || other.y + other.height <= one.y;
@@ -180,8 +202,8 @@ mod tests {
 
     #[test]
     fn circles_and_links_to_nowhere_are_drawn_too() {
-        let drawing = draw(&[node("1", &["2"]), node("2", &["1"]), node("3", &["9"])], &[]);
+        let drawing = draw(&[node("1", &["2"]), node("2", &["1"]), node("3", &["9"])], &HashMap::new(), |_| None);
         assert_eq!(drawing.nodes.len(), 3);
-        assert_eq!(draw(&[], &[]).nodes.len(), 0);
+        assert_eq!(draw(&[], &HashMap::new(), |_| None).nodes.len(), 0);
     }
 }

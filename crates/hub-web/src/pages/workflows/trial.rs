@@ -207,7 +207,7 @@ pub(crate) async fn run(
         Ok(submitted) => Ok(see_other(&format!("/workflows/{}?run={}#test-run", workflow.id, submitted.job.id))),
         Err(error) => {
             let trial = Trial::load(&app, &workflow, None).await?.refused(typed, &error);
-            let mut page = detail::page(&app, workflow, None).await?;
+            let mut page = detail::page(&app, workflow).await?;
             page.trial = trial;
             refused(&app, &error, &page)
         }
