@@ -155,11 +155,7 @@ async fn kinds(client: &reqwest::Client, base: &str) -> anyhow::Result<BTreeMap<
 
 /// Whether a link leads to something that is saved instead of shown.
 fn is_file(path: &str) -> bool {
-    path.contains(".csv")
-        || path.contains("download")
-        || path.contains("/export")
-        || path.ends_with(".json")
-        || path.ends_with(".zip")
+    [".csv", ".json", ".zip", "download", "/export"].iter().any(|mark| path.contains(mark))
 }
 
 /// Readings of one page, and its size as sent.

@@ -18,7 +18,8 @@ const STREAMS: [&str; 3] = ["/live", "/jobs/live", "/servers/live"];
 /// Simulated servers that run a job for as long as all is measured, and send frames of it.
 pub(super) async fn servers(hub: &HubProcess, many: usize, for_each: Duration) -> anyhow::Result<Vec<ComfySim>> {
     let mut sims = Vec::with_capacity(many);
-    let run_ms = u64::try_from((for_each * (STREAMS.len() as u32 + 2) + Duration::from_secs(20)).as_millis())?;
+    let readings = u32::try_from(STREAMS.len() + 2)?;
+    let run_ms = u64::try_from((for_each * readings + Duration::from_secs(20)).as_millis())?;
     for _ in 0..many {
         let config = ComfyConfig { run_ms, load_ms: 0, ..ComfyConfig::default() };
         sims.push(ComfySim::start(([127, 0, 0, 1], 0).into(), config).await?);

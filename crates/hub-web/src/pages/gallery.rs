@@ -150,7 +150,7 @@ fn page(app: &App, typed: Typed, asked: &Asked, found: Found, error: Option<&Use
     let same = |name: &str| (name.to_owned(), name.to_owned());
     let servers = app.engine.servers();
     let catalogue = app.engine.catalogue();
-    let types = catalogue.render_types.iter().map(|row| (row.name.clone(), row.title.clone()));
+    let render_types = catalogue.render_types.iter().map(|row| (row.name.clone(), row.title.clone()));
     let here = asked.path(&typed, &typed.cursor);
     let all = ticked(&asked.all);
     let tick = format!("{here}{}all=on#pictures", if here.contains('?') { '&' } else { '?' });
@@ -160,7 +160,7 @@ fn page(app: &App, typed: Typed, asked: &Asked, found: Found, error: Option<&Use
         favourites: ticked(&asked.favourites),
         tools: tools(&typed.tool),
         servers: choices(servers.iter().map(|view| same(&view.server.name)), &typed.server),
-        render_types: choices(types, &typed.render_type),
+        render_types: choices(render_types, &typed.render_type),
         styles: choices(catalogue.styles.iter().map(|row| same(&row.name)), &typed.style),
         fault: error.map(Fault::of),
         filtered: asked.is_filtered(&typed),

@@ -396,7 +396,7 @@ fn sample_detail(state: JobState) -> ShownDetail {
     };
     let follow_ups = vec![FollowUp { tool: "edit_image", title: said!("Edit") }];
     let draw_path = Some("/playground?draw=job_1".to_owned());
-    ShownDetail { follow_ups, draw_path, ..detail(&view, story, sample::now()) }
+    ShownDetail { draw_path, follow_ups, ..detail(&view, story, sample::now()) }
 }
 
 impl Page for JobPage {

@@ -45,7 +45,7 @@ async fn pages(hub: &Hub) -> BTreeMap<String, (String, String)> {
     let mut found = BTreeMap::new();
     // Besides what is linked: what a hub like this has no link to.
     let mut ahead = vec!["/".to_owned(), "/start".to_owned(), "/setup".to_owned()];
-    for tool in ["edit_image", "detail_image", "describe_image", "generate_prompt"] {
+    for tool in ["edit_image", "upscale_image", "detail_image", "describe_image", "generate_prompt"] {
         ahead.push(format!("/playground?tool={tool}"));
     }
     while let Some(path) = ahead.pop() {
@@ -305,7 +305,8 @@ async fn files_that_are_not_what_they_claim_are_refused() {
     let graph: Value = serde_json::from_str(include_str!("../../../../workflows/img2img-sdxl.json")).expect("JSON");
     let stored = hub.json("POST", "/api/v1/workflows", &json!({"name": "img2img", "graph": graph})).await.json();
     let path = format!("/workflows/{}", stored["id"].as_str().expect("an id"));
-    found.extend(forms(&path, &String::from_utf8(hub.page(&path).await.body.to_vec()).expect("text")));
+    let page = hub.page(&path).await;
+    found.extend(forms(&path, std::str::from_utf8(&page.body).expect("text")));
     found.retain(|form| form.fields.iter().any(|field| field.kind == "file"));
     let kinds: BTreeSet<String> = found.iter().map(|form| kind_of(&form.action)).collect();
     let known = [

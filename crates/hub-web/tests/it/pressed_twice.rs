@@ -16,13 +16,16 @@ const GRAPH: &str = include_str!("../../../../workflows/smoke.json");
 /// Stands for what the page's field holds itself: a box that is ticked.
 const TICKED: &str = "\0";
 
-/// Each form that changes something, by the kind of its action: what is typed into it, and how many things it makes.
-/// What takes something away comes last.
-const CHANGES: &[(&str, &[(&str, &str)], usize)] = &[
+/// A form by the kind of its action: what is typed into it, and how many things it makes.
+type Changes = (&'static str, &'static [(&'static str, &'static str)], usize);
+
+/// Each form that changes something. What takes something away comes last.
+const CHANGES: &[Changes] = &[
     ("/start/types", &[], 3),
     ("/start/picture", &[("prompt", "twice")], 1),
     ("/styles/new", &[("name", "twice"), ("prompt_template", "twice")], 1),
     ("/styles/sty", &[("category", "another")], 0),
+    ("/styles/sty/flags", &[("is_default", "off")], 0),
     ("/styles/sty/picture", &[], 1),
     ("/styles/scene", &[("prompt", "twice")], 0),
     ("/styles/pictures", &[], 1),
@@ -42,6 +45,7 @@ const CHANGES: &[(&str, &[(&str, &str)], usize)] = &[
     ("/maintenance/tasks/retention", &[], 0),
     ("/playground/generate_image", &[("prompt", "twice")], 1),
     ("/render-types/rt", &[("description", "another")], 0),
+    ("/render-types/rt/flags", &[("is_default", "on")], 0),
     ("/render-types/rt/picture", &[], 1),
     ("/servers", &[("name", "twice"), ("base_url", "http://192.0.2.1:8188")], 1),
     ("/servers/srv/settings", &[("weight", "3")], 0),

@@ -155,7 +155,7 @@ async fn page_of(app: &App, workflow: Workflow, asked: &Asked) -> Result<Workflo
     let ImportedWorkflow { workflow, problems, slots, .. } = app.engine.workflow_view(workflow);
     let is_newest = newest == workflow.id;
     let stored = slots::stored(&slots);
-    let view = asked.view(Graph { id: workflow.id, nodes: &nodes, rows: stored, places: &fitting, is_newest });
+    let view = asked.view(&Graph { id: workflow.id, nodes: &nodes, rows: stored, places: &fitting, is_newest });
     let before = versions.iter().find(|version| version.version + 1 == workflow.version);
     let changed = before.map(|before| Differences::between(before.version, &before.graph, &workflow.graph));
     let catalogue = app.engine.catalogue();

@@ -115,10 +115,10 @@ pub(super) fn address(id: WorkflowId, rows: &[Row], more: &[(&str, &str)]) -> St
 
 impl Asked {
     /// The page's parts for a graph.
-    pub(super) fn view(&self, graph: Graph<'_>) -> View {
-        let (rows, given) = self.rows(&graph);
-        let links = Links { unsaved: if self.is_typed() || given.is_some() { &rows } else { &[] }, graph: &graph };
-        let picked = given.is_none().then(|| self.picked(&rows, &graph)).flatten();
+    pub(super) fn view(&self, graph: &Graph<'_>) -> View {
+        let (rows, given) = self.rows(graph);
+        let links = Links { unsaved: if self.is_typed() || given.is_some() { &rows } else { &[] }, graph };
+        let picked = given.is_none().then(|| self.picked(&rows, graph)).flatten();
         let marks = slot_marks(&rows);
         let drawing = match picked {
             Some((kind, current)) => links.drawing_of_places(&self.pick, kind, current, marks),
@@ -303,7 +303,7 @@ impl View {
         };
         let place = format!("1.{text}");
         let asked = Asked { pick: "prompt".to_owned(), node: "1".to_owned(), ..Asked::default() };
-        let mut view = asked.view(Graph {
+        let mut view = asked.view(&Graph {
             id: WorkflowId::from_uuid(uuid::Uuid::from_u128(2)),
             nodes: &[node],
             rows: vec![row, Row::sample(text)],
@@ -333,7 +333,7 @@ mod tests {
             ("seed".to_owned(), vec!["1.seed".to_owned(), "2.seed".to_owned()]),
             ("prompt".to_owned(), vec!["1.text".to_owned()]),
         ];
-        asked.view(Graph {
+        asked.view(&Graph {
             id: WorkflowId::from_uuid(uuid::Uuid::from_u128(2)),
             nodes: &[node("1", &["seed", "text"]), node("2", &["seed"])],
             rows: vec![Row::typed("seed", "1.seed")],
