@@ -6,8 +6,9 @@ use axum::{body::Body, http::StatusCode};
 use serde_json::{Value, json};
 
 use crate::{
-    hub::{Answer, Hub, hidden, request},
+    hub::{Hub, request},
     markup::links,
+    undoing::undo,
 };
 
 async fn add_servers(hub: &Hub) {
@@ -193,14 +194,6 @@ async fn older_pictures_follow_without_a_gap_and_with_the_filter() {
     assert_eq!(seen.iter().collect::<BTreeSet<_>>(), expected);
     let hens = jobs(&hub.page("/gallery?q=hen").await.text());
     assert_eq!(hens.len(), made.iter().filter(|(_, prompt)| *prompt == "a hen").count());
-}
-
-/// Presses the button of the page that an answer leads to.
-async fn undo(hub: &Hub, answer: &Answer) -> Answer {
-    assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text());
-    let page = hub.page(answer.header("location")).await.text();
-    assert!(page.contains("action=\"/undo\""), "{page}");
-    hub.form("/undo", &format!("number={}", hidden(&page, "number"))).await
 }
 
 #[tokio::test]

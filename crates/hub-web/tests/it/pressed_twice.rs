@@ -92,9 +92,14 @@ const OTHERS: &[&str] = &[
 async fn pressed_twice(hub: &Hub, form: &Form, values: &[(&str, &str)], makes: usize) -> Option<String> {
     // Its page has changed with what was done before: lists of boxes are longer.
     let html = String::from_utf8(hub.page(&form.page).await.body.to_vec()).expect("text");
-    let Some(form) = forms(&form.page, &html).into_iter().find(|other| other.action == form.action) else {
+    let mut shown = forms(&form.page, &html);
+    // A list that begins with another one by now has a form of the same kind.
+    let kind = |other: &Form| kind_of(&other.action) == kind_of(&form.action);
+    let same = shown.iter().position(|other| other.action == form.action);
+    let Some(at) = same.or_else(|| shown.iter().position(kind)) else {
         return Some(format!("is no longer on {}", form.page));
     };
+    let form = shown.swap_remove(at);
     let own = |name: &str| form.fields.iter().find(|field| field.name == name).map_or("", |field| &field.value);
     let values: Vec<(&str, &str)> =
         values.iter().map(|(name, value)| (*name, if *value == TICKED { own(name) } else { value })).collect();

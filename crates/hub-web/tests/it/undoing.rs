@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::hub::{Answer, Hub, hidden};
 
 /// Presses the button of the page that an answer leads to; answers where that leads.
-async fn undo(hub: &Hub, answer: &Answer) -> Answer {
+pub(crate) async fn undo(hub: &Hub, answer: &Answer) -> Answer {
     assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text());
     let page = hub.page(answer.header("location")).await.text();
     assert!(page.contains("action=\"/undo\""), "{page}");
