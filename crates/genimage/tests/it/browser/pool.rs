@@ -108,7 +108,6 @@ pub(crate) async fn an_llm_server_is_added_given_a_role_and_removed(window: &Win
         window.says("Role given").await?;
     }
     let card = format!("//li[.//h2[normalize-space(.)='{mark}']]");
-    window.tap(thirtyfour::By::XPath(format!("{card}//summary"))).await?;
-    window.press(thirtyfour::By::XPath(format!("{card}//form[contains(@action, '/delete')]//button"))).await?;
+    window.confirm(&card).await?;
     window.says("LLM server removed").await
 }

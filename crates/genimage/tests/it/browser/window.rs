@@ -114,6 +114,14 @@ impl Window {
         self.awaited(css, true).await
     }
 
+    /// Presses what asks once more, within what an XPath finds, and means it: in a dialog where there is script.
+    pub(crate) async fn confirm(&self, within: &str) -> anyhow::Result<()> {
+        let within = format!("{within}//details[contains(@class, 'confirm')]");
+        self.tap(By::XPath(format!("{within}//summary"))).await?;
+        let place = if self.script { "//dialog" } else { &within };
+        self.press(By::XPath(format!("{place}//form//button[@type='submit']"))).await
+    }
+
     async fn awaited(&self, css: &str, reload: bool) -> anyhow::Result<()> {
         let begun = Instant::now();
         loop {
