@@ -1,11 +1,11 @@
 //! The wiring: a running hub from a configuration.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
 use chrono::TimeDelta;
 use hub_access::{Access, AccessConfig};
-use hub_core::clock::{SharedClock, SteadyClock, SystemClock};
+use hub_core::clock::{Clock as _, SharedClock, SteadyClock, SystemClock};
 use hub_engine::Engine;
 use hub_mcp::McpEdge;
 use hub_store::Store;
@@ -20,7 +20,7 @@ use crate::{
     data_dir::DataDir,
     demo,
     demo::Demo,
-    http,
+    half_written, http,
     listen::{self, ConnectionLimits, Peers},
     secret_keys, seed_files,
     traces::Traces,
@@ -81,6 +81,8 @@ impl Hub {
             tracing::info!(sealed, "stored secrets were encrypted with the newest key");
         }
         let objects = objects(config, &data_dir)?;
+        let folder = objects_folder(config, &data_dir)?;
+        half_written::remove_soon(&folder, config.objects.url.is_empty(), SystemClock.now().into());
         let traces = Traces::start(&config.traces)?;
         let mut engine_config = config.engine()?;
         engine_config.given = config::given::settings(config);
@@ -234,19 +236,22 @@ async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
 /// # Errors
 /// When it is not supported or cannot be made.
 pub(crate) fn objects(config: &Config, data_dir: &DataDir) -> anyhow::Result<Arc<dyn ObjectStore>> {
-    let folder = match config.objects.url.as_str() {
-        "" => data_dir.objects()?,
-        url => {
-            match Url::parse(url).ok().filter(|url| url.scheme() == "file").and_then(|url| url.to_file_path().ok()) {
-                Some(folder) => folder,
-                None => bail!("objects.url `{url}` is not supported; give file:///absolute/folder or leave it empty"),
-            }
-        }
-    };
+    let folder = objects_folder(config, data_dir)?;
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
     let store = LocalFileSystem::new_with_prefix(&folder)
         .with_context(|| format!("cannot use the folder {} for pictures", folder.display()))?;
     Ok(Arc::new(store))
+}
+
+fn objects_folder(config: &Config, data_dir: &DataDir) -> anyhow::Result<PathBuf> {
+    let url = match config.objects.url.as_str() {
+        "" => return data_dir.objects(),
+        url => url,
+    };
+    let folder = Url::parse(url).ok().filter(|url| url.scheme() == "file").and_then(|url| url.to_file_path().ok());
+    folder.with_context(|| {
+        format!("objects.url `{url}` is not supported; give file:///absolute/folder or leave it empty")
+    })
 }
 
 async fn seed(engine: &Engine) -> anyhow::Result<()> {

@@ -10,6 +10,7 @@ pub mod config;
 mod data_dir;
 mod demo;
 mod guard;
+mod half_written;
 mod held;
 mod http;
 pub mod lifecycle;
