@@ -47,15 +47,20 @@ const LIVE_MAX: f64 = 0.05;
 /// Pages of older jobs and pictures that are gone through before a deep one is read.
 const DEPTH: usize = 25;
 /// Pages that no link leads to, and lists that are narrowed.
-const BESIDES: [&str; 9] = [
+const BESIDES: [&str; 14] = [
     "/start",
     "/configuration",
-    "/jobs?q=brush",
+    "/jobs?q=lighthouse",
     "/jobs?state=failed",
-    "/gallery?q=fox",
+    "/jobs?state=cancelled&q=lighthouse",
+    "/gallery?q=quokka",
     "/gallery?q=no-such-words",
+    "/gallery?q=lighthouse&style=oil&tool=describe_image",
+    "/gallery?tool=describe_image",
     "/gallery?favourites=on",
     "/styles?q=0999",
+    "/styles?page=5",
+    "/statistics?days=90",
     "/playground?tool=upscale_image",
 ];
 

@@ -132,6 +132,9 @@ pub struct ExportArgs {
     /// Leave out the workflows
     #[arg(long)]
     pub without_workflows: bool,
+    /// Write the servers and LLM servers, and nothing else
+    #[arg(long)]
+    pub only_servers: bool,
     /// Where the passphrase comes from
     #[command(flatten)]
     pub passphrase: PassphraseArgs,

@@ -17,7 +17,6 @@ use figment::{
 };
 use hub_access::{OauthConfig, TokenLimits};
 use hub_engine::{AlertPolicy, AnswerPolicy, EngineConfig, InputPolicy, SettingSource};
-use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use url::Url;
 
@@ -213,11 +212,6 @@ impl Config {
         url.to_string()
     }
 
-    /// Whether any credential is set.
-    pub fn has_credentials(&self) -> bool {
-        [&self.auth.api_key, &self.auth.admin_password].iter().any(|secret| !secret.expose_secret().is_empty())
-    }
-
     /// The engine's part.
     ///
     /// # Errors
@@ -306,7 +300,6 @@ mod tests {
     fn the_embedded_defaults_are_a_whole_configuration() {
         let config: Config = Figment::from(Toml::string(DEFAULTS)).extract().expect("the defaults parse");
         assert_eq!(config.server.listen.to_string(), "127.0.0.1:8001");
-        assert!(!config.has_credentials());
         let expected = EngineConfig::default();
         assert_eq!(config.engine().expect("valid"), expected);
     }

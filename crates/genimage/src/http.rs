@@ -10,6 +10,7 @@ use axum::{
 use hub_access::Access;
 use hub_engine::Engine;
 use hub_mcp::{McpConfig, McpEdge};
+use hub_store::SearchBounds;
 use hub_web::{LostForms, Translations, WebConfig, WebState};
 use tower::util::option_layer;
 use tower_http::{catch_panic::CatchPanicLayer, set_header::SetResponseHeaderLayer};
@@ -47,6 +48,7 @@ pub(crate) fn router(
             demo,
             version: env!("CARGO_PKG_VERSION"),
             translations: translations(config),
+            search: SearchBounds::default(),
         },
     };
     let protected = access.oauth().map(ProtectedResource::of).transpose()?;

@@ -244,6 +244,15 @@ pub enum LlmRole {
 impl LlmRole {
     /// All roles.
     pub const ALL: [Self; 3] = [Self::Enhance, Self::Describe, Self::PromptGenerator];
+
+    /// The role as it is stored, and as it stands in addresses.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Enhance => "enhance",
+            Self::Describe => "describe",
+            Self::PromptGenerator => "prompt_generator",
+        }
+    }
 }
 
 /// One LLM server as configured.
@@ -274,4 +283,17 @@ pub struct LlmAssignment {
     pub server: LlmServerId,
     /// The model by name; `None` picks the first capable one that the server lists.
     pub model: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_role_is_listed_under_the_name_that_is_read() {
+        // Whoever reads a word that is none names all that there are.
+        let told = serde_json::from_value::<LlmRole>("?".into()).expect_err("no role").to_string();
+        let known: Vec<&str> = told.split('`').skip(3).step_by(2).collect();
+        assert_eq!(LlmRole::ALL.map(LlmRole::as_str).as_slice(), known);
+    }
 }

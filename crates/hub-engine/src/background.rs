@@ -259,14 +259,10 @@ impl Background {
         self.inner.dispatch.priorities(caller, except).await
     }
 
-    /// Gives a job that waits another priority, which is stored already; done when this returns.
-    pub(crate) async fn prioritise(&self, job: JobId, priority: i32) {
-        self.inner.dispatch.prioritise(job, priority).await;
-        if self.progress(job).is_some_and(|progress| progress.parts.is_some()) {
-            // Its parts are what waits.
-            for part in self.inner.ctx.store.job_parts(job).await.unwrap_or_default() {
-                self.inner.dispatch.prioritise(part.id, priority).await;
-            }
+    /// Gives jobs that wait another priority, which is stored already; done when this returns.
+    pub(crate) async fn prioritise(&self, moved: &[(JobId, i32)]) {
+        for &(job, priority) in moved {
+            self.inner.dispatch.prioritise(job, priority).await;
         }
     }
 

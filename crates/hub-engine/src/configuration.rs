@@ -34,21 +34,26 @@ use crate::{describe, engine::weights::WEIGHTS_SETTING, plan::enhance, prompt_ge
 
 /// Tries of one import; each failure means that somebody changed something meanwhile.
 const IMPORT_TRIES: usize = 3;
+
 /// What goes into an export.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct ExportOptions {
-    /// Graphs as well. Default: yes.
-    pub workflows: bool,
+    /// The parts of the configuration. Default: everything.
+    pub parts: ExportParts,
     /// Secrets that are stored here, encrypted with this passphrase. Default: none.
     pub passphrase: Option<SecretString>,
-    /// The servers and LLM servers, and nothing else. Default: no.
-    pub only_servers: bool,
 }
 
-impl Default for ExportOptions {
-    fn default() -> Self {
-        Self { workflows: true, passphrase: None, only_servers: false }
-    }
+/// The parts of the configuration that an export holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ExportParts {
+    /// All there are.
+    #[default]
+    Everything,
+    /// All but the workflows, whose graphs are most of a file.
+    WithoutWorkflows,
+    /// The servers and LLM servers, and nothing else: neither roles nor settings.
+    ServersOnly,
 }
 
 /// What an import does with what the file does not name.
@@ -122,10 +127,12 @@ pub enum ImportAction {
 /// `bad_argument` when the passphrase is too short; `storage`.
 pub async fn export(store: &Store, options: ExportOptions) -> Result<String, UserError> {
     let mut secrets = Secrets::default();
-    let mut document = if options.only_servers {
-        servers_part(store, &mut secrets).await?
-    } else {
-        open_part(store, options.workflows, &mut secrets).await?
+    let mut document = match options.parts {
+        ExportParts::ServersOnly => servers_part(store, &mut secrets).await?,
+        ExportParts::WithoutWorkflows => open_part(store, &mut secrets).await?,
+        ExportParts::Everything => {
+            Document { workflows: Some(workflows_part(store).await?), ..open_part(store, &mut secrets).await? }
+        }
     };
     if let Some(passphrase) = options.passphrase {
         let sealed = tokio::task::spawn_blocking(move || sealed::seal(&secrets, &passphrase)).await;
@@ -155,7 +162,8 @@ async fn servers_part(store: &Store, secrets: &mut Secrets) -> Result<Document, 
     })
 }
 
-async fn open_part(store: &Store, workflows: bool, secrets: &mut Secrets) -> Result<Document, UserError> {
+/// Everything but the workflows.
+async fn open_part(store: &Store, secrets: &mut Secrets) -> Result<Document, UserError> {
     let document = servers_part(store, secrets).await?;
     let llm_servers = store.llm_server_list().await.map_err(storage)?;
     let render_types = store.render_type_list().await.map_err(storage)?;
@@ -167,7 +175,7 @@ async fn open_part(store: &Store, workflows: bool, secrets: &mut Secrets) -> Res
             roles.insert(role, RoleEntry { server: server.name.clone(), model: assignment.model });
         }
     }
-    let mut document = Document {
+    Ok(Document {
         llm_roles: Some(roles),
         render_types: Some(render_types.iter().map(RenderTypeEntry::of).collect()),
         styles: Some(styles.iter().map(StyleEntry::of).collect()),
@@ -179,19 +187,21 @@ async fn open_part(store: &Store, workflows: bool, secrets: &mut Secrets) -> Res
             values: Some(open_values(store, secrets).await?),
         }),
         ..document
-    };
-    if workflows {
-        let mut all = store.workflow_list().await.map_err(storage)?;
-        let known: BTreeSet<(String, u32)> = all.iter().map(|row| (row.name.clone(), row.version)).collect();
-        let pinned: BTreeSet<(String, u32)> =
-            render_types.iter().filter_map(|row| Some((row.workflow.clone(), row.workflow_version?))).collect();
-        for (name, version) in pinned.difference(&known) {
-            all.extend(store.workflow_version(name, *version).await.map_err(storage)?);
-        }
-        all.sort_by(|a, b| (&a.name, a.version).cmp(&(&b.name, b.version)));
-        document.workflows = Some(all.into_iter().map(WorkflowEntry::of).collect());
+    })
+}
+
+/// The newest version of each workflow, and those that render types are pinned to.
+async fn workflows_part(store: &Store) -> Result<Vec<WorkflowEntry>, UserError> {
+    let render_types = store.render_type_list().await.map_err(storage)?;
+    let mut all = store.workflow_list().await.map_err(storage)?;
+    let known: BTreeSet<(String, u32)> = all.iter().map(|row| (row.name.clone(), row.version)).collect();
+    let pinned: BTreeSet<(String, u32)> =
+        render_types.iter().filter_map(|row| Some((row.workflow.clone(), row.workflow_version?))).collect();
+    for (name, version) in pinned.difference(&known) {
+        all.extend(store.workflow_version(name, *version).await.map_err(storage)?);
     }
-    Ok(document)
+    all.sort_by(|a, b| (&a.name, a.version).cmp(&(&b.name, b.version)));
+    Ok(all.into_iter().map(WorkflowEntry::of).collect())
 }
 
 /// The changed settings by key; what may hold a secret goes to `secrets`.

@@ -39,7 +39,7 @@ use crate::{
     submit,
 };
 
-pub use jobs::CancelledJobs;
+pub use jobs::{CancelledJobs, JobMove};
 pub use llm_models::LlmModelView;
 pub use showcases::ShowcasesAsked;
 
@@ -193,7 +193,12 @@ impl Engine {
         Ok(jobs
             .into_iter()
             .map(|job| JobView {
-                artifacts: artifacts.remove(&job.id).unwrap_or_default(),
+                // What it made is stored together with its end; it may have ended since its row was read. Only a whole
+                // has something before, that of its parts.
+                artifacts: artifacts
+                    .remove(&job.id)
+                    .filter(|_| job.is_whole() || job.state.kind().is_terminal())
+                    .unwrap_or_default(),
                 server: job.server.and_then(|server| names.get(&server).cloned()),
                 progress: Some(&job.state)
                     .filter(|state| !state.kind().is_terminal())

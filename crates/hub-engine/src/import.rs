@@ -15,30 +15,6 @@ use serde_json::Value;
 
 use crate::{ImportedWorkflow, SlotView, refusal::storage};
 
-/// Every kind of slot.
-const KINDS: [SlotKind; 20] = [
-    SlotKind::Prompt,
-    SlotKind::Negative,
-    SlotKind::Seed,
-    SlotKind::Width,
-    SlotKind::Height,
-    SlotKind::Steps,
-    SlotKind::Cfg,
-    SlotKind::Guidance,
-    SlotKind::Sampler,
-    SlotKind::Scheduler,
-    SlotKind::Denoise,
-    SlotKind::Checkpoint,
-    SlotKind::Lora,
-    SlotKind::UpscaleModel,
-    SlotKind::InputImage,
-    SlotKind::Mask,
-    SlotKind::Detector,
-    SlotKind::Batch,
-    SlotKind::Output,
-    SlotKind::FilenamePrefix,
-];
-
 /// Reads a graph out of a file's bytes: API JSON, its wrappers, or a picture that carries one. The editor's
 /// format is refused: this is for files that ship with the hub.
 ///
@@ -157,12 +133,12 @@ fn has_many(kind: SlotKind) -> bool {
 /// The places that each kind of slot could have in a graph: the kind's word, and `node.input` of each.
 pub(crate) fn places(graph: &Graph) -> Vec<(String, Vec<String>)> {
     let places = |kind: SlotKind| slots::fitting(graph, kind).iter().map(address).collect();
-    KINDS.into_iter().map(|kind| (word(kind), places(kind))).collect()
+    SlotKind::ALL.into_iter().map(|kind| (word(kind), places(kind))).collect()
 }
 
 /// Every kind of slot, as it is stored.
 pub(crate) fn slot_kinds() -> Vec<String> {
-    KINDS.into_iter().map(word).collect()
+    SlotKind::ALL.into_iter().map(word).collect()
 }
 
 /// The word under which a kind is stored.

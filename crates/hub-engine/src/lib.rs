@@ -52,11 +52,13 @@ pub mod pictures {
 }
 
 pub use config::{AlertPolicy, AnswerPolicy, EngineConfig, Evict, InputPolicy, LeasePolicy};
-pub use configuration::{ExportOptions, ImportAction, ImportChange, ImportMode, ImportOptions, ImportReport};
+pub use configuration::{
+    ExportOptions, ExportParts, ImportAction, ImportChange, ImportMode, ImportOptions, ImportReport,
+};
 pub use crash::CrashPoint;
 pub use describe::DescribeTemplates;
 pub use dispatch::QueueDepths;
-pub use engine::{CancelledJobs, Engine, LlmModelView, ShowcasesAsked};
+pub use engine::{CancelledJobs, Engine, JobMove, LlmModelView, ShowcasesAsked};
 pub use feed::{Anew, FeedEvent, FeedId, FeedNews, FeedReader, InvalidFeedId, QueueSizes, ServerChange};
 pub use model_sources::ModelSource;
 pub use nearby::{Nearby, NearbyComfyUi, NearbyOllama, UsualPlaces};

@@ -5,6 +5,7 @@
 //! is. So who asks is told what was found until then, and that the look goes on.
 
 use std::{
+    collections::HashMap,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -88,7 +89,17 @@ pub struct NearbyOllama {
 
 /// The look that is under way, or was a moment ago.
 #[derive(Default)]
-pub(crate) struct Lookout(Mutex<Option<Arc<Look>>>);
+pub(crate) struct Lookout {
+    last: Mutex<Option<Arc<Look>>>,
+    clients: Arc<Clients>,
+}
+
+/// Clients of the places, kept: to build one takes longer than who is near takes to answer.
+#[derive(Default)]
+struct Clients {
+    comfyui: Mutex<HashMap<BaseUrl, comfyui::Client>>,
+    ollama: Mutex<HashMap<BaseUrl, ollama::Client>>,
+}
 
 /// One look at all places.
 struct Look {
@@ -117,7 +128,7 @@ impl Lookout {
 
     /// The last look while it goes on, or while somebody who left it early may come back; else a new one.
     fn current(&self, places: &UsualPlaces, tasks: &TaskTracker) -> Arc<Look> {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let still =
             |look: &&Arc<Look>| *look.open.borrow() > 0 || (*look.left.borrow() && look.begun.elapsed() < TOLD_AGAIN);
         if let Some(look) = last.as_ref().filter(still) {
@@ -130,12 +141,14 @@ impl Lookout {
             left: watch::Sender::new(false),
         });
         for place in places.comfyui.clone() {
-            let look = Arc::clone(&look);
-            tasks.spawn(async move { look.note(within(comfyui_at(&place)).await, |nearby| &mut nearby.comfyui) });
+            let (look, clients) = (Arc::clone(&look), Arc::clone(&self.clients));
+            tasks.spawn(
+                async move { look.note(within(clients.comfyui_at(&place)).await, |nearby| &mut nearby.comfyui) },
+            );
         }
         for place in places.ollama.clone() {
-            let look = Arc::clone(&look);
-            tasks.spawn(async move { look.note(within(ollama_at(&place)).await, |nearby| &mut nearby.ollama) });
+            let (look, clients) = (Arc::clone(&look), Arc::clone(&self.clients));
+            tasks.spawn(async move { look.note(within(clients.ollama_at(&place)).await, |nearby| &mut nearby.ollama) });
         }
         *last = Some(Arc::clone(&look));
         look
@@ -154,29 +167,47 @@ async fn within<T>(asked: impl Future<Output = Option<T>>) -> Option<T> {
     tokio::time::timeout(LIMIT, asked).await.ok().flatten()
 }
 
-async fn comfyui_at(place: &BaseUrl) -> Option<NearbyComfyUi> {
-    let client = comfyui::Client::new(ClientConfig::new(place.as_url().clone())).ok()?;
-    let stats = client.system_stats().await.ok()?;
-    // Others have such a path too; only ComfyUI tells its queue.
-    client.queue_remaining().await.ok()?;
-    Some(NearbyComfyUi {
-        base_url: place.clone(),
-        version: stats.system.comfyui_version,
-        devices: stats.devices.into_iter().map(|device| device.name).collect(),
+/// The client of a place, built when it is asked for the first time.
+fn kept<C: Clone>(
+    clients: &Mutex<HashMap<BaseUrl, C>>,
+    place: &BaseUrl,
+    build: impl FnOnce() -> Option<C>,
+) -> Option<C> {
+    let known = clients.lock().unwrap_or_else(PoisonError::into_inner).get(place).cloned();
+    known.or_else(|| {
+        let client = build()?;
+        clients.lock().unwrap_or_else(PoisonError::into_inner).insert(place.clone(), client.clone());
+        Some(client)
     })
 }
 
-async fn ollama_at(place: &BaseUrl) -> Option<NearbyOllama> {
-    let client = ollama::Client::new(LlmConfig::new(place.as_url().clone(), Dialect::Ollama)).ok()?;
-    let version = client.version().await.ok()?;
-    let models = client.models().await.ok()?;
-    let sees = |capabilities: &std::collections::BTreeSet<Capability>| capabilities.contains(&Capability::Vision);
-    Some(NearbyOllama {
-        base_url: place.clone(),
-        version,
-        sees: models.iter().filter_map(|model| model.capabilities.as_ref()).any(sees),
-        models: models.into_iter().map(|model| model.name).collect(),
-    })
+impl Clients {
+    async fn comfyui_at(&self, place: &BaseUrl) -> Option<NearbyComfyUi> {
+        let build = || comfyui::Client::new(ClientConfig::new(place.as_url().clone())).ok();
+        let client = kept(&self.comfyui, place, build)?;
+        let stats = client.system_stats().await.ok()?;
+        // Others have such a path too; only ComfyUI tells its queue.
+        client.queue_remaining().await.ok()?;
+        Some(NearbyComfyUi {
+            base_url: place.clone(),
+            version: stats.system.comfyui_version,
+            devices: stats.devices.into_iter().map(|device| device.name).collect(),
+        })
+    }
+
+    async fn ollama_at(&self, place: &BaseUrl) -> Option<NearbyOllama> {
+        let build = || ollama::Client::new(LlmConfig::new(place.as_url().clone(), Dialect::Ollama)).ok();
+        let client = kept(&self.ollama, place, build)?;
+        let version = client.version().await.ok()?;
+        let models = client.models().await.ok()?;
+        let sees = |capabilities: &std::collections::BTreeSet<Capability>| capabilities.contains(&Capability::Vision);
+        Some(NearbyOllama {
+            base_url: place.clone(),
+            version,
+            sees: models.iter().filter_map(|model| model.capabilities.as_ref()).any(sees),
+            models: models.into_iter().map(|model| model.name).collect(),
+        })
+    }
 }
 
 #[cfg(test)]

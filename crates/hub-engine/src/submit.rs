@@ -2,6 +2,7 @@
 //!
 //! When [`submit`] answers, the job is committed. Whatever can be refused is refused before that.
 
+mod given;
 mod repeats;
 
 use std::{str::FromStr, sync::Arc};
@@ -14,14 +15,17 @@ use hub_core::{
     job::{Job, JobState},
     limits,
     placement::{Placement, Wish},
-    request::{Area, ImageRef, ImageRequest, ImageSize, JobRequest, ToolCall},
+    request::{ImageRef, ImageRequest, ImageSize, JobRequest, ToolCall},
 };
 use hub_store::{Inserted, NewJob};
 use url::{Host, Url};
 
 pub(crate) use repeats::{RecentCalls, hex};
 
-use self::repeats::{digest, find_repeat};
+use self::{
+    given::store_input,
+    repeats::{digest, find_repeat},
+};
 use crate::{
     CrashPoint, ServerView, Submitted,
     artifacts::from_data_uri,
@@ -94,7 +98,7 @@ pub(crate) async fn submit(
     }
     (new.priority, new.placement, new.parent) = (options.wish.priority, placement, origin);
     new.trace = options.trace;
-    store_input(ctx, &mut new).await?;
+    let given = store_input(ctx, &mut new).await?;
     let (inserted, parts) = crash::around(CrashPoint::Insert, insert(ctx, &new, largest_seed)).await?;
     let job = match inserted {
         Inserted::Existing(job) => return Ok(Submitted { job, replayed: true }),
@@ -108,6 +112,8 @@ pub(crate) async fn submit(
     } else {
         background.enqueue(job.clone());
     }
+    // Last: whoever asked may be gone by now, and with him this.
+    given.mark(ctx).await;
     Ok(Submitted { job, replayed: false })
 }
 
@@ -232,53 +238,6 @@ fn retry_advice(relief: Option<f64>, waiting: usize, servers: usize) -> u32 {
 }
 
 // ---- the input picture ----
-
-/// Stores the request's picture and names it by id, so that it is never fetched twice.
-async fn store_input(ctx: &Context, new: &mut NewJob) -> Result<(), UserError> {
-    let reference = match &mut new.request {
-        JobRequest::Image(image) => image.input.as_mut(),
-        JobRequest::Describe(describe) => Some(&mut describe.image),
-        JobRequest::Prompt(_) => None,
-    };
-    let Some(reference) = reference else { return Ok(()) };
-    let (picture, notes) = stored_picture(ctx, &new.caller, reference).await?;
-    *reference = ImageRef::Artifact(picture.id);
-    new.warnings.extend(notes);
-    if let Some(recipe) = &mut new.recipe {
-        recipe.input = Some(picture.id);
-    }
-    store_mask(ctx, new, &picture).await
-}
-
-/// Stores the mask of a request that has one, or makes it from its box, and names it by id.
-async fn store_mask(ctx: &Context, new: &mut NewJob, picture: &Artifact) -> Result<(), UserError> {
-    let JobRequest::Image(image) = &mut new.request else { return Ok(()) };
-    let id = match &image.area {
-        None | Some(Area::Part(_)) => return Ok(()),
-        Some(Area::Mask(reference)) => {
-            let stored = stored_picture(ctx, &new.caller, reference).await.map_err(|mut error| {
-                error.argument = Some("mask".to_owned());
-                error
-            })?;
-            if ctx.vault.is_black(stored.0.id).await? {
-                let error = UserError::argument("mask", "`mask` is wholly black, so nothing would be redrawn.");
-                return Err(error.with_hint("Paint white what is to be redrawn, or give `region`."));
-            }
-            ctx.vault.mark_mask(&stored.0).await?;
-            new.warnings.extend(stored.1);
-            stored.0.id
-        }
-        Some(Area::Region(region)) => {
-            let size = size_of(picture);
-            ctx.vault.store_box_mask(size, region.within(size)?).await?.id
-        }
-    };
-    image.area = Some(Area::Mask(ImageRef::Artifact(id)));
-    if let Some(recipe) = &mut new.recipe {
-        recipe.mask = Some(id);
-    }
-    Ok(())
-}
 
 /// A stored picture's size.
 pub(crate) fn size_of(picture: &Artifact) -> ImageSize {

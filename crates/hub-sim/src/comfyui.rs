@@ -177,21 +177,28 @@ async fn restart(sim: &Arc<Sim>) {
 /// How a prompt ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
+    /// All its nodes ran.
     Success,
+    /// A node raised.
     Error,
+    /// Somebody stopped it.
     Interrupted,
 }
 
 /// One prompt that ran to an end.
 #[derive(Debug, Clone)]
 pub struct ExecutedPrompt {
+    /// Its id, as it was answered.
     pub prompt_id: String,
+    /// The client that posted it, if it said who it is.
     pub client_id: Option<String>,
     /// The graph as validated.
     pub graph: Arc<Value>,
+    /// How it ended.
     pub outcome: Outcome,
-    /// Unix time in milliseconds.
+    /// When its run began, Unix time in milliseconds.
     pub started_at_ms: u64,
+    /// When it ended, Unix time in milliseconds.
     pub finished_at_ms: u64,
 }
 

@@ -56,15 +56,16 @@ const STOP_GRACE: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OllamaConfig {
-    /// What `/api/version` says.
+    /// What `/api/version` says. Default `0.12.6`.
     pub version: String,
-    /// The models it has.
+    /// The models it has. Default: one that writes, one that sees, one that thinks.
     pub models: Vec<SimModel>,
-    /// From the start of a request, once its model is loaded, to the first token. Default 0.
+    /// From the start of a request, once its model is loaded, to the first token, in milliseconds. Default 0.
     pub delay_ms: u64,
-    /// Between tokens. Default 0.
+    /// Between tokens, in milliseconds. Default 0.
     pub token_ms: u64,
-    /// To load a model that is not in memory, or that is wanted with another context size. Default 0.
+    /// To load a model that is not in memory, or that is wanted with another context size, in milliseconds.
+    /// Default 0.
     pub load_ms: u64,
     /// Requests worked on at the same time; more wait in line. Default 1.
     pub parallel: usize,
@@ -72,13 +73,13 @@ pub struct OllamaConfig {
     pub max_queue: usize,
     /// Models in memory at the same time. Default 3.
     pub max_loaded: usize,
-    /// When set, every request but `/` needs it as a bearer token.
+    /// When set, every request but `/` needs it as a bearer token. Default: none.
     pub api_key: Option<String>,
     /// Whether `/api/tags` names capabilities, as only newer servers do. Default true.
     pub list_capabilities: bool,
-    /// `(contains, reply)`: the exact answer when any message contains the first text, ignoring case.
+    /// `(contains, reply)`: the exact answer when any message contains the first text, ignoring case. Default: none.
     pub replies: Vec<(String, String)>,
-    /// Faults for the first requests, in order.
+    /// Faults for the first requests, in order. Default: none.
     pub faults: Vec<ScriptedFault>,
 }
 
@@ -119,17 +120,17 @@ impl OllamaConfig {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SimModel {
-    /// Name with tag.
+    /// Name with tag. Default `sim-llama:latest`.
     pub name: String,
-    /// Of `completion`, `tools`, `insert`, `vision`, `embedding`, `thinking`.
+    /// Of `completion`, `tools`, `insert`, `vision`, `embedding`, `thinking`. Default `completion`.
     pub capabilities: Vec<String>,
     /// Architecture family. Default `llama`.
     pub family: String,
-    /// Default `8.0B`.
+    /// Number of parameters, as Ollama writes it. Default `8.0B`.
     pub parameter_size: String,
-    /// Default `Q4_K_M`.
+    /// How its weights are packed. Default `Q4_K_M`.
     pub quantization: String,
-    /// Size on disk. Default 4.9 GB.
+    /// Size on disk, in bytes. Default 4.9 GB.
     pub size_bytes: u64,
     /// Longest context in tokens. Default 131072.
     pub context_length: u64,

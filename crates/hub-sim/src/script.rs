@@ -61,7 +61,10 @@ pub enum DieAt {
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Fault {
     /// The process dies: sockets drop without a close frame and the port refuses until `restart`.
-    Die { at: DieAt },
+    Die {
+        /// When.
+        at: DieAt,
+    },
     /// The job starts and then runs for ever without events. Interrupts do not help; `clear_faults` lets it go on.
     Hang,
     /// The job stands still half-way through its run until `clear_faults` lets it go on; an interrupt ends it.
@@ -74,14 +77,34 @@ pub enum Fault {
     Deaf,
     /// The process dies half-way through the run and is back at once with empty queue and history.
     RestartEmpty,
-    /// The run takes `factor` times as long.
-    Slow { factor: f64 },
-    /// The route (`"/view"`, `"POST /prompt"`; covers sub-paths) answers this instead.
-    Http { route: String, status: u16, body: String },
-    /// The named node (else the first sampler, else the last node) raises.
-    ExecutionError { node: Option<String>, exception_type: String, message: String },
-    /// The file is missing from every model list for as long as the fault is active.
-    MissingModel { name: String },
+    /// The run takes longer.
+    Slow {
+        /// How many times as long; 1.0 is as ever.
+        factor: f64,
+    },
+    /// A route answers this instead.
+    Http {
+        /// Path, with or without a method before it (`"/view"`, `"POST /prompt"`); covers sub-paths.
+        route: String,
+        /// HTTP status.
+        status: u16,
+        /// The answer's body, as it stands.
+        body: String,
+    },
+    /// A node raises.
+    ExecutionError {
+        /// Its id. Default: the first sampler, else the last node.
+        node: Option<String>,
+        /// Python's name of the exception, such as `torch.OutOfMemoryError`.
+        exception_type: String,
+        /// What the exception says.
+        message: String,
+    },
+    /// A file is missing from every model list for as long as the fault is active.
+    MissingModel {
+        /// The file's name, as the lists have it.
+        name: String,
+    },
     /// `POST /prompt` answers 500 although the prompt is queued and runs.
     QueuedBut500,
     /// `POST /prompt` never answers although the prompt is queued and runs.
@@ -150,11 +173,19 @@ impl Fault {
 #[serde(from = "WhenText", into = "WhenText")]
 pub enum When {
     /// The next `next` ones after `skip` untouched ones.
-    Next { next: u32, skip: u32 },
+    Next {
+        /// How many. Default 1.
+        next: u32,
+        /// How many are left alone before. Default 0.
+        skip: u32,
+    },
     /// All of them.
     Always,
     /// Those that contain the text.
-    Containing { containing: String },
+    Containing {
+        /// The text, in the same case.
+        containing: String,
+    },
 }
 
 /// How [`When`] is written in a script: `"always"`, `{ next = 2 }` or `{ containing = "fox" }`.
@@ -232,8 +263,10 @@ impl When {
 /// A fault and whom it strikes; a bare [`Fault`] strikes the next prompt (or request).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Injection {
+    /// What goes wrong.
     #[serde(flatten)]
     pub fault: Fault,
+    /// For whom. Default: the next one.
     #[serde(default)]
     pub when: When,
 }
@@ -300,8 +333,15 @@ impl FaultPlan {
 /// A script could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ScriptError {
+    /// The file cannot be read.
     #[error("cannot read the script {path}: {source}")]
-    Read { path: String, source: std::io::Error },
+    Read {
+        /// The file.
+        path: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The text is not TOML, or holds something that no script has.
     #[error("the script is not valid: {0}")]
     Parse(#[from] toml::de::Error),
 }

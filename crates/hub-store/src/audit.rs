@@ -20,7 +20,7 @@ pub struct AuditEntry {
     pub actor: String,
     /// What, e.g. `POST /api/v1/servers`.
     pub act: String,
-    /// On what, when the act does not say.
+    /// On what, by its name.
     pub subject: Option<String>,
     /// From which address.
     pub address: Option<String>,

@@ -91,13 +91,14 @@ impl Store {
         rows.into_iter().map(Artifact::try_from).collect()
     }
 
-    /// Has a given picture count as a mask.
+    /// Has a given picture count as a mask, or as one to work on.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn input_is_mask(&self, id: ArtifactId) -> Result<()> {
+    pub async fn input_is_mask(&self, id: ArtifactId, is_mask: bool) -> Result<()> {
+        let role = if is_mask { ArtifactRole::Mask } else { ArtifactRole::Input };
         artifact::Entity::update_many()
-            .col_expr(artifact::Column::Role, Expr::value(name("role", &ArtifactRole::Mask)?))
+            .col_expr(artifact::Column::Role, Expr::value(name("role", &role)?))
             .filter(artifact::Column::Id.eq(id.as_uuid()))
             .filter(artifact::Column::JobId.is_null())
             .exec(self.writer())

@@ -20,7 +20,7 @@ use sea_orm::{
 };
 
 pub(crate) use counts::LastCount;
-pub use list::{JobFilter, JobPage};
+pub use list::{JobFilter, JobPage, SearchBounds};
 pub(crate) use list::{PAGE_MAX_ROWS, keep, keep_styles};
 
 use crate::{

@@ -56,7 +56,7 @@ pub use configuration::{ConfigChange, Edits};
 pub use cursor::{InvalidCursor, PageCursor};
 pub use deletion::FileDeletion;
 pub use error::{StoreError, StoreErrorKind};
-pub use jobs::{AskedCall, Inserted, JobFilter, JobPage, NewJob};
+pub use jobs::{AskedCall, Inserted, JobFilter, JobPage, NewJob, SearchBounds};
 pub use learned_times::LearnedTime;
 pub use legacy::{LEGACY_ROWS_MAX, LegacyRows, legacy_read};
 pub use parts::NewPart;

@@ -79,14 +79,6 @@ impl Store {
         Ok(row.map(LlmAssignment::from))
     }
 
-    /// Gives a role to an LLM server and model, or to none.
-    ///
-    /// # Errors
-    /// [`StoreError::Gone`] when the server does not exist.
-    pub async fn llm_assign(&self, role: LlmRole, to: Option<&LlmAssignment>) -> Result<()> {
-        assign(self.writer(), role, to).await
-    }
-
     /// Gives a role to an LLM server and model, or to none, unless it is not (any more) played as `before` says.
     /// Answers whether it was given.
     ///

@@ -8,7 +8,7 @@ use crate::error::Result;
 
 /// An answer is told again for so many times as long as it took: at most one part in so many of a core's time goes
 /// into reading it.
-const KEPT_TIMES: u32 = 20;
+const KEPT_TIMES: u32 = 100;
 /// However long it took.
 const KEPT_MAX: Duration = Duration::from_secs(10);
 /// An answer about fewer jobs or files is never kept: nobody should see an old number without need.

@@ -8,8 +8,8 @@ use hub_core::{
     ids::JobId,
 };
 use sea_orm::{
-    ColumnTrait, Condition, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
-    prelude::Uuid, sea_query::Expr,
+    ColumnTrait, Condition, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect, prelude::Uuid,
+    sea_query::Expr,
 };
 
 use crate::{
@@ -99,7 +99,7 @@ impl Store {
         Ok(found)
     }
 
-    /// As [`Store::stored_files`], for people: where there are many, the answer may be some time old, twenty times as
+    /// As [`Store::stored_files`], for people: where there are many, the answer may be some time old, a hundred times as
     /// long as counting took, at most 10 s, unless something was deleted meanwhile.
     ///
     /// # Errors
@@ -164,8 +164,9 @@ impl Store {
         jobs.into_iter().map(row).collect()
     }
 
-    /// Deletes these jobs (at most 500) with their parts, attempts and files, less those that have a favourite
-    /// by now. Answers as [`Store::jobs_delete_older`].
+    /// Deletes these jobs (at most 500) with their parts, attempts and files, less those that have a favourite or are
+    /// shown somewhere by now. Answers the deleted artifacts whose objects no other row refers to, one for each object:
+    /// their bytes can go. Empty when nothing was deleted or all objects are shared.
     ///
     /// # Errors
     /// When the database fails; then nothing has changed.
@@ -173,42 +174,6 @@ impl Store {
         let jobs = jobs.iter().take(BATCH_MAX_JOBS as usize).map(|job| job.as_uuid()).collect();
         let tx = self.begin().await?;
         let deleted = delete(&tx, jobs).await?;
-        let orphans = without_other_rows(&tx, deleted).await?;
-        tx.commit().await?;
-        orphans.into_iter().map(Artifact::try_from).collect()
-    }
-
-    /// Deletes up to `limit` (at most 500) jobs that ended before `before`, oldest first, with their
-    /// parts, attempts and artifacts. Jobs with a favourite among their results stay whole. Answers the
-    /// deleted artifacts whose objects no other row refers to, one for each object: their bytes can
-    /// go. Empty when nothing was deleted or all objects are shared.
-    ///
-    /// # Errors
-    /// When the database fails; then nothing has changed.
-    pub async fn jobs_delete_older(&self, before: DateTime<Utc>, limit: u32) -> Result<Vec<Artifact>> {
-        let favoured = artifact::Entity::find()
-            .select_only()
-            .column(artifact::Column::JobId)
-            .filter(artifact::Column::Favourite.eq(true))
-            .filter(artifact::Column::JobId.is_not_null())
-            .into_query();
-        let old: Vec<Uuid> = job::Entity::find()
-            .select_only()
-            .column(job::Column::Id)
-            .filter(job::Column::FinishedAt.lt(ms(before)))
-            .filter(job::Column::PartOf.is_null())
-            .filter(job::Column::Id.not_in_subquery(favoured))
-            .filter(job::Column::Id.not_in_subquery(shown_jobs()))
-            .order_by_asc(job::Column::FinishedAt)
-            .limit(u64::from(Ord::min(limit, BATCH_MAX_JOBS)))
-            .into_tuple()
-            .all(self.reader())
-            .await?;
-        if old.is_empty() {
-            return Ok(Vec::new());
-        }
-        let tx = self.begin().await?;
-        let deleted = delete(&tx, old).await?;
         let orphans = without_other_rows(&tx, deleted).await?;
         tx.commit().await?;
         self.forget_counts().await;

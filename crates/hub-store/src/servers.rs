@@ -79,20 +79,8 @@ impl Store {
     /// # Errors
     /// When the database fails or the row does not decode.
     pub async fn server_get(&self, id: ServerId) -> Result<Option<Server>> {
-        self.server_where(server::Column::Id.eq(id.as_uuid())).await
-    }
-
-    /// The server of that name, unless it was deleted.
-    ///
-    /// # Errors
-    /// When the database fails or the row does not decode.
-    pub async fn server_by_name(&self, name: &str) -> Result<Option<Server>> {
-        self.server_where(server::Column::Name.eq(name)).await
-    }
-
-    async fn server_where(&self, condition: Expr) -> Result<Option<Server>> {
         server::Entity::find()
-            .filter(condition)
+            .filter(server::Column::Id.eq(id.as_uuid()))
             .filter(server::Column::DeletedAt.is_null())
             .one(self.reader())
             .await?

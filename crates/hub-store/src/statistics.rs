@@ -49,13 +49,13 @@ impl Tally {
         (ended > 0).then(|| self.succeeded as f64 / ended as f64)
     }
 
-    fn count(&mut self, kind: JobStateKind, count: u64) {
+    fn count(&mut self, kind: JobStateKind) {
         *match kind {
             JobStateKind::Succeeded => &mut self.succeeded,
             JobStateKind::Failed | JobStateKind::Expired => &mut self.failed,
             JobStateKind::Cancelled => &mut self.cancelled,
             _ => &mut self.active,
-        } += count;
+        } += 1;
     }
 
     fn add(&mut self, other: Self) {
@@ -82,6 +82,8 @@ pub struct DayStatistics {
     pub day: NaiveDate,
     /// Jobs that came in on it; parts of jobs are not counted.
     pub jobs: Tally,
+    /// From the start on a server to the end, of its jobs that succeeded.
+    pub run: Option<Percentiles>,
     /// Pictures that were finished on it.
     pub pictures: u64,
     /// GPU time of its jobs.
@@ -95,11 +97,11 @@ pub struct DayStatistics {
 pub struct GroupStatistics {
     /// Jobs; of a server the attempts on it, where one that it gave back counts as failed.
     pub jobs: Tally,
-    /// Start to end of those that succeeded; not told by style.
+    /// Start to end of those that succeeded.
     pub run: Option<Percentiles>,
-    /// GPU time; not told by style.
+    /// GPU time.
     pub gpu_ms: u64,
-    /// Runs that succeeded for which a server had to load models; not told by style.
+    /// Runs that succeeded for which a server had to load models.
     pub model_loads: u64,
 }
 
@@ -118,7 +120,7 @@ pub struct Statistics {
     pub servers: BTreeMap<ServerId, GroupStatistics>,
     /// By render type.
     pub render_types: BTreeMap<String, GroupStatistics>,
-    /// By style; a job with several counts for each.
+    /// By style; a job with several counts for each, with all its time.
     pub styles: BTreeMap<String, GroupStatistics>,
     /// By caller.
     pub callers: BTreeMap<String, GroupStatistics>,
@@ -129,7 +131,7 @@ pub(crate) type LastStatistics = Recent<(u32, Statistics)>;
 
 impl Store {
     /// The last so many days in UTC, today included: at least 1, at most 366. Where there are many jobs, the
-    /// answer may be some time old: twenty times as long as counting took, at most 10 s.
+    /// answer may be some time old: a hundred times as long as counting took, at most 10 s.
     ///
     /// GPU time is that of attempts which are over, from the start of the run to its end; of an attempt whose start
     /// was not kept, because another one followed it, from when its server got it.
@@ -180,6 +182,7 @@ impl Sum {
         self.days.push(DayStatistics {
             day: date,
             jobs: day.jobs,
+            run: day.run.percentiles(),
             pictures: day.pictures,
             gpu_ms: day.gpu_ms,
             model_loads: day.loads,
@@ -189,7 +192,6 @@ impl Sum {
 
     fn finished(self) -> Statistics {
         let all = self.all;
-        let only_jobs = |jobs| GroupStatistics { jobs, ..GroupStatistics::default() };
         Statistics {
             days: self.days,
             jobs: all.jobs,
@@ -197,8 +199,8 @@ impl Sum {
             run: all.run.percentiles(),
             servers: finished(all.servers),
             render_types: finished(all.render_types),
+            styles: finished(all.styles),
             callers: finished(all.callers),
-            styles: all.styles.into_iter().map(|(style, jobs)| (style, only_jobs(jobs))).collect(),
         }
     }
 }

@@ -3,10 +3,11 @@
 //! Each transition is one UPDATE that repeats the states, and where an attempt speaks the attempt, it
 //! expects; the number of rows it changed says who won. What belongs to it (attempt row, artifacts)
 //! is written in the same transaction. Losing a race is an answer here, never an error. The rules are
-//! those of `JobState::apply`; `job_succeed` alone also takes `assigned` and `running`, which stands
-//! for the collecting step before it, so that a quick job needs fewer writes. What concerns whole and parts
-//! alone is in `parts`.
+//! those of `JobState::apply`, but no transition leads to `collecting`: that step is told live, and
+//! `job_succeed` takes `assigned` and `running` as well, so that a job needs fewer writes. What concerns
+//! whole and parts alone is in `parts`.
 
+mod moves;
 mod statements;
 
 use chrono::{DateTime, Utc};
@@ -19,7 +20,7 @@ use hub_core::{
 };
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, ExprTrait, QueryResult, QueryTrait,
+    ConnectionTrait, EntityTrait, ExprTrait, QueryResult, QueryTrait,
     prelude::Uuid,
     sea_query::{Expr, Query, UpdateStatement},
 };
@@ -133,18 +134,6 @@ impl Store {
     pub async fn job_started(&self, id: JobId, attempt: u32, began: DateTime<Utc>) -> Result<bool> {
         let mut update = change(id, &[JobStateKind::Assigned], JobStateKind::Running);
         update.value(job::Column::StartedAt, ms(began));
-        fence(&mut update, attempt);
-        won(self.writer(), &update).await
-    }
-
-    /// `assigned` or `running` → `collecting`. Answers whether it won.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn job_collecting(&self, id: JobId, attempt: u32) -> Result<bool> {
-        let from = [JobStateKind::Assigned, JobStateKind::Running];
-        let mut update = change(id, &from, JobStateKind::Collecting);
-        update.value(job::Column::StartedAt, started_or(self.now_ms()));
         fence(&mut update, attempt);
         won(self.writer(), &update).await
     }
@@ -293,35 +282,6 @@ impl Store {
         let mut update = change(id, &from, JobStateKind::Expired);
         update.value(job::Column::FinishedAt, self.now_ms());
         won(self.writer(), &update).await
-    }
-
-    /// Gives a job that waits, for its plan or for a server, another priority, and those of its parts that wait.
-    /// Answers whether any of them does.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn job_set_priority(&self, id: JobId, priority: i32) -> Result<bool> {
-        let waiting = [JobStateKind::Planning, JobStateKind::Queued];
-        let update = Query::update()
-            .table(job::Entity)
-            .value(job::Column::Priority, priority)
-            .cond_where(
-                Condition::any().add(job::Column::Id.eq(id.as_uuid())).add(job::Column::PartOf.eq(id.as_uuid())),
-            )
-            .and_where(Expr::col(job::Column::State).is_in(waiting.map(JobStateKind::as_str)))
-            .take();
-        won(self.writer(), &update).await
-    }
-
-    /// Adds a warning to a job in any state, unless it has it already or has 100. A job that does not
-    /// exist is left at that.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn job_warn(&self, id: JobId, warning: &str) -> Result<()> {
-        let tx = self.begin().await?;
-        extend(&tx, id, job::Column::Warnings, "warnings", &[warning.to_owned()]).await?;
-        Ok(tx.commit().await?)
     }
 
     /// A transition with warnings to add: one statement when there are none.

@@ -1,7 +1,7 @@
 //! Several pictures as one zip file, written while it is sent.
 //!
-//! Two copies of one picture are in memory at most: as it was read, and as it is sent. Nothing is compressed: pictures are already, and each keeps its recipe in its
-//! own metadata.
+//! Two copies of one picture are in memory at most: as it was read, and as it is sent. Nothing is compressed: pictures
+//! are already, and each keeps its recipe in its own metadata.
 
 use std::{
     io::Write as _,
@@ -9,11 +9,7 @@ use std::{
 };
 
 use async_stream::stream;
-use axum::{
-    body::Body,
-    http::{HeaderValue, header},
-    response::{IntoResponse as _, Response},
-};
+use axum::{body::Body, response::Response};
 use bytes::Bytes;
 use hub_core::{
     artifact::Artifact,
@@ -23,7 +19,7 @@ use hub_core::{
 };
 use zip::{CompressionMethod, ZipWriter, result::ZipError, write::SimpleFileOptions};
 
-use crate::{error::WebError, router::App};
+use crate::{attachment, error::WebError, router::App};
 
 /// An archive's type: nothing compresses it on the way.
 pub(crate) const ZIP: &str = "application/zip";
@@ -85,7 +81,7 @@ fn check_size(bytes: u64) -> Result<(), UserError> {
 pub(crate) fn answer(app: &App, pictures: Vec<Named>) -> Response {
     let engine = app.engine.clone();
     let stamp = engine.store().clock().now().format("%Y%m%d-%H%M%S");
-    let disposition = HeaderValue::try_from(format!("attachment; filename=\"pictures-{stamp}.zip\""));
+    let name = format!("pictures-{stamp}.zip");
     let body = stream! {
         let mut archive = Archive::new();
         let mut missing = String::new();
@@ -103,14 +99,7 @@ pub(crate) fn answer(app: &App, pictures: Vec<Named>) -> Response {
         }
         yield archive.end();
     };
-    let mut response = Body::from_stream(body).into_response();
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(ZIP));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if let Ok(disposition) = disposition {
-        headers.insert(header::CONTENT_DISPOSITION, disposition);
-    }
-    response
+    attachment::answer(&name, ZIP, Body::from_stream(body))
 }
 
 /// A zip file in pieces.

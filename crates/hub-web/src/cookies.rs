@@ -46,6 +46,8 @@ fn set(config: &WebConfig, token: &str, seconds: i64) -> Option<HeaderValue> {
 
 #[cfg(test)]
 mod tests {
+    use hub_store::SearchBounds;
+
     use super::*;
     use crate::language::Translations;
 
@@ -65,6 +67,7 @@ mod tests {
             demo: false,
             version: "0",
             translations: Translations::default(),
+            search: SearchBounds::default(),
         };
         let cookie = |url| set(&config(url), "t", 9).expect("a value").to_str().expect("text").to_owned();
         let secure = cookie(Some("https://hub.example"));

@@ -6,6 +6,7 @@
 //! for pages in a language that is there gets them in it, message by message: what is not translated stays English.
 //! What the API and the tools say is English always.
 
+pub(crate) mod apart;
 mod catalogue;
 mod messages;
 mod pieces;
@@ -119,7 +120,7 @@ impl Said {
         Self(text)
     }
 
-    /// The words with what is filled in for `{name}`.
+    /// The words with what is filled in for `{name}`: each value stands [apart], should it turn what is beside it.
     pub(crate) fn with(self, filled: &[(&str, &dyn fmt::Display)]) -> String {
         let words = self.here();
         let mut text = String::with_capacity(words.len() + 16);
@@ -130,7 +131,7 @@ impl Said {
             let end = after.find('}').unwrap_or(after.len() - 1);
             text.push_str(before);
             match filled.iter().find(|(name, _)| Some(*name) == after.get(1..end)) {
-                Some((_, value)) => text.push_str(&value.to_string()),
+                Some((_, value)) => text.push_str(&apart::apart(&value.to_string())),
                 None => text.push_str(&after[..=end]),
             }
             rest = &after[end + 1..];

@@ -9,6 +9,7 @@ mod api;
 mod archive;
 mod asker;
 mod assets;
+mod attachment;
 mod audit;
 mod connection;
 mod cookies;

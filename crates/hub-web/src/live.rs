@@ -2,7 +2,7 @@
 //!
 //! A region never holds a form that somebody types in. Streams hold a permit, send the present state
 //! first (so a reconnect needs no history) and are paced: however fast jobs change, a page is
-//! redrawn at most every [`PACE`].
+//! redrawn at most every [`PACE`], and a page that takes long to draw less often.
 
 use std::{convert::Infallible, pin::Pin, sync::Arc, time::Duration};
 
@@ -26,6 +26,11 @@ use crate::{error::WebError, pages::ToastLive, router::App, viewer};
 
 /// Shortest time between two redraws of a region.
 const PACE: Duration = Duration::from_millis(400);
+/// A region rests this many times as long as it took to draw: what is watched costs some hundredths of a core, however
+/// much a page shows.
+const RESTS: u32 = 40;
+/// But not longer than this: who watches wants to see something move.
+const REST_MAX: Duration = Duration::from_secs(2);
 /// A region is redrawn this often although no job changed: ages and server states move on.
 const REFRESH: Duration = Duration::from_secs(10);
 /// How often an idle stream says that it lives.
@@ -61,12 +66,14 @@ where
         let _permit = permit;
         let mut drawn = String::new();
         loop {
+            let begun = Instant::now();
             // A failure is logged where it arises; the page keeps what it shows.
             if let Ok(fragment) = viewer::later(viewer.clone(), draw()).await && fragment != drawn {
                 yield Ok(Event::default().data(&fragment));
                 drawn = fragment;
             }
-            tokio::time::sleep(PACE).await;
+            // What was drawn has been taken by now: sending it counts too.
+            tokio::time::sleep((begun.elapsed() * RESTS).clamp(PACE, REST_MAX)).await;
             match reason(&mut changes, &mut news).await {
                 Reason::Change => {}
                 Reason::Alert(alert) => {

@@ -30,6 +30,8 @@ const FIELDS_MAX: usize = 400;
 const SECRETS: [&str; 7] = ["again", "api_key", "headers", "key", "password", "passphrase", "secret"];
 /// So must none whose name says that it is one.
 const SECRET_PARTS: [&str; 3] = ["passphrase", "password", "token"];
+/// Field of this page that names a secret which is asked for once somebody is logged in: no form knows it.
+const ASK_LATER: &str = "lost-secret";
 
 /// Why a form was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,8 +51,10 @@ pub(crate) struct LostPage {
     /// Where the form goes; `None` = it cannot be given back.
     action: Option<String>,
     fields: Vec<Typed>,
-    /// Fields that hold secrets, to be typed again.
+    /// Fields that hold secrets, to be typed again: here, or after the login, which gives this form back once more.
     secrets: Vec<String>,
+    /// Field that names them until then.
+    ask_later: &'static str,
 }
 
 #[derive(Debug, Serialize)]
@@ -148,11 +152,12 @@ impl LostPage {
         let title = if logs_in { said!("You are no longer logged in") } else { said!("You have logged in anew") };
         // Only a path of this hub: the form must not go elsewhere.
         let action = pairs.is_some().then(|| own_path(path)).filter(|action| action == path);
-        let mut page = Self { title, logs_in, action, fields: Vec::new(), secrets: Vec::new() };
+        let mut page = Self { title, logs_in, action, fields: Vec::new(), secrets: Vec::new(), ask_later: ASK_LATER };
         for (name, value) in pairs.unwrap_or_default() {
             if name == forms::FIELD {
                 continue;
             }
+            let name = if name == ASK_LATER && is_secret(&value) { value.clone() } else { name };
             if !is_secret(&name) {
                 page.fields.push(Typed { name, value });
             } else if !value.is_empty() && !page.secrets.contains(&name) {
@@ -191,6 +196,14 @@ mod tests {
         let kept: Vec<_> = page.fields.iter().map(|field| (field.name.as_str(), field.value.as_str())).collect();
         assert_eq!(kept, [("name", "gpu")]);
         assert_eq!(page.secrets, ["password", "headers"], "only what was typed must be typed again");
+    }
+
+    #[test]
+    fn a_secret_is_still_asked_for_after_the_login_that_it_waits_for() {
+        let asked_later = [("name", "gpu"), (ASK_LATER, "password"), (ASK_LATER, "headers"), ("password", "p")];
+        let page = page(&asked_later);
+        assert_eq!(page.secrets, ["password", "headers"]);
+        assert_eq!(page.fields.len(), 1);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use serde::Deserialize;
 
 use crate::{
     asker::Asker,
+    attachment,
     error::WebError,
     headers::FILE_POLICY,
     router::{App, Routes},
@@ -55,10 +56,9 @@ async fn output(
     };
     describe(&mut response, &artifact.mime, &etag);
     if query.download.is_some_and(|wish| wish != "0") {
-        let disposition = format!("attachment; filename=\"{}\"", artifact.file_name());
-        if let Ok(value) = HeaderValue::try_from(disposition) {
-            response.headers_mut().insert(header::CONTENT_DISPOSITION, value);
-        }
+        // To be kept on the way all the same: it never changes.
+        let name = attachment::disposition(&artifact.file_name());
+        response.headers_mut().insert(header::CONTENT_DISPOSITION, name);
     }
     Ok(response)
 }

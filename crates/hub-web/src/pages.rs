@@ -2,6 +2,7 @@
 //! redirect; script only adds live updates.
 
 mod access;
+pub(crate) mod back;
 mod compare;
 mod configuration;
 mod connect;
@@ -22,6 +23,7 @@ pub(crate) mod shown;
 mod start;
 mod statistics;
 mod styles;
+mod table;
 mod toast;
 mod undo;
 mod workflows;
@@ -36,11 +38,12 @@ use axum::{
 use serde::Serialize;
 
 use self::flash::Flash;
-pub(crate) use self::{access::MadeKeys, door::own_path, toast::ToastLive};
+pub(crate) use self::{access::MadeKeys, back::own_path, toast::ToastLive};
 use crate::{
     asker::is_api,
     error::WebError,
-    language, problem,
+    language::{self, apart},
+    problem,
     render::Page,
     router::{App, Routes},
     said,
@@ -126,6 +129,8 @@ fn routes_of_catalogue() -> Routes {
         ("/render-types/{id}/flags", post(render_types::set_flags)),
         ("/render-types/{id}/picture", post(render_types::make_picture)),
         ("/styles", get(styles::show)),
+        ("/render-types.csv", get(render_types::download)),
+        ("/render-types/import", post(render_types::upload)),
         ("/styles.csv", get(styles::download)),
         ("/styles/import", post(styles::upload)),
         ("/styles/pictures", post(styles::make_pictures)),
@@ -227,7 +232,14 @@ impl ErrorPage {
                 (heading.to_string(), detail.clone(), hint.clone(), Vec::new())
             }
         };
-        Self { frame: Frame::new("", heading.clone()), status: status.as_u16(), heading, detail, hint, valid_values }
+        Self {
+            frame: Frame::new("", heading.clone()),
+            status: status.as_u16(),
+            heading,
+            detail: apart::sentence(&detail).into_owned(),
+            hint: hint.map(|hint| apart::sentence(&hint).into_owned()),
+            valid_values,
+        }
     }
 }
 
@@ -236,9 +248,9 @@ impl Page for ErrorPage {
 
     #[cfg(test)]
     fn sample() -> Self {
-        let error = hub_core::error::UserError::argument("seed", "`seed` is -1 <b>.")
-            .with_valid(["0", "1"])
-            .with_hint("Try {{ 1 }}.");
+        let hostile = shown::sample::HOSTILE;
+        let error =
+            hub_core::error::UserError::argument("seed", hostile).with_valid(["<b>", hostile]).with_hint(hostile);
         Self::of(&WebError::User(error))
     }
 }

@@ -1,9 +1,11 @@
 //! Two presses of one button are one.
 //!
-//! Owns: the last press of each viewer. A form that comes a second time within a moment is a double click, and gets the
-//! redirect of the first: browsers without script show the answer to the second press only, and that must not be that
-//! the thing is there already, is gone, or is there twice. Only redirects are kept, so whoever was refused is told again;
-//! and only the last press, so that deleting, taking back and deleting again are three.
+//! Owns: the last press of each viewer, and those that are still being answered. A form that comes a second time within
+//! a moment is a double click, and gets the redirect of the first: browsers without script show the answer to the second
+//! press only, and that must not be that the thing is there already, is gone, or is there twice. Only redirects are
+//! kept, so whoever was refused is told again; of what was answered only the last press, so that deleting, taking back
+//! and deleting again are three. Where nobody has to log in all tabs are one viewer, so what one of them presses does
+//! not end the wait of another.
 
 use std::{
     hash::{BuildHasher, Hash, Hasher as _, RandomState},
@@ -31,8 +33,15 @@ use crate::{asker::is_api, csrf::FORM_MAX_BYTES, error::WebError, router::App, v
 /// How long a second press counts as the same one. Nobody reads the page that followed, goes back and means it again in
 /// that time.
 const MOMENT: Duration = Duration::from_secs(3);
-/// Most viewers whose last press is remembered; the oldest go first.
+/// Most presses that are remembered; the oldest go first, those that were answered before the others.
 const PRESSES_MAX: usize = 1024;
+/// Most of them of one viewer.
+const PRESSES_PER_VIEWER_MAX: usize = 8;
+
+/// The answer tells that more is left to do, so that the same form is sent again: that is no second press. Among an
+/// answer's extensions.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct MoreIsLeft;
 
 /// The last presses.
 #[derive(Default)]
@@ -50,10 +59,18 @@ struct Press {
     answer: Answer,
 }
 
+impl Press {
+    /// Whether somebody answers it, is about to, or waits for that.
+    fn is_open(&self) -> bool {
+        Arc::strong_count(&self.answer) > 1
+    }
+}
+
 /// What was sent where, as good as the whole of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Form {
     hash: u64,
+    /// How many bytes of the body that is made of.
     bytes: usize,
 }
 
@@ -66,19 +83,28 @@ impl Presses {
         // A list of presses is whole whoever panicked beside it.
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         // What is not answered yet is waited for, however long it takes.
-        last.retain(|press| press.at.elapsed() < MOMENT || press.answer.try_lock().is_err());
-        if let Some(at) = last.iter().position(|press| press.viewer == viewer) {
-            if last[at].form == form {
-                return Arc::clone(&last[at].answer);
-            }
-            last.remove(at);
+        last.retain(|press| press.at.elapsed() < MOMENT || press.is_open());
+        if let Some(same) = last.iter().find(|press| press.viewer == viewer && press.form == form) {
+            return Arc::clone(&same.answer);
         }
-        if last.len() >= PRESSES_MAX {
-            last.remove(0);
+        last.retain(|press| press.viewer != viewer || press.is_open());
+        let mut own = last.iter().enumerate().filter(|(_, press)| press.viewer == viewer).map(|(at, _)| at);
+        let (oldest, others) = (own.next(), own.count());
+        if let Some(at) = oldest.filter(|_| others + 1 >= PRESSES_PER_VIEWER_MAX) {
+            last.remove(at);
+        } else if last.len() >= PRESSES_MAX {
+            let at = last.iter().position(|press| !press.is_open()).unwrap_or_default();
+            last.remove(at);
         }
         let answer = Answer::default();
         last.push(Press { viewer, form, at: Instant::now(), answer: Arc::clone(&answer) });
         answer
+    }
+
+    /// From now on the same form is a new press; who waits for its answer gets that.
+    fn forget(&self, viewer: u64, form: Form) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.retain(|press| (press.viewer, press.form) != (viewer, form));
     }
 
     fn hash(&self, what: impl Hash) -> u64 {
@@ -91,18 +117,25 @@ impl Presses {
         // A page's script is answered with a piece of the page.
         let by_script = request.headers.contains_key("hx-request");
         (request.uri.path_and_query().map(http::uri::PathAndQuery::as_str), by_script).hash(&mut hasher);
-        match boundary(&request.headers) {
-            None => hasher.write(body),
-            // Browsers draw a boundary for each press.
+        let bytes = match boundary(&request.headers) {
+            None => {
+                hasher.write(body);
+                body.len()
+            }
+            // Browsers draw a boundary for each press, some of another length each time.
             Some(boundary) => {
+                let mut bytes = 0;
                 for line in body.split(|byte| *byte == b'\n') {
                     let fence = line.strip_prefix(b"--").and_then(|rest| rest.strip_prefix(boundary.as_bytes()));
-                    hasher.write(fence.unwrap_or(line));
+                    let held = fence.unwrap_or(line);
+                    hasher.write(held);
                     hasher.write_u8(b'\n');
+                    bytes += held.len() + 1;
                 }
+                bytes
             }
-        }
-        Form { hash: hasher.finish(), bytes: body.len() }
+        };
+        Form { hash: hasher.finish(), bytes }
     }
 }
 
@@ -134,9 +167,8 @@ pub(crate) async fn once(State(app): State<App>, request: Request, next: Next) -
         Err(body) => return next.run(Request::from_parts(parts, body)).await,
     };
     let session = parts.extensions.get::<LoggedIn>().map(LoggedIn::form_token);
-    let presses = &app.presses;
-    let answer = presses.answer(presses.hash((caller, session)), presses.form(&parts, &body));
-    let mut answer = answer.lock_owned().await;
+    let (viewer, form) = (app.presses.hash((caller, session)), app.presses.form(&parts, &body));
+    let mut answer = app.presses.answer(viewer, form).lock_owned().await;
     if let Some(headers) = &*answer {
         return (StatusCode::SEE_OTHER, headers.clone()).into_response();
     }
@@ -148,6 +180,9 @@ pub(crate) async fn once(State(app): State<App>, request: Request, next: Next) -
         // A cookie is for the one who asked for it.
         if response.status() == StatusCode::SEE_OTHER && !response.headers().contains_key(header::SET_COOKIE) {
             *answer = Some(response.headers().clone());
+            if response.extensions().get::<MoreIsLeft>().is_some() {
+                app.presses.forget(viewer, form);
+            }
         }
         response
     };
@@ -181,12 +216,21 @@ async fn read(body: Body, max: usize) -> Result<Bytes, Body> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Weak;
+
     use tokio::time::advance;
 
     use super::*;
 
-    fn is_same(one: &Answer, other: &Answer) -> bool {
-        Arc::ptr_eq(one, other)
+    type Pressed = Weak<Mutex<Option<HeaderMap>>>;
+
+    /// A press that was answered: nobody holds it any more.
+    fn pressed(presses: &Presses, viewer: u64, hash: u64) -> Pressed {
+        Arc::downgrade(&presses.answer(viewer, form(hash)))
+    }
+
+    fn is_same(one: &Pressed, other: &Pressed) -> bool {
+        Weak::ptr_eq(one, other)
     }
 
     fn form(hash: u64) -> Form {
@@ -196,36 +240,54 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_second_press_is_the_first_one_for_a_moment() {
         let presses = Presses::default();
-        let first = presses.answer(1, form(1));
+        let first = pressed(&presses, 1, 1);
         advance(Duration::from_secs(2)).await;
-        assert!(is_same(&presses.answer(1, form(1)), &first));
-        assert!(!is_same(&presses.answer(2, form(1)), &first), "somebody else's");
-        assert!(is_same(&presses.answer(1, form(1)), &first), "whatever others do between");
+        assert!(is_same(&pressed(&presses, 1, 1), &first));
+        assert!(!is_same(&pressed(&presses, 2, 1), &first), "somebody else's");
+        assert!(is_same(&pressed(&presses, 1, 1), &first), "whatever others do between");
         advance(Duration::from_secs(2)).await;
-        let later = presses.answer(1, form(1));
+        let later = pressed(&presses, 1, 1);
         assert!(!is_same(&later, &first));
-        assert!(!is_same(&presses.answer(1, form(2)), &later));
-        assert!(!is_same(&presses.answer(1, form(1)), &later), "something else was pressed between");
+        assert!(!is_same(&pressed(&presses, 1, 2), &later));
+        assert!(!is_same(&pressed(&presses, 1, 1), &later), "something else was pressed between");
+    }
+
+    #[test]
+    fn what_asks_to_be_sent_again_is_a_new_press_then() {
+        let presses = Presses::default();
+        let first = pressed(&presses, 1, 1);
+        presses.forget(2, form(1));
+        assert!(is_same(&pressed(&presses, 1, 1), &first), "somebody else's");
+        presses.forget(1, form(1));
+        assert!(!is_same(&pressed(&presses, 1, 1), &first));
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_is_being_answered_is_waited_for_however_long_it_takes() {
         let presses = Presses::default();
-        let first = presses.answer(1, form(1));
-        let answering = first.lock().await;
+        let answering = presses.answer(1, form(1));
+        let first = Arc::downgrade(&answering);
         advance(2 * MOMENT).await;
-        assert!(is_same(&presses.answer(1, form(1)), &first));
+        assert!(is_same(&pressed(&presses, 1, 1), &first));
+        pressed(&presses, 1, 2);
+        assert!(is_same(&pressed(&presses, 1, 1), &first), "another tab pressed something else");
         drop(answering);
-        assert!(!is_same(&presses.answer(1, form(1)), &first));
+        assert!(!is_same(&pressed(&presses, 1, 1), &first));
     }
 
     #[test]
     fn it_remembers_so_many_and_no_more() {
         let presses = Presses::default();
+        let slow = presses.answer(1 << 32, form(1));
         for number in 0..2 * PRESSES_MAX {
             presses.answer(number as u64, form(1));
         }
         assert_eq!(presses.last.lock().unwrap().len(), PRESSES_MAX);
+        assert!(Arc::ptr_eq(&presses.answer(1 << 32, form(1)), &slow), "what was answered goes first");
+        let own: Vec<Answer> = (0..20).map(|number| presses.answer(1, form(number))).collect();
+        let kept = presses.last.lock().unwrap().iter().filter(|press| press.viewer == 1).count();
+        assert_eq!(kept, PRESSES_PER_VIEWER_MAX);
+        assert!(Arc::ptr_eq(&presses.answer(1, form(19)), &own[19]), "the newest stay");
     }
 
     #[test]
@@ -245,6 +307,7 @@ mod tests {
             of("/a", &kind, &format!("--{boundary}\r\n{head}\r\n\r\n{value}\r\n--{boundary}--\r\n"))
         };
         assert_eq!(parts("----one1", "x\ny"), parts("----two2", "x\ny"));
+        assert_eq!(parts("----one1", "x\ny"), parts("----another3", "x\ny"), "some are longer");
         assert_ne!(parts("----one1", "x\ny"), parts("----two2", "x\nz"));
     }
 

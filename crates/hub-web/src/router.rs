@@ -14,6 +14,7 @@ use bytes::Bytes;
 use hub_access::Access;
 use hub_core::limits;
 use hub_engine::Engine;
+use hub_store::SearchBounds;
 use tokio::sync::Semaphore;
 use tower_http::compression::{
     CompressionLayer,
@@ -53,6 +54,8 @@ pub struct WebConfig {
     pub version: &'static str,
     /// The pages' words in other languages than English.
     pub translations: Translations,
+    /// When a page of jobs or pictures that are searched for ends.
+    pub search: SearchBounds,
 }
 
 /// What the edge works with.

@@ -5,18 +5,26 @@
 use std::{
     collections::VecDeque,
     sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use hub_core::{
     catalogue::{RenderType, Style},
-    error::UserError,
+    error::{ErrorCode, UserError},
     ids::{ArtifactId, RenderTypeId, ServerId, StyleId},
     server::Server,
 };
-use hub_engine::Engine;
+use hub_engine::{
+    DescribeTemplates, Engine, EnhanceTemplates, JobMove, PromptGeneratorSettings, SettingSource, SettingView,
+};
+use serde_json::{Map, Value};
+
+use crate::{audit::so_many, pages::back::Back, said};
 
 /// Changes that can be taken back, at most; the oldest is forgotten first.
 const KEPT_MAX: usize = 100;
+/// A press is the second one of a change as long as this after it; later, others may have changed the same meanwhile.
+const PRESSED_TWICE: Duration = Duration::from_mins(1);
 
 /// What takes a change back.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,12 +35,69 @@ pub(crate) enum Undo {
     Style(Style),
     /// Adds a deleted render type again.
     RenderType(Box<RenderType>),
-    /// Switches a style on or off again, and makes it a default or not.
-    StyleFlags { style: StyleId, enabled: bool, is_default: bool },
-    /// Shows or hides a render type again, and makes that one the default which was before.
-    RenderTypeFlags { row: RenderTypeId, visible: bool, is_default: bool, default_before: Option<RenderTypeId> },
+    /// Switches a style on or off again, or makes it a default or not: what is `None` stays as it is by then.
+    StyleFlags { style: StyleId, enabled: Option<bool>, is_default: Option<bool> },
+    /// Shows or hides a render type again, or makes that one the default which was before; `None` as of styles.
+    RenderTypeFlags {
+        row: RenderTypeId,
+        visible: Option<bool>,
+        is_default: Option<bool>,
+        default_before: Option<RenderTypeId>,
+    },
     /// Switches a server on or off again.
     Enable { server: ServerId, enabled: bool },
+    /// Moves a job to where it was in the queue.
+    Move(JobMove),
+    /// Sets a setting again that was reset.
+    Setting { key: String, value: Value },
+    /// Brings instructions back that were reset.
+    Instructions(Instructions),
+}
+
+/// What LLMs are told in one role.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Instructions {
+    Enhance(EnhanceTemplates),
+    Describe(DescribeTemplates),
+    Generator(PromptGeneratorSettings),
+}
+
+impl Instructions {
+    /// Whether they are those that the hub comes with.
+    pub(crate) fn are_shipped(&self) -> bool {
+        match self {
+            Self::Enhance(own) => *own == EnhanceTemplates::default(),
+            Self::Describe(own) => *own == DescribeTemplates::default(),
+            Self::Generator(own) => *own == PromptGeneratorSettings::default(),
+        }
+    }
+
+    /// The role, as the pages' addresses name it.
+    pub(crate) fn role(&self) -> &'static str {
+        match self {
+            Self::Enhance(_) => "enhance",
+            Self::Describe(_) => "describe",
+            Self::Generator(_) => "generator",
+        }
+    }
+
+    /// Writes them, unless others than those that the hub comes with are there by now.
+    async fn bring_back(&self, engine: &Engine) -> Result<(), UserError> {
+        match self {
+            Self::Enhance(own) => engine.enhance_templates_edit(|now| brought_back(now, own)).await.map(drop),
+            Self::Describe(own) => engine.describe_templates_edit(|now| brought_back(now, own)).await.map(drop),
+            Self::Generator(own) => engine.prompt_generator_edit(|now| brought_back(now, own)).await.map(drop),
+        }
+    }
+}
+
+fn brought_back<T: Clone + Default + PartialEq>(now: &T, own: &T) -> Result<T, UserError> {
+    if *now == T::default() { Ok(own.clone()) } else { Err(changed_since()) }
+}
+
+/// Whoever set anew what was reset is not overwritten by who takes the reset back.
+fn changed_since() -> UserError {
+    UserError::new(ErrorCode::Conflict, said!("Somebody has changed it since it was reset; it stays as it is now."))
 }
 
 impl Undo {
@@ -46,33 +111,65 @@ impl Undo {
             Self::Style(style) => engine.style_save(style.clone()).await.map(drop),
             Self::RenderType(row) => engine.render_type_save((**row).clone()).await.map(drop),
             Self::StyleFlags { style, enabled, is_default } => {
-                let edit = |style: &Style| Ok(Style { enabled: *enabled, is_default: *is_default, ..style.clone() });
+                let edit = |now: &Style| {
+                    let (enabled, is_default) = (enabled.unwrap_or(now.enabled), is_default.unwrap_or(now.is_default));
+                    Ok(Style { enabled, is_default, ..now.clone() })
+                };
                 engine.style_edit(*style, edit).await.map(drop)
             }
             Self::RenderTypeFlags { row, visible, is_default, default_before } => {
-                let edit =
-                    |row: &RenderType| Ok(RenderType { visible: *visible, is_default: *is_default, ..row.clone() });
-                engine.render_type_edit(*row, edit).await?;
-                let Some(before) = default_before else { return Ok(()) };
-                let edit = |row: &RenderType| Ok(RenderType { is_default: true, ..row.clone() });
-                engine.render_type_edit(*before, edit).await.map(drop)
+                let edit = |now: &RenderType| {
+                    let (visible, is_default) = (visible.unwrap_or(now.visible), is_default.unwrap_or(now.is_default));
+                    Ok(RenderType { visible, is_default, ..now.clone() })
+                };
+                let is_default = engine.catalogue().render_types.iter().any(|now| now.id == *row && now.is_default);
+                // One that somebody made the default since then stays that. First: when it is refused, nothing is done.
+                if let Some(before) = default_before.filter(|_| is_default) {
+                    let back = |now: &RenderType| Ok(RenderType { is_default: true, ..now.clone() });
+                    engine.render_type_edit(before, back).await?;
+                }
+                engine.render_type_edit(*row, edit).await.map(drop)
             }
             Self::Enable { server, enabled } => {
                 let edit = |server: &Server| Ok(Server { enabled: *enabled, ..server.clone() });
                 engine.server_edit(*server, edit).await.map(drop)
             }
+            Self::Move(moved) => engine.job_move_back(moved).await,
+            Self::Setting { key, value } => {
+                let still_reset = |now: &[SettingView]| {
+                    let is_set = |view: &SettingView| view.key == *key && view.source == SettingSource::Stored;
+                    if now.iter().any(is_set) { Err(changed_since()) } else { Ok(()) }
+                };
+                let changes = Map::from_iter([(key.clone(), value.clone())]);
+                engine.settings_change(&changes, false, still_reset).await.map(drop)
+            }
+            Self::Instructions(own) => own.bring_back(engine).await,
         }
     }
 
     /// What it is about, for the audit log.
-    pub(crate) fn subject(&self) -> String {
+    pub(crate) fn subject(&self, engine: &Engine) -> String {
+        let catalogue = engine.catalogue();
         match self {
-            Self::Favour { pictures, .. } => format!("{} pictures", pictures.len()),
+            Self::Favour { pictures, .. } => so_many(pictures.len(), "picture"),
             Self::Style(style) => format!("style {}", style.name),
             Self::RenderType(row) => format!("render type {}", row.name),
-            Self::StyleFlags { style, .. } => style.to_string(),
-            Self::RenderTypeFlags { row, .. } => row.to_string(),
-            Self::Enable { server, enabled } => format!("{server} {}", if *enabled { "on" } else { "off" }),
+            Self::StyleFlags { style, .. } => {
+                let known = catalogue.styles.iter().find(|known| known.id == *style);
+                format!("style {}", known.map_or_else(|| style.to_string(), |known| known.name.clone()))
+            }
+            Self::RenderTypeFlags { row, .. } => {
+                let known = catalogue.render_types.iter().find(|known| known.id == *row);
+                format!("render type {}", known.map_or_else(|| row.to_string(), |known| known.name.clone()))
+            }
+            Self::Enable { server, enabled } => {
+                let known = engine.servers().into_iter().find(|view| view.id() == *server);
+                let name = known.map_or_else(|| server.to_string(), |view| view.server.name);
+                format!("server {name}: {}", if *enabled { "on" } else { "off" })
+            }
+            Self::Move(moved) => format!("job {}", moved.job),
+            Self::Setting { key, .. } => format!("setting {key}"),
+            Self::Instructions(own) => format!("instructions {}", own.role()),
         }
     }
 }
@@ -87,12 +184,25 @@ struct Kept {
     entries: VecDeque<Entry>,
 }
 
+/// A change that can be taken back.
 #[derive(Debug)]
-struct Entry {
+pub(crate) struct Entry {
     number: u64,
-    undo: Undo,
+    pub(crate) undo: Undo,
     /// The page from which it was done.
-    back: String,
+    pub(crate) back: Back,
+    since: Instant,
+}
+
+impl Kept {
+    /// Puts one in its place by age; the oldest goes when there are too many.
+    fn insert(&mut self, entry: Entry) {
+        let at = self.entries.partition_point(|other| other.number < entry.number);
+        self.entries.insert(at, entry);
+        while self.entries.len() > KEPT_MAX {
+            self.entries.pop_front();
+        }
+    }
 }
 
 impl Undos {
@@ -102,34 +212,38 @@ impl Undos {
     }
 
     /// Keeps what takes a change back that was made on the page `back`. Answers its number.
-    pub(crate) fn keep(&self, undo: Undo, back: &str) -> u64 {
+    pub(crate) fn keep(&self, undo: Undo, back: &Back) -> u64 {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let number = kept.next;
         kept.next += 1;
-        if kept.entries.len() >= KEPT_MAX {
-            kept.entries.pop_front();
-        }
-        kept.entries.push_back(Entry { number, undo, back: back.to_owned() });
+        kept.insert(Entry { number, undo, back: back.clone(), since: Instant::now() });
         number
+    }
+
+    /// The same for a button that may have been pressed before: a second press has `changed` nothing, and can be taken
+    /// back as the first one can, by the newest that is `like` it.
+    pub(crate) fn keep_once(&self, undo: Undo, changed: bool, like: impl Fn(&Undo) -> bool, back: &Back) -> u64 {
+        let first = if changed { None } else { self.find(like) };
+        first.unwrap_or_else(|| self.keep(undo, back))
     }
 
     /// The newest one that is like that: of a change that was asked for twice, that of the first time.
     pub(crate) fn find(&self, like: impl Fn(&Undo) -> bool) -> Option<u64> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.entries.iter().rev().find(|entry| like(&entry.undo)).map(|entry| entry.number)
+        let mut fresh = kept.entries.iter().rev().take_while(|entry| entry.since.elapsed() < PRESSED_TWICE);
+        fresh.find(|entry| like(&entry.undo)).map(|entry| entry.number)
     }
 
     /// Puts back what was taken out and could not be done.
-    pub(crate) fn put_back(&self, number: u64, undo: Undo, back: String) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.entries.push_back(Entry { number, undo, back });
+    pub(crate) fn put_back(&self, entry: Entry) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(entry);
     }
 
-    /// Takes one out, with the page from which it was done: it is done once.
-    pub(crate) fn take(&self, number: u64) -> Option<(Undo, String)> {
+    /// Takes one out: it is done once.
+    pub(crate) fn take(&self, number: u64) -> Option<Entry> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let at = kept.entries.iter().position(|entry| entry.number == number)?;
-        kept.entries.remove(at).map(|entry| (entry.undo, entry.back))
+        kept.entries.remove(at)
     }
 }
 
@@ -139,21 +253,40 @@ mod tests {
 
     #[test]
     fn each_is_taken_once_and_the_oldest_are_forgotten() {
-        let undos = Undos::from(7);
+        let (undos, page) = (Undos::from(7), Back::page("/styles"));
         let undo = |name: &str| Undo::Style(Style::new(name, ""));
-        let first = undos.keep(undo("first"), "/styles");
+        let first = undos.keep(undo("first"), &page);
         assert_eq!(first, 7);
-        assert!(
-            matches!(undos.take(7), Some((Undo::Style(style), back)) if style.name == "first" && back == "/styles")
-        );
-        assert_eq!(undos.take(7), None, "it is done once");
-        undos.put_back(7, undo("first"), "/styles".to_owned());
+        let taken = undos.take(7).expect("it is there");
+        assert!(matches!(&taken.undo, Undo::Style(style) if style.name == "first") && taken.back == page);
+        assert!(undos.take(7).is_none(), "it is done once");
+        undos.put_back(taken);
         let named =
             |name: &'static str| undos.find(move |undo| matches!(undo, Undo::Style(style) if style.name == name));
         assert_eq!((named("first"), named("other")), (Some(7), None));
         assert!(undos.take(7).is_some(), "it could not be done before");
-        let numbers: Vec<u64> = (0..=KEPT_MAX).map(|_| undos.keep(undo("later"), "/styles")).collect();
-        assert_eq!(undos.take(numbers[0]), None);
-        assert!(undos.take(numbers[1]).is_some());
+        let numbers: Vec<u64> = (0..=KEPT_MAX).map(|_| undos.keep(undo("later"), &page)).collect();
+        assert!(undos.take(numbers[0]).is_none());
+        let taken = undos.take(numbers[1]).expect("it is there");
+        // What could not be done is as old as it was, and the first to go when others come meanwhile.
+        undos.keep(undo("latest"), &page);
+        undos.put_back(taken);
+        assert!(undos.take(numbers[1]).is_none() && undos.take(numbers[2]).is_some());
+    }
+
+    #[test]
+    fn what_was_pressed_twice_is_taken_back_once() {
+        let undos = Undos::from(1);
+        let style = StyleId::new();
+        let press = |undo: Undo, changed: bool| {
+            let same = undo.clone();
+            undos.keep_once(undo, changed, |kept| *kept == same, &Back::page("/styles"))
+        };
+        let off = || Undo::StyleFlags { style, enabled: Some(true), is_default: None };
+        let first = press(off(), true);
+        let other = press(Undo::StyleFlags { style, enabled: None, is_default: Some(false) }, true);
+        assert_ne!(first, other);
+        assert_eq!(press(off(), false), first, "whatever else was pressed in its row");
+        assert_ne!(press(off(), true), first);
     }
 }

@@ -14,7 +14,8 @@ pub struct ChatRequest {
     pub model: String,
     /// The conversation so far, oldest first.
     pub messages: Vec<Message>,
-    /// Shape forced on the answer. Say in the prompt too that JSON is wanted, or some models emit blanks until their limit.
+    /// Shape forced on the answer; `None` forces none. Say in the prompt too that JSON is wanted, or some models emit
+    /// blanks until their limit.
     pub format: Option<Format>,
     /// Sampling and size; unset fields are left to the server.
     pub options: ChatOptions,
@@ -154,6 +155,9 @@ impl FromStr for KeepAlive {
     type Err = InvalidKeepAlive;
 
     /// Reads what people write in settings: `-1`, `0`, seconds, `10m`, `1h30m`, `-1m`.
+    ///
+    /// # Errors
+    /// [`InvalidKeepAlive`] for any other text, and for a time beyond all bounds.
     fn from_str(text: &str) -> Result<Self, InvalidKeepAlive> {
         let text = text.trim();
         let (negative, size) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
@@ -226,7 +230,7 @@ pub struct ChatDone {
     pub prompt_tokens: Option<u64>,
     /// Tokens written, if told.
     pub tokens: Option<u64>,
-    /// Time spent loading the model, if told.
+    /// Time spent loading the model, in milliseconds, if told.
     pub load_ms: Option<u64>,
 }
 
@@ -270,7 +274,7 @@ pub struct ChatAnswer {
     pub prompt_tokens: Option<u64>,
     /// Tokens written, if told.
     pub tokens: Option<u64>,
-    /// From sending to the last byte, measured here.
+    /// From sending to the last byte, measured here, in milliseconds.
     pub total_ms: u64,
 }
 

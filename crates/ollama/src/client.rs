@@ -70,7 +70,7 @@ pub struct LlmConfig {
     pub base_url: Url,
     /// Which API it speaks.
     pub dialect: Dialect,
-    /// Sent as a bearer token; local servers need none.
+    /// Sent as a bearer token; local servers need none. Without it, what stands in `base_url` as user and password.
     pub api_key: Option<SecretString>,
     /// Limits of time.
     pub timeouts: Timeouts,
@@ -84,6 +84,11 @@ impl LlmConfig {
 }
 
 /// A handle on one LLM server; cheap to clone, connections are shared.
+///
+/// Every call may fail on its way ([`Error::Unreachable`], [`Error::Interrupted`], [`Error::Timeout`]), by the
+/// server's answer ([`Error::Busy`], [`Error::Unauthorized`], [`Error::Rejected`], [`Error::ServerFailed`]), or
+/// because that answer is not to be understood ([`Error::Malformed`], [`Error::TooLarge`], which for anything but a
+/// chat is past 16 MiB). What else a call may meet is told beside it; [`Error::kind`] says what to do.
 #[derive(Debug, Clone)]
 pub struct Client {
     inner: Arc<Inner>,
@@ -123,6 +128,11 @@ impl Client {
         }
         if is_loopback(&base_url) {
             builder = builder.no_proxy();
+            if base_url.scheme() == "http" {
+                // Nothing is encrypted on this way: reading the machine's certificates would be most of the work here.
+                let tls = rustls::ClientConfig::builder().with_root_certificates(rustls::RootCertStore::empty());
+                builder = builder.tls_backend_preconfigured(tls.with_no_client_auth());
+            }
         }
         let http = builder.build().map_err(|e| Error::Config(e.without_url().to_string()))?;
         Ok(Self { inner: Arc::new(Inner { http, address, dialect, timeouts }) })
@@ -135,6 +145,9 @@ impl Client {
 
     /// The server's version: the cheapest proof that it is there. In the OpenAI dialect, which has no such call, the
     /// model list is asked for and the `Server` header given, or `unknown`.
+    ///
+    /// # Errors
+    /// Those of every call; [`Error::Timeout`] past [`Timeouts::lookup`].
     pub async fn version(&self) -> Result<String> {
         match self.inner.dialect {
             Dialect::Ollama => native::version(&self.lookup(Method::GET, "/api/version", None).await?.body),
@@ -148,6 +161,9 @@ impl Client {
     }
 
     /// The models it can run, in the server's order.
+    ///
+    /// # Errors
+    /// Those of every call; [`Error::Timeout`] past [`Timeouts::lookup`].
     pub async fn models(&self) -> Result<Vec<Model>> {
         match self.inner.dialect {
             Dialect::Ollama => native::models(&self.lookup(Method::GET, "/api/tags", None).await?.body),
@@ -158,7 +174,8 @@ impl Client {
     /// One model looked at closely.
     ///
     /// # Errors
-    /// [`Error::ModelMissing`]; [`Error::Unsupported`] in the OpenAI dialect.
+    /// [`Error::ModelMissing`] when the server does not have it; [`Error::Unsupported`] in the OpenAI dialect; those
+    /// of every call, [`Error::Timeout`] past [`Timeouts::lookup`].
     pub async fn show(&self, model: &str) -> Result<ModelDetails> {
         self.native_only("OpenAI-compatible servers do not describe their models")?;
         native::show(&self.lookup(Method::POST, "/api/show", Some(json!({ "model": model }))).await?.body)
@@ -167,7 +184,8 @@ impl Client {
     /// The models in memory now.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] in the OpenAI dialect.
+    /// [`Error::Unsupported`] in the OpenAI dialect; those of every call, [`Error::Timeout`] past
+    /// [`Timeouts::lookup`].
     pub async fn ps(&self) -> Result<Vec<LoadedModel>> {
         self.native_only("OpenAI-compatible servers do not tell which models are loaded")?;
         native::loaded(&self.lookup(Method::GET, "/api/ps", None).await?.body)
@@ -176,7 +194,8 @@ impl Client {
     /// Takes a model out of memory; fine when it is not loaded.
     ///
     /// # Errors
-    /// [`Error::ModelMissing`]; [`Error::Unsupported`] in the OpenAI dialect.
+    /// [`Error::ModelMissing`] when the server does not have it; [`Error::Unsupported`] in the OpenAI dialect; those
+    /// of every call, [`Error::Timeout`] past [`Timeouts::lookup`].
     pub async fn unload(&self, model: &str) -> Result<()> {
         self.native_only("OpenAI-compatible servers cannot be told to unload a model")?;
         let answer = self.lookup(Method::POST, "/api/generate", Some(native::unload_body(model))).await?;
@@ -187,7 +206,8 @@ impl Client {
     /// which is usual in the OpenAI dialect.
     ///
     /// # Errors
-    /// [`Error::ModelMissing`] when the server does not have it.
+    /// [`Error::ModelMissing`] when the server does not have it; those of every call, [`Error::Timeout`] when one of
+    /// the two lookups takes longer than [`Timeouts::lookup`].
     pub async fn capabilities(&self, model: &str) -> Result<BTreeSet<Capability>> {
         let listed = self.models().await?.into_iter().find(|listed| same_model(&listed.name, model));
         match (self.inner.dialect, listed) {
@@ -203,7 +223,8 @@ impl Client {
     /// Dropping the future cancels the generation.
     ///
     /// # Errors
-    /// [`Error::Timeout`] by the phase that ran out; [`Error::TooLarge`] past 4 MiB of text; the rest by [`Error::kind`].
+    /// [`Error::Timeout`] by the phase that ran out; [`Error::TooLarge`] past 4 MiB of text; [`Error::ModelMissing`];
+    /// [`Error::Unsupported`] when the dialect has no form for one of the pictures; those of every call.
     pub async fn chat(&self, request: &ChatRequest) -> Result<ChatAnswer> {
         let started = Instant::now();
         let mut reader = self.open_chat(self.chat_body(request)?).await?;
@@ -231,6 +252,10 @@ impl Client {
     /// Asks and gives the answer piece by piece; the last piece has `done`. After an error the stream ends.
     ///
     /// Nothing is sent before the first poll; dropping the stream cancels the generation.
+    ///
+    /// # Errors
+    /// As the last item of the stream: those of [`Client::chat`], but [`Error::TooLarge`] only for what the server
+    /// sends as one line, or past 256 MiB in all: nothing is collected here.
     pub fn chat_stream(&self, request: &ChatRequest) -> impl Stream<Item = Result<ChatChunk>> + Send + use<> {
         let client = self.clone();
         let body = self.chat_body(request);

@@ -31,7 +31,7 @@ pub enum Error {
     Timeout {
         /// What was being waited for.
         phase: WaitPhase,
-        /// The configured limit.
+        /// The configured limit, in milliseconds.
         limit_ms: u64,
     },
     /// The server's own queue is full, it is still loading, or a rate limit applies.
@@ -80,7 +80,7 @@ pub enum Error {
     /// The answer grew past its limit and was cut off.
     #[error("the LLM server's answer is larger than {limit_bytes} bytes")]
     TooLarge {
-        /// The limit that was hit.
+        /// The limit that was hit, in bytes.
         limit_bytes: usize,
     },
     /// This dialect has no such call, or the request cannot be expressed in it.

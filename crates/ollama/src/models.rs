@@ -82,7 +82,7 @@ pub struct Model {
     pub family: Option<String>,
     /// Such as `Q4_K_M`.
     pub quantization: Option<String>,
-    /// Size on disk.
+    /// Size on disk, in bytes, if told.
     pub size_bytes: Option<u64>,
     /// Whether the server passes requests for it to another host.
     pub remote: bool,
@@ -93,7 +93,7 @@ pub struct Model {
 pub struct ModelDetails {
     /// What it can do; derived from its parts on servers too old to say.
     pub capabilities: BTreeSet<Capability>,
-    /// Longest context it was trained for, in tokens. The server may run it with less.
+    /// Longest context it was trained for, in tokens, if told. The server may run it with less.
     pub context_length: Option<u64>,
     /// Architecture family, such as `llama`.
     pub family: Option<String>,
@@ -106,12 +106,12 @@ pub struct ModelDetails {
 pub struct LoadedModel {
     /// The name to ask for, with its tag.
     pub name: String,
-    /// Memory in all.
+    /// Memory in all, in bytes.
     pub size_bytes: u64,
-    /// Memory on GPUs; less than `size_bytes` means that part of it runs on the CPU.
+    /// Memory on GPUs, in bytes; less than `size_bytes` means that part of it runs on the CPU.
     pub vram_bytes: u64,
-    /// Context it was loaded with, in tokens.
+    /// Context it was loaded with, in tokens, if told.
     pub context_length: Option<u64>,
-    /// When it will be unloaded, RFC 3339 as the server writes it.
+    /// When it will be unloaded, RFC 3339 as the server writes it, if told.
     pub expires_at: Option<String>,
 }

@@ -86,8 +86,9 @@
     if (event.clipboardData?.files.length > 0) give(document.querySelector("[data-drop]"), event.clipboardData.files);
   });
 
-  // Leaving forms with changes asks first. The one that is sent is saved by that, and none beside it.
-  const changed = new Set();
+  // Leaving forms with changes asks first, also with those that came back unsaved. The one that is sent is saved by that,
+  // and none beside it.
+  const changed = new Set(document.querySelectorAll("[data-guard=unsaved]"));
   let sent = null;
   document.addEventListener("input", (event) => {
     const form = event.target.form;
@@ -115,6 +116,7 @@
     const title = document.createElement("h2");
     title.id = "dialog-title";
     title.textContent = summary.textContent.trim();
+    title.dir = "auto";
     dialog.setAttribute("aria-labelledby", title.id);
     const leave = document.createElement("button");
     Object.assign(leave, { type: "button", className: "button small", textContent: document.body.dataset.leave, autofocus: true });

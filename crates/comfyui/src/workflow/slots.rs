@@ -72,6 +72,32 @@ pub enum SlotKind {
     FilenamePrefix,
 }
 
+impl SlotKind {
+    /// Every kind, in order.
+    pub const ALL: [Self; 20] = [
+        Self::Prompt,
+        Self::Negative,
+        Self::Seed,
+        Self::Width,
+        Self::Height,
+        Self::Steps,
+        Self::Cfg,
+        Self::Guidance,
+        Self::Sampler,
+        Self::Scheduler,
+        Self::Denoise,
+        Self::Checkpoint,
+        Self::Lora,
+        Self::UpscaleModel,
+        Self::InputImage,
+        Self::Mask,
+        Self::Detector,
+        Self::Batch,
+        Self::Output,
+        Self::FilenamePrefix,
+    ];
+}
+
 /// How a slot was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -176,11 +202,6 @@ impl Slots {
     /// Ids of the nodes whose results are *the* results.
     pub fn output_nodes(&self) -> impl Iterator<Item = &str> {
         self.all(SlotKind::Output).flat_map(|slot| &slot.targets).map(|target| target.node_id.as_str())
-    }
-
-    /// Whether the server will refuse the graph.
-    pub fn has_errors(&self) -> bool {
-        self.problems.iter().any(|problem| problem.severity == Severity::Error)
     }
 }
 

@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use comfyui::Graph;
+use comfyui::{
+    Graph,
+    workflow::slots::{Severity, Slots},
+};
 use serde_json::Value;
 
 pub(crate) const VERSIONS: [&str; 2] = ["v0.33.0", "v0.3.64"];
@@ -30,6 +33,11 @@ pub(crate) fn flow(name: &str) -> Graph {
 pub(crate) fn standard_graphs() -> Vec<(String, Graph)> {
     let all = json("graphs/standard_graphs_api.json");
     all.as_object().unwrap().iter().map(|(name, value)| (name.clone(), Graph::parse(value).unwrap())).collect()
+}
+
+/// Whether the server will refuse the graph.
+pub(crate) fn has_errors(slots: &Slots) -> bool {
+    slots.problems.iter().any(|problem| problem.severity == Severity::Error)
 }
 
 /// Every recorded JSON file, as its name below the folder and its content.

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use comfyui::Graph;
 use comfyui::workflow::slots::{Severity, Slots, Source, detect};
 use comfyui::workflow::{SlotKind, files};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::fixtures;
 
@@ -84,10 +84,19 @@ fn the_first_releases_titles_are_found() {
 }
 
 #[test]
+fn every_kind_is_listed_in_its_order() {
+    // Whoever reads a word that is none names all that there are.
+    let told = serde_json::from_value::<SlotKind>(json!("?")).unwrap_err().to_string();
+    let known: Vec<&str> = told.split('`').skip(3).step_by(2).collect();
+    let listed: Vec<Value> = SlotKind::ALL.iter().map(|kind| json!(kind)).collect();
+    assert_eq!(listed, known);
+}
+
+#[test]
 fn no_standard_graph_has_an_error() {
     for (name, graph) in fixtures::standard_graphs() {
         let slots = detect(&graph);
-        assert!(!slots.has_errors(), "{name}: {:?}", slots.problems);
+        assert!(!fixtures::has_errors(&slots), "{name}: {:?}", slots.problems);
         assert_eq!(slots.output_nodes().collect::<Vec<_>>(), ["9"], "{name}");
         let stored = serde_json::to_string(&slots).unwrap();
         assert_eq!(serde_json::from_str::<Slots>(&stored).unwrap(), slots);

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
 use hub_sim::{ComfyConfig, ComfySim};
 use serde_json::json;
 
@@ -12,13 +13,14 @@ use crate::hub::HubProcess;
 pub(super) const RUNNING: usize = 64;
 /// Longest wait for them to be at work.
 const RUNNING_LIMIT: Duration = Duration::from_mins(1);
-/// The streams of the pages that redraw themselves.
+/// The streams of the lists that redraw themselves.
 const STREAMS: [&str; 3] = ["/live", "/jobs/live", "/servers/live"];
 
 /// Simulated servers that run a job for as long as all is measured, and send frames of it.
 pub(super) async fn servers(hub: &HubProcess, many: usize, for_each: Duration) -> anyhow::Result<Vec<ComfySim>> {
     let mut sims = Vec::with_capacity(many);
-    let readings = u32::try_from(STREAMS.len() + 2)?;
+    // Each stream, one job's page, and none.
+    let readings = u32::try_from(STREAMS.len() + 3)?;
     let run_ms = u64::try_from((for_each * readings + Duration::from_secs(20)).as_millis())?;
     for _ in 0..many {
         let config = ComfyConfig { run_ms, load_ms: 0, ..ComfyConfig::default() };
@@ -30,7 +32,7 @@ pub(super) async fn servers(hub: &HubProcess, many: usize, for_each: Duration) -
 }
 
 /// What it costs that somebody watches a page while many jobs run, as a share of a core, by the page's stream.
-pub(super) async fn added(hub: &HubProcess, for_each: Duration) -> anyhow::Result<Vec<(&'static str, f64)>> {
+pub(super) async fn added(hub: &HubProcess, for_each: Duration) -> anyhow::Result<Vec<(String, f64)>> {
     for seed in 0..RUNNING {
         let arguments =
             json!({ "prompt": "a red fox", "render_type": "smoke", "seed": seed, "width": 64, "height": 64 });
@@ -39,15 +41,18 @@ pub(super) async fn added(hub: &HubProcess, for_each: Duration) -> anyhow::Resul
     until_all_run(hub).await?;
     let alone = cpu_share(hub, for_each).await?;
     println!("\n{RUNNING} running jobs: {:.1} % of a core", alone * 100.0);
-    let mut added = Vec::with_capacity(STREAMS.len());
-    for path in STREAMS {
+    let running = hub.get("/api/v1/jobs?state=running&limit=1").await?;
+    let one = running["jobs"][0]["id"].as_str().context("no job runs")?;
+    let of_one = format!("/jobs/{one}/live");
+    let mut added = Vec::with_capacity(STREAMS.len() + 1);
+    for path in STREAMS.into_iter().chain([of_one.as_str()]) {
         let url = format!("{}{path}", hub.base());
         let stream = reqwest::Client::builder().build()?.get(url).send().await?.error_for_status()?;
         let reader = tokio::spawn(async move { stream.bytes().await });
         let watched = cpu_share(hub, for_each).await?;
         reader.abort();
         println!("with {path} open: {:.1} %, {:+.1} %", watched * 100.0, (watched - alone) * 100.0);
-        added.push((path, watched - alone));
+        added.push((path.to_owned(), watched - alone));
     }
     Ok(added)
 }

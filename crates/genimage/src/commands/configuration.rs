@@ -14,7 +14,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use hub_core::clock::SystemClock;
-use hub_engine::{ExportOptions, ImportMode, ImportOptions, configuration};
+use hub_engine::{ExportOptions, ExportParts, ImportMode, ImportOptions, configuration};
 use hub_store::Store;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
@@ -87,7 +87,7 @@ impl Place {
 
 async fn export(config: &Config, args: ExportArgs) -> anyhow::Result<ExitCode> {
     let passphrase = if args.with_secrets { Some(passphrase(&args.passphrase, true)?) } else { None };
-    let options = ExportOptions { workflows: !args.without_workflows, passphrase, only_servers: false };
+    let options = ExportOptions { parts: parts(&args), passphrase };
     let text = match Place::find(config, args.hub.as_deref()).await? {
         Place::Hub(hub) => hub.export(&options).await?,
         Place::Store(store, _folder) => configuration::export(&store, options).await.map_err(told)?,
@@ -97,6 +97,15 @@ async fn export(config: &Config, args: ExportArgs) -> anyhow::Result<ExitCode> {
         None => std::io::stdout().write_all(text.as_bytes()).context("cannot write to standard output")?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is asked for. The servers alone come without workflows anyway, so that both flags agree.
+fn parts(args: &ExportArgs) -> ExportParts {
+    match (args.only_servers, args.without_workflows) {
+        (true, _) => ExportParts::ServersOnly,
+        (false, true) => ExportParts::WithoutWorkflows,
+        (false, false) => ExportParts::Everything,
+    }
 }
 
 async fn import(config: &Config, args: ImportArgs) -> anyhow::Result<ExitCode> {

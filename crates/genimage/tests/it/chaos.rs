@@ -189,6 +189,7 @@ async fn kill_now_and_then(storm: Storm, mut hub: Hub, folder: &Path, address: &
     for _ in 0..storm.kills {
         tokio::time::sleep(between.mul_f64(random.random_range(0.7..1.0))).await;
         hub.kill();
+        data::age_half_written(folder);
         tokio::time::sleep(Duration::from_millis(random.random_range(0..400))).await;
         hub = start(folder);
         address.set(&hub.url);

@@ -57,6 +57,32 @@ async fn a_configuration_moves_from_a_running_hub_to_a_folder_and_into_another_h
     assert_eq!(hub.get("/api/v1/servers/Default%20Server").await["run_limit_s"], 1);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_holds_the_parts_that_were_asked_for_whoever_writes_it() {
+    let (folder, files) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let file = files.path().join("hub.json");
+    let sections = |place: &[&str], flags: &[&str]| -> Vec<String> {
+        let arguments = [&["export", "-o", file.to_str().unwrap()][..], place, flags].concat();
+        let exported = config(folder.path(), &arguments, &[]);
+        assert!(exported.status.success(), "{}", said(&exported));
+        let document: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+        document.as_object().unwrap().keys().cloned().collect()
+    };
+    let check = |place: &[&str]| {
+        let servers = ["format", "version", "servers", "llm_servers"];
+        assert_eq!(sections(place, &["--only-servers"]), servers);
+        assert_eq!(sections(place, &["--only-servers", "--without-workflows"]), servers);
+        let all = sections(place, &[]);
+        assert!(all.starts_with(&servers.map(str::to_owned)) && all.iter().any(|name| name == "workflows"), "{all:?}");
+        let others: Vec<String> = all.into_iter().filter(|name| name != "workflows").collect();
+        assert_eq!(sections(place, &["--without-workflows"]), others);
+    };
+    let hub = Hub::start(folder.path(), &[]);
+    check(&["--hub", &hub.url]);
+    drop(hub);
+    check(&[]);
+}
+
 #[test]
 fn a_file_that_will_not_do_is_told_by_its_path() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,9 +1,14 @@
 //! The hub killed in the middle, and what it finds when it comes back.
 
+use std::time::{Duration, Instant};
+
 use hub_sim::{ComfyConfig, ComfySim};
 use serde_json::json;
 
-use crate::hub::Hub;
+use crate::{
+    data,
+    hub::{Hub, PATIENCE},
+};
 
 async fn sim(run_ms: u64) -> ComfySim {
     let config = ComfyConfig { run_ms, load_ms: 0, ..ComfyConfig::default() };
@@ -62,4 +67,23 @@ async fn a_hub_that_ends_well_leaves_its_database_in_one_file() {
     std::fs::copy(folder.path().join("hub.db"), copy.path().join("hub.db")).unwrap();
     let hub = Hub::start(copy.path(), &[]);
     assert_eq!(hub.get(&format!("/api/v1/jobs/{job}")).await["state"], "succeeded");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_dead_hub_was_writing_is_removed_and_nothing_that_may_be_being_written() {
+    let folder = tempfile::tempdir().unwrap();
+    Hub::start(folder.path(), &[]).terminate();
+    let shelf = folder.path().join("objects").join("45");
+    std::fs::create_dir_all(&shelf).unwrap();
+    let [old, new] = ["a.png#1", "b.png#1"].map(|name| shelf.join(name));
+    std::fs::write(&old, b"x").unwrap();
+    data::age_half_written(folder.path());
+    std::fs::write(&new, b"x").unwrap();
+    let _hub = Hub::start(folder.path(), &[]);
+    let begun = Instant::now();
+    while old.exists() {
+        assert!(begun.elapsed() < PATIENCE, "it is not removed");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(new.exists());
 }

@@ -283,6 +283,7 @@ async fn dies_and_recovers(point: CrashPoint, way: Way, side: &str, template: &P
         _ => {}
     }
     stage.die(&place).await;
+    data::age_half_written(stage.folder.path());
     if way == Way::Homeless {
         stage.enable_server(true).await;
     }

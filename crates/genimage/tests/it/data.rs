@@ -2,14 +2,15 @@
 
 use std::{
     collections::BTreeSet,
+    fs::File,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use hub_core::{
     artifact::{Artifact, ArtifactRole},
-    clock::SystemClock,
+    clock::{Clock as _, SystemClock},
     job::{Job, JobState},
 };
 use hub_engine::{Engine, EngineConfig, ReconcilerStatus};
@@ -99,6 +100,16 @@ pub(crate) async fn assert_agrees(folder: &Path) {
         }
     }
     assert_eq!(files(&objects), expected);
+}
+
+/// Has the files that a hub which died was just writing be so old that the next start removes them.
+pub(crate) fn age_half_written(folder: &Path) {
+    let objects = folder.join("objects");
+    let long_ago = SystemTime::from(SystemClock.now()) - Duration::from_mins(2);
+    for name in files(&objects).into_iter().filter(|name| name.contains('#')) {
+        let file = File::options().write(true).open(objects.join(name)).unwrap();
+        file.set_modified(long_ago).unwrap();
+    }
 }
 
 /// The files below a folder, thumbnails left out.

@@ -1,4 +1,4 @@
-//! Tests that this machine cannot do.
+//! Tests that this machine cannot do; here and in hub-web.
 
 /// Says that a test is left out, and why.
 ///

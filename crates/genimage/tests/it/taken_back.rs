@@ -84,6 +84,7 @@ async fn dies_while_it_takes_back(place: &str, template: &Path) {
         assert!(begun.elapsed() < PATIENCE, "{place} was never reached");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+    data::age_half_written(folder.path());
 
     let hub = Hub::run(command());
     for job in &jobs {

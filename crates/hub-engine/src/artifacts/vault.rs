@@ -133,21 +133,20 @@ impl Vault {
             tracing::error!(error = %error, "a mask cannot be encoded");
             UserError::new(ErrorCode::Internal, "The hub could not make the mask.")
         })?;
-        let mask = self.store_input(Bytes::from(png)).await?;
-        self.mark_mask(&mask).await?;
-        Ok(mask)
+        self.store_input(Bytes::from(png)).await
     }
 
-    /// Has a given picture count as a mask from now on: nobody wants to pick it as a picture to work on. A result stays
-    /// one.
+    /// Has a given picture count as a mask from now on, which nobody wants to pick as a picture to work on, or as one to
+    /// work on. A result stays one.
     ///
     /// # Errors
     /// `storage`.
-    pub(crate) async fn mark_mask(&self, picture: &Artifact) -> Result<(), UserError> {
-        if picture.role != ArtifactRole::Input {
+    pub(crate) async fn mark(&self, picture: &Artifact, is_mask: bool) -> Result<(), UserError> {
+        let role = if is_mask { ArtifactRole::Mask } else { ArtifactRole::Input };
+        if picture.role == ArtifactRole::Output || picture.role == role {
             return Ok(());
         }
-        self.store.input_is_mask(picture.id).await.map_err(storage)
+        self.store.input_is_mask(picture.id, is_mask).await.map_err(storage)
     }
 
     /// Whether a stored picture is wholly black.

@@ -1,4 +1,4 @@
-//! What administrators change: servers, LLM servers, workflows, render types, styles. Each change is
+//! What administrators change: servers, LLM servers, render types, styles, settings. Each change is
 //! stored, then the background and the catalogue are told, then it is answered.
 
 use std::sync::Arc;

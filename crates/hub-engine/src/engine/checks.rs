@@ -177,11 +177,11 @@ pub(crate) fn render_type(row: &RenderType) -> Result<(), UserError> {
         ));
     }
     if let Some(aspect) = row.defaults.aspect.filter(|aspect| !row.sizes.contains_key(aspect)) {
-        return Err(UserError::argument("defaults", format!("The default aspect ratio {aspect} has no size."))
+        return Err(UserError::argument("defaults.aspect", format!("The default aspect ratio {aspect} has no size."))
             .with_valid(row.sizes.keys().map(|known| known.as_str())));
     }
     if row.defaults.denoise.is_some_and(|denoise| !(0.0..=1.0).contains(&denoise)) {
-        return Err(UserError::argument("defaults", "The default denoise strength must lie between 0 and 1."));
+        return Err(UserError::argument("defaults.denoise", "The default denoise strength must lie between 0 and 1."));
     }
     Ok(())
 }
@@ -251,9 +251,13 @@ mod tests {
         let mut crossed = good.clone();
         crossed.limits = SizeLimits { min_side_px: 512, max_side_px: 256, side_multiple_px: 8 };
         assert!(render_type(&crossed).is_err());
+        let fault = |row: &RenderType| render_type(row).expect_err("refused").argument.unwrap_or_default();
+        let mut hot = good.clone();
+        hot.defaults.denoise = Some(1.5);
+        assert_eq!(fault(&hot), "defaults.denoise");
         let mut sizeless = good;
         sizeless.sizes.clear();
         sizeless.defaults.aspect = Some(hub_core::request::AspectRatio::R1x1);
-        assert!(render_type(&sizeless).is_err());
+        assert_eq!(fault(&sizeless), "defaults.aspect");
     }
 }

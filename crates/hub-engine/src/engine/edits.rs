@@ -105,7 +105,8 @@ impl Engine {
         Err(contended())
     }
 
-    /// Changes a render type; see [`Engine::server_edit`].
+    /// Changes a render type; see [`Engine::server_edit`]. Whether its workflow can run it is checked where that
+    /// changes, or where callers are led to it: one whose workflow is broken can still be hidden.
     ///
     /// # Errors
     /// What `edit` refuses; `not_found`; `bad_argument`; `workflow_invalid` naming what is missing;
@@ -122,8 +123,10 @@ impl Engine {
             let mut after = edit(&before)?;
             after.name = checks::name(&after.name)?;
             checks::render_type(&after)?;
-            let runnable = self.runnable(&after).await?;
-            import::check_mode(&runnable.workflow, &runnable.slots, after.mode)?;
+            if must_run(&before, &after) {
+                let runnable = self.runnable(&after).await?;
+                import::check_mode(&runnable.workflow, &runnable.slots, after.mode)?;
+            }
             match self.store().render_type_swap(&before, &after).await.map_err(storage)? {
                 Swapped::Done => {
                     self.reload().await?;
@@ -161,6 +164,14 @@ impl Engine {
             None => storage(error),
         }
     }
+}
+
+/// Whether a change makes a render type run another way, or leads callers to it who were not led there before.
+fn must_run(before: &RenderType, after: &RenderType) -> bool {
+    let runs_alike = before.workflow == after.workflow
+        && before.workflow_version == after.workflow_version
+        && before.mode == after.mode;
+    !runs_alike || (after.visible && !before.visible) || (after.is_default && !before.is_default)
 }
 
 pub(super) fn contended() -> UserError {

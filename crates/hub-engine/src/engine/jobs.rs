@@ -30,6 +30,24 @@ pub struct CancelledJobs {
     pub more: bool,
 }
 
+/// A move within the queue, so that it can be taken back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobMove {
+    /// Which job was moved.
+    pub job: JobId,
+    /// Itself and its parts, as far as they were moved, each with its priority before.
+    pub before: Vec<(JobId, i32)>,
+    /// Their priority since then.
+    pub after: i32,
+}
+
+impl JobMove {
+    /// Whether anything has another priority than before.
+    pub fn changed(&self) -> bool {
+        self.before.iter().any(|(_, before)| *before != self.after)
+    }
+}
+
 impl Engine {
     /// The attempts of a job and the points of its life, as far as they are stored.
     ///
@@ -106,6 +124,15 @@ impl Engine {
     /// `unknown_job`; `bad_argument` for a priority out of bounds; `conflict` for a job that does not wait
     /// (any more); `storage`.
     pub async fn prioritise(&self, id: JobId, precedence: Precedence) -> Result<JobView, UserError> {
+        self.job_move(id, precedence).await?;
+        self.view(id).await
+    }
+
+    /// The same, answering what takes it back.
+    ///
+    /// # Errors
+    /// As [`Engine::prioritise`].
+    pub async fn job_move(&self, id: JobId, precedence: Precedence) -> Result<JobMove, UserError> {
         let job = self.job(id).await?;
         let priority = match precedence {
             Precedence::Priority(priority) => Wish::parse(Some(priority), None, None)?.priority,
@@ -119,14 +146,33 @@ impl Engine {
                 wanted.clamp(limits::PRIORITY_MIN, limits::PRIORITY_MAX)
             }
         };
-        if !self.store().job_set_priority(id, priority).await.map_err(storage)? {
+        let before = self.store().job_set_priority(id, priority).await.map_err(storage)?;
+        if before.is_empty() {
             // It may have left the queue since it was read.
-            let state = self.job(id).await?.state.kind();
-            let message = format!("The job {id} is {state}; only a job that waits can be moved.");
+            return Err(not_waiting(id, self.job(id).await?.state.kind()));
+        }
+        let now: Vec<(JobId, i32)> = before.iter().map(|(moved, _)| (*moved, priority)).collect();
+        self.inner.background.prioritise(&now).await;
+        Ok(JobMove { job: id, before, after: priority })
+    }
+
+    /// Takes a move back: the job is where it was among those that were not moved since. Effective at once.
+    ///
+    /// # Errors
+    /// `unknown_job`; `conflict` for a job that does not wait (any more), or that was moved again; `storage`.
+    pub async fn job_move_back(&self, JobMove { job, before, after }: &JobMove) -> Result<(), UserError> {
+        let job = *job;
+        let back = self.store().job_unset_priority(job, *after, before).await.map_err(storage)?;
+        if back.is_empty() {
+            let state = self.job(job).await?.state.kind();
+            if !matches!(state, JobStateKind::Planning | JobStateKind::Queued) {
+                return Err(not_waiting(job, state));
+            }
+            let message = format!("The job {job} was moved again since then; it stays where it is.");
             return Err(UserError::new(ErrorCode::Conflict, message));
         }
-        self.inner.background.prioritise(id, priority).await;
-        self.view(id).await
+        self.inner.background.prioritise(&back).await;
+        Ok(())
     }
 
     /// Cancels these jobs, one after the other.
@@ -180,6 +226,11 @@ impl Engine {
         list.push(job.id);
         Ok(())
     }
+}
+
+fn not_waiting(id: JobId, state: JobStateKind) -> UserError {
+    let message = format!("The job {id} is {state}; only a job that waits can be moved.");
+    UserError::new(ErrorCode::Conflict, message)
 }
 
 /// The call with the seed that was drawn for a job that failed, where none was given.

@@ -4,10 +4,11 @@ use hub_core::{
     error::UserError,
     server::{LlmAssignment, LlmRole},
 };
+use hub_store::StoreError;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    Engine,
+    Engine, checks,
     edits::{EDIT_TRIES, contended},
 };
 use crate::{
@@ -79,12 +80,18 @@ impl Engine {
     /// Changes the instructions for enhancement; see [`Engine::describe_templates_edit`].
     ///
     /// # Errors
-    /// What `edit` refuses; `storage`.
+    /// What `edit` refuses; `bad_argument` naming what is too long; `storage`.
     pub async fn enhance_templates_edit(
         &self,
         edit: impl Fn(&EnhanceTemplates) -> Result<EnhanceTemplates, UserError>,
     ) -> Result<EnhanceTemplates, UserError> {
-        self.setting_edit(enhance::TEMPLATES_SETTING, edit).await
+        let checked = |now: &EnhanceTemplates| {
+            let after = edit(now)?;
+            checks::text("prompt", &after.prompt)?;
+            checks::text("negative", &after.negative)?;
+            Ok(after)
+        };
+        self.setting_edit(enhance::TEMPLATES_SETTING, checked).await
     }
 
     /// How prompts are generated.
@@ -117,7 +124,8 @@ impl Engine {
         Ok(self.store().setting_get(key).await.map_err(storage)?.unwrap_or_default())
     }
 
-    /// Reads, changes and writes in one step; when another editor was quicker, once more on what that one left.
+    /// Reads, changes and writes in one step; when another editor was quicker, once more on what that one left. What
+    /// is stored and cannot be read is replaced by a reset alone.
     pub(super) async fn setting_edit<T>(
         &self,
         key: &str,
@@ -127,7 +135,17 @@ impl Engine {
         T: Default + DeserializeOwned + PartialEq + Serialize + Send + Sync,
     {
         for _ in 0..EDIT_TRIES {
-            let stored: Option<T> = self.store().setting_get(key).await.map_err(storage)?;
+            let stored: Option<T> = match self.store().setting_get(key).await {
+                Err(error @ StoreError::Inconsistency { .. }) => {
+                    let after = edit(&T::default())?;
+                    if after != T::default() {
+                        return Err(storage(error));
+                    }
+                    self.store().setting_set(key, &after).await.map_err(storage)?;
+                    return Ok(after);
+                }
+                found => found.map_err(storage)?,
+            };
             let after = match &stored {
                 Some(before) => edit(before)?,
                 None => edit(&T::default())?,

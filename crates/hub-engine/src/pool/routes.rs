@@ -1,8 +1,9 @@
 //! Which attempt gets which event.
 //!
 //! The socket's reader hands events over without ever waiting: a reader that stalls would stop the
-//! server's events for everybody. An attempt that is far behind loses previews first; if it loses more,
-//! it is told to ask the history instead.
+//! server's events for everybody. Of previews only the newest waits, beside the other events: an attempt that is behind
+//! loses those that are old, and keeps one to show even when the server then stands still. If it loses other events, it is
+//! told to ask the history instead.
 
 use std::{
     collections::HashMap,
@@ -13,15 +14,14 @@ use std::{
 };
 
 use comfyui::Event;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 /// Events that an attempt may be behind.
 const INBOX_EVENTS: usize = 1024;
-/// From this many events behind on, previews are dropped.
-const PREVIEWS_BEHIND_MAX: usize = 8;
 
 struct Route {
     events: mpsc::Sender<Event>,
+    preview: watch::Sender<Option<Event>>,
     lagged: Arc<AtomicBool>,
 }
 
@@ -33,17 +33,18 @@ impl Routes {
     /// Opens an inbox for a prompt's events. Open it before the prompt is posted.
     pub(crate) fn open(self: &Arc<Self>, prompt_id: String) -> Inbox {
         let (events, receiver) = mpsc::channel(INBOX_EVENTS);
+        let (preview, newest_preview) = watch::channel(None);
         let lagged = Arc::new(AtomicBool::new(false));
-        self.lock().insert(prompt_id.clone(), Route { events, lagged: lagged.clone() });
-        Inbox { prompt_id, events: receiver, lagged, routes: self.clone() }
+        self.lock().insert(prompt_id.clone(), Route { events, preview, lagged: lagged.clone() });
+        Inbox { prompt_id, events: receiver, preview: newest_preview, lagged, routes: self.clone() }
     }
 
     /// Hands an event to whom it concerns, if to anybody.
     pub(crate) fn deliver(&self, event: Event) {
         let routes = self.lock();
         let Some(route) = event.prompt_id().and_then(|id| routes.get(id)) else { return };
-        let behind = INBOX_EVENTS - route.events.capacity();
-        if matches!(event, Event::Preview { .. }) && behind >= PREVIEWS_BEHIND_MAX {
+        if matches!(event, Event::Preview { .. }) {
+            route.preview.send_replace(Some(event));
             return;
         }
         if let Err(mpsc::error::TrySendError::Full(_)) = route.events.try_send(event) {
@@ -60,17 +61,23 @@ impl Routes {
 pub(crate) struct Inbox {
     prompt_id: String,
     events: mpsc::Receiver<Event>,
+    preview: watch::Receiver<Option<Event>>,
     lagged: Arc<AtomicBool>,
     routes: Arc<Routes>,
 }
 
 impl Inbox {
-    /// The next event. Cancel safe. Never ends.
+    /// The next event; the newest preview once there is no other. Cancel safe. Never ends.
     pub(crate) async fn next(&mut self) -> Event {
-        match self.events.recv().await {
-            Some(event) => event,
+        tokio::select! {
+            biased;
+            Some(event) = self.events.recv() => event,
+            Ok(()) = self.preview.changed() => {
+                let newest = self.preview.borrow_and_update().clone();
+                newest.expect("only previews are sent, and none is taken back")
+            }
             // The route was taken over by a newer inbox under the same id; ids are unique per attempt.
-            None => std::future::pending().await,
+            else => std::future::pending().await,
         }
     }
 
@@ -93,12 +100,12 @@ mod tests {
 
     use super::*;
 
-    fn preview(prompt: &str) -> Event {
+    fn preview(prompt: &str, picture: &'static str) -> Event {
         Event::Preview {
             prompt_id: Some(prompt.to_owned()),
             node: None,
             format: ImageFormat::Jpeg,
-            bytes: Bytes::new(),
+            bytes: Bytes::from_static(picture.as_bytes()),
         }
     }
 
@@ -119,11 +126,28 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn previews_are_dropped_first_and_a_flood_is_told() {
+    async fn the_newest_preview_comes_after_what_waits_and_the_others_are_dropped() {
+        let routes = Arc::new(Routes::default());
+        let mut inbox = routes.open("a".to_owned());
+        // A server that draws fast and then stands still: there is something to show.
+        for picture in ["first", "second", "last"] {
+            (0..20).for_each(|_| routes.deliver(start("a")));
+            routes.deliver(preview("a", picture));
+        }
+        for _ in 0..60 {
+            assert_eq!(inbox.next().await, start("a"));
+        }
+        assert_eq!(inbox.next().await, preview("a", "last"));
+        assert!(!inbox.take_lagged());
+        routes.deliver(start("a"));
+        assert_eq!(inbox.next().await, start("a"), "each is heard once");
+    }
+
+    #[tokio::test]
+    async fn a_flood_is_told_and_previews_are_none() {
         let routes = Arc::new(Routes::default());
         let inbox = routes.open("a".to_owned());
-        (0..100).for_each(|_| routes.deliver(preview("a")));
-        assert_eq!(inbox.events.len(), PREVIEWS_BEHIND_MAX);
+        (0..2 * INBOX_EVENTS).for_each(|_| routes.deliver(preview("a", "")));
         assert!(!inbox.take_lagged());
         (0..2 * INBOX_EVENTS).for_each(|_| routes.deliver(start("a")));
         assert!(inbox.take_lagged());

@@ -89,7 +89,14 @@ impl PromptGeneratorSettings {
             return Err(UserError::argument("instructions", "`instructions` must not be empty."));
         }
         checks::text("instructions", &self.instructions)?;
-        self.allowed_styles.iter().flatten().try_for_each(|name| known_style(catalogue, name))
+        let allowed = self.allowed_styles.as_deref().unwrap_or_default();
+        for (at, name) in allowed.iter().enumerate() {
+            known_style(catalogue, name)?;
+            if allowed[..at].contains(name) {
+                return Err(UserError::argument("allowed_styles", format!("`allowed_styles` names `{name}` twice.")));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -126,6 +133,8 @@ mod tests {
         assert_eq!(given(&|settings| settings.elements_to_select = 16), Err("elements_to_select".to_owned()));
         assert_eq!(given(&|settings| settings.variations_to_propose = 25), Err("variations_to_propose".to_owned()));
         assert_eq!(given(&|settings| settings.instructions = " ".to_owned()), Err("instructions".to_owned()));
+        let twice = given(&|settings| settings.allowed_styles = Some(vec!["ink".to_owned(), "ink".to_owned()]));
+        assert_eq!(twice, Err("allowed_styles".to_owned()));
         let unknown = given(&|settings| settings.allowed_styles = Some(vec!["inc".to_owned()]));
         assert_eq!(unknown, Err("allowed_styles".to_owned()));
     }

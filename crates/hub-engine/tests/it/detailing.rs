@@ -1,6 +1,7 @@
 //! Parts of pictures redrawn, from the call to the graph that the server ran and the picture that came back.
 
 use hub_core::{
+    artifact::ArtifactRole,
     caller::Caller,
     catalogue::{Mode, RenderType},
     error::{ErrorCode, UserError},
@@ -77,6 +78,31 @@ async fn a_box_and_a_mask_reach_the_server_as_a_mask_picture() {
     }
     let prompts: Vec<Value> = ran(&test, "CLIPTextEncode").into_iter().map(|node| node["text"].clone()).collect();
     assert_eq!(prompts.len(), 2, "{prompts:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mask_that_is_worked_on_later_stands_among_given_pictures_again() {
+    let (test, source) = detailing().await;
+    let store = async || {
+        let bytes = picture(64, 48, ImageFormat::Jpeg);
+        test.engine.store_input(&Caller::local(), bytes.into()).await.unwrap().id
+    };
+    let role = async |id: ArtifactId| test.engine.artifact(id).await.unwrap().role;
+    let given = store().await;
+    let mask = json!({ "prompt": "a hat", "mask": given.to_string() });
+    let masked = detail(&test, source, mask.clone()).await.unwrap().job.id;
+    assert_eq!((role(source).await, role(given).await), (ArtifactRole::Input, ArtifactRole::Mask));
+    assert_eq!(store().await, given, "it is stored once, whatever it is");
+    let arguments = json!({ "prompt": "a scarf", "region": [16, 8, 32, 16] });
+    let boxed = detail(&test, given, arguments).await.unwrap().job.id;
+    assert_eq!(role(given).await, ArtifactRole::Input);
+    let both = detail(&test, given, mask).await.unwrap().job.id;
+    assert_eq!(role(given).await, ArtifactRole::Input, "one that is both can be picked");
+    let drawn = test.success(boxed).await.job.recipe.unwrap().mask.unwrap();
+    assert_eq!(role(drawn).await, ArtifactRole::Mask);
+    for job in [masked, both] {
+        test.success(job).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

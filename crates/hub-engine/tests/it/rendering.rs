@@ -20,6 +20,18 @@ async fn six_simultaneous_jobs_on_two_idle_servers_go_three_and_three() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_that_ends_while_it_is_looked_at_is_not_half_ended() {
+    let test = servers(1).run_ms(300).start().await;
+    let job = test.generate("a").await;
+    test.until_running(job).await;
+    let read_before = test.engine.view(job).await.unwrap().job;
+    test.success(job).await;
+    let seen = test.engine.views(vec![read_before]).await.unwrap().remove(0);
+    assert!(!seen.job.state.kind().is_terminal() && seen.artifacts.is_empty(), "{seen:?}");
+    assert_eq!(test.engine.view(job).await.unwrap().artifacts.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_job_that_finishes_before_events_arrive_succeeds() {
     let test = servers(1).run_ms(0).server(0, |sim| sim.history_gap_ms = 0).start().await;
     for prompt in ["a", "b", "c"] {

@@ -3,9 +3,14 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use hub_core::{caller::Caller, ids::ArtifactId};
+use hub_core::{
+    artifact::MediaKind,
+    caller::Caller,
+    ids::{ArtifactId, PromptId, ServerId},
+    job::Attempt,
+};
 use hub_engine::{EngineConfig, JobView, PreviewBudget, ReconcilerStatus, RetentionPolicy};
-use hub_store::FileDeletion;
+use hub_store::{FileDeletion, NewArtifact, Ran};
 use image::ImageFormat;
 use serde_json::json;
 
@@ -104,6 +109,67 @@ async fn retention_by_number_takes_the_oldest_and_says_so_before() {
         assert_eq!(test.engine.view(views[at].job.id).await.is_ok(), stays, "{at}");
         assert_eq!(file(&test, &views[at]).exists(), stays, "{at}");
     }
+}
+
+/// A picture that some job made, one second after the one before; of its bytes only the row tells.
+async fn made(hub: &Hub, number: u8, size_bytes: u64) -> ArtifactId {
+    hub.clock.advance(TimeDelta::seconds(1));
+    let job = hub.call("generate_image", json!({"prompt": format!("picture {number}")})).await.unwrap().job.id;
+    let attempt = Attempt { number: 1, server: ServerId::new(), prompt_id: PromptId::random() };
+    assert!(hub.engine.store().job_assign(job, &attempt).await.unwrap());
+    let picture = NewArtifact {
+        id: ArtifactId::new(),
+        kind: MediaKind::Image,
+        mime: "image/png".to_owned(),
+        extension: "png".to_owned(),
+        sha256: format!("{number:064x}"),
+        size_bytes,
+        width_px: 64,
+        height_px: 64,
+        seed: None,
+        position: 0,
+        node: None,
+    };
+    let id = picture.id;
+    assert!(hub.engine.store().job_succeed(job, 1, job, Ran::default(), &[picture]).await.unwrap().is_some());
+    id
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn retention_by_size_takes_the_oldest_until_the_rest_fits_and_no_favourite() {
+    let hub = Hub::start(EngineConfig::default()).await;
+    let mut pictures = Vec::new();
+    // Without the two that are to go they are exactly as large as may be.
+    for (number, size_bytes) in (0..).zip([600_000_000, 1, 300_000_000, 400_000_000]) {
+        pictures.push(made(&hub, number, size_bytes).await);
+    }
+    hub.engine.artifacts_favour(&pictures[..1], true).await.unwrap();
+    let stay = async || {
+        let mut found = Vec::new();
+        for picture in &pictures {
+            found.push(hub.engine.store().artifact_get(*picture).await.unwrap().is_some());
+        }
+        found
+    };
+    let one = RetentionPolicy { gb: Some(1), ..RetentionPolicy::default() };
+    let plan = hub.engine.retention_plan(one).await.unwrap();
+    assert_eq!((plan.jobs, plan.files, plan.bytes), (2, 2, 300_000_001));
+    assert_eq!(stay().await, [true, true, true, true], "a plan deletes nothing");
+
+    let run = async || hub.engine.reconcile("retention").await.unwrap().last.unwrap().status;
+    let changes = json!({"retention.gb": 1}).as_object().unwrap().clone();
+    hub.engine.settings_change(&changes, false, |_| Ok(())).await.unwrap();
+    assert_eq!(run().await, ReconcilerStatus::Done(2));
+    assert_eq!(stay().await, [true, false, false, true]);
+    assert_eq!(run().await, ReconcilerStatus::Idle);
+
+    // Favourites that are too large by themselves stay, and nothing beside them.
+    let large = made(&hub, 9, 1_100_000_000).await;
+    hub.engine.artifacts_favour(&[large], true).await.unwrap();
+    assert_eq!(run().await, ReconcilerStatus::Done(1));
+    assert_eq!(stay().await, [true, false, false, false]);
+    assert!(hub.engine.artifact(large).await.is_ok());
+    assert_eq!(run().await, ReconcilerStatus::Idle);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

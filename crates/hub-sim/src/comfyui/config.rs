@@ -13,15 +13,16 @@ use serde::{Deserialize, Serialize};
 pub struct ComfyConfig {
     /// The version it claims and whose rules it follows, such as `"0.33.0"` (default) or `"0.3.64"`.
     pub version: String,
-    /// Run time of all uncached samplers of a prompt together, or of an image graph without sampler. Default 200.
+    /// Run time of all uncached samplers of a prompt together, or of an image graph without sampler, in
+    /// milliseconds. Default 200.
     pub run_ms: u64,
-    /// Time to load model files when another set is resident. Default 0.
+    /// Time to load model files when another set is resident, in milliseconds. Default 0.
     pub load_ms: u64,
     /// Divides `run_ms` and `load_ms`; 2.0 is a machine twice as fast. Default 1.0.
     pub speed: f64,
     /// Spread of run times as a fraction of them, 0.0 to 1.0, drawn from `seed`. Default 0.0.
     pub jitter: f64,
-    /// Model files by folder.
+    /// Model files by folder. Default: the usual public ones.
     pub models: Models,
     /// What guards the door. Default: nothing.
     pub auth: Option<SimAuth>,
@@ -41,7 +42,7 @@ pub struct ComfyConfig {
     pub max_upload_bytes: u64,
     /// Serves everything below this path, such as `"/gpu1"`. Default: the root.
     pub path_prefix: Option<String>,
-    /// Time between `execution_success` and the history entry. Default 2.
+    /// Time between `execution_success` and the history entry, in milliseconds. Default 2.
     pub history_gap_ms: u64,
 }
 
@@ -68,19 +69,29 @@ impl Default for ComfyConfig {
     }
 }
 
-/// Model files by folder, as the loaders list them. The default covers the usual public files.
+/// Names of model files by folder, as the loaders list them. The default covers the usual public files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Models {
+    /// Models that come whole: with their text encoder and VAE.
     pub checkpoints: Vec<String>,
+    /// Models without text encoder and VAE.
     pub diffusion_models: Vec<String>,
+    /// What reads prompts for the models that come alone.
     pub text_encoders: Vec<String>,
+    /// What turns latents into pictures and back.
     pub vae: Vec<String>,
+    /// Additions to a model.
     pub loras: Vec<String>,
+    /// What makes pictures larger.
     pub upscale_models: Vec<String>,
+    /// What reads pictures for style models.
     pub clip_vision: Vec<String>,
+    /// What takes the style of a picture over.
     pub style_models: Vec<String>,
+    /// What holds a model to the shape of a picture.
     pub controlnet: Vec<String>,
+    /// Learned words of prompts. Default: none.
     pub embeddings: Vec<String>,
 }
 
@@ -194,19 +205,36 @@ impl Models {
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum SimAuth {
     /// `Authorization: Bearer TOKEN`, else 401.
-    Bearer { token: String },
+    Bearer {
+        /// The token, in plain text.
+        token: String,
+    },
     /// HTTP basic, else 401 with a challenge.
-    Basic { username: String, password: String },
+    Basic {
+        /// The name.
+        username: String,
+        /// The password, in plain text.
+        password: String,
+    },
     /// A header with this exact value, else 401.
-    Header { name: String, value: String },
+    Header {
+        /// The header's name, in any case.
+        name: String,
+        /// Its value.
+        value: String,
+    },
     /// The ComfyUI-Login extension: bearer or `?token=` with the token, or the cookie of `POST /login`.
     ComfyLogin {
+        /// What programs present.
         token: String,
+        /// What people type at `POST /login`.
         password: String,
-        /// Strangers may look, queue and upload; every other POST is answered `{}` and not done.
+        /// Strangers may look, queue and upload; every other POST is answered `{}` and not done. Default: they may
+        /// not.
         #[serde(default)]
         guest: bool,
-        /// The value of `--enable-cors-header`: a token counts only beside this very `Origin`.
+        /// The value of `--enable-cors-header`: a token counts only beside this very `Origin`. Default: the server
+        /// runs without it.
         #[serde(default)]
         cors: Option<String>,
     },
@@ -219,7 +247,7 @@ impl SimAuth {
     }
 }
 
-/// How a front door is written on a command line.
+/// A text that is no front door as a command line has it; the message says which there are.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "`{0}` is none of bearer:TOKEN, basic:USER:PASSWORD, api-key:HEADER:VALUE, login:TOKEN[:PASSWORD], \
@@ -230,6 +258,10 @@ pub struct InvalidAuth(String);
 impl FromStr for SimAuth {
     type Err = InvalidAuth;
 
+    /// Reads a front door as it is written on a command line. Without a password that of a login is `password`.
+    ///
+    /// # Errors
+    /// [`InvalidAuth`] for a kind that there is not, and for one that says too little.
     fn from_str(text: &str) -> Result<SimAuth, InvalidAuth> {
         let invalid = || InvalidAuth(text.to_owned());
         let (kind, rest) = text.split_once(':').filter(|(_, rest)| !rest.is_empty()).ok_or_else(invalid)?;

@@ -12,7 +12,7 @@ pub(crate) type LastCount = Recent<BTreeMap<JobStateKind, u64>>;
 
 impl Store {
     /// How many jobs are in each state, parts not counted; states without jobs are left out. Where there are
-    /// many jobs, the answer may be some time old: twenty times as long as counting took, at most 10 s.
+    /// many jobs, the answer may be some time old: a hundred times as long as counting took, at most 10 s.
     ///
     /// # Errors
     /// When the database fails or a row does not decode.

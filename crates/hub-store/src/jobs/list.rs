@@ -3,7 +3,11 @@
 //! Every single filter has an index whose end is the order of the list, so that a page is read from where
 //! the one before ended and nothing is sorted. Of several filters one leads and the others are checked row by
 //! row. A text is looked for in `job_prompts`, which holds nothing else: a page stops at its last hit, and a
-//! text that occurs nowhere costs one pass over that table.
+//! text that occurs nowhere costs one pass over that table. Who cannot wait for that has `search`.
+
+mod search;
+
+pub use self::search::SearchBounds;
 
 use std::collections::BTreeSet;
 
@@ -69,6 +73,24 @@ impl JobFilter {
         only(&mut rest);
         rest == Self::default()
     }
+
+    /// Whether an index leads to nothing but what fits: of all filters at most one is given, and no text.
+    fn has_an_index(&self) -> bool {
+        let given = [
+            !self.states.is_empty(),
+            self.caller.is_some(),
+            self.tool.is_some(),
+            self.server.is_some(),
+            self.render_type.is_some(),
+            self.style.is_some(),
+            self.favourite.is_some(),
+            // A favourite is a picture.
+            self.has_images.is_some() && !(self.favourite == Some(true) && self.has_images == Some(true)),
+        ];
+        // Of one job's children and parts there are few.
+        let few = self.parent.is_some() || self.part_of.is_some();
+        few || (self.text.is_none() && given.into_iter().filter(|given| *given).count() < 2)
+    }
 }
 
 /// One page of jobs.
@@ -78,6 +100,9 @@ pub struct JobPage {
     pub jobs: Vec<Job>,
     /// Where the next page begins; `None` on the last one.
     pub next: Option<PageCursor>,
+    /// A search that ended before the page was full: nothing older than this was looked at. `None`: the page is full,
+    /// or there is nothing more.
+    pub searched_to: Option<DateTime<Utc>>,
 }
 
 impl Store {
@@ -87,13 +112,17 @@ impl Store {
     /// When the database fails or a row does not decode.
     pub async fn job_list(&self, filter: &JobFilter, cursor: Option<PageCursor>, limit: u32) -> Result<JobPage> {
         let limit = limit.clamp(1, PAGE_MAX_ROWS);
-        let mut rows = newest(filter, cursor, u64::from(limit) + 1).all(self.reader()).await?;
-        let more = rows.len() > limit as usize;
-        rows.truncate(limit as usize);
-        let last = rows.last().map(|row| PageCursor { created_at_ms: row.created_at, id: row.id });
-        let jobs = rows.into_iter().map(Job::try_from).collect::<Result<_>>()?;
-        Ok(JobPage { jobs, next: last.filter(|_| more) })
+        page_of(newest(filter, cursor, u64::from(limit) + 1).all(self.reader()).await?, limit)
     }
+}
+
+/// The page of `rows`, of which one more than `limit` tells that there is a next one.
+fn page_of(mut rows: Vec<job::Model>, limit: u32) -> Result<JobPage> {
+    let more = rows.len() > limit as usize;
+    rows.truncate(limit as usize);
+    let last = rows.last().map(|row| PageCursor { created_at_ms: row.created_at, id: row.id });
+    let jobs = rows.into_iter().map(Job::try_from).collect::<Result<_>>()?;
+    Ok(JobPage { jobs, next: last.filter(|_| more), searched_to: None })
 }
 
 /// Records what lists are filtered by and the job's own row does not tell.
@@ -185,6 +214,16 @@ fn ids_with_style(style: &str, filter: &JobFilter, cursor: Option<PageCursor>, r
 /// What a row of `jobs` must be like, in one state or any.
 fn condition(filter: &JobFilter, state: Option<JobStateKind>, cursor: Option<PageCursor>) -> Condition {
     use job::Column;
+    let leads = state.is_some()
+        || filter.caller.is_some()
+        || filter.tool.is_some()
+        || filter.server.is_some()
+        || filter.render_type.is_some()
+        || filter.favourite.is_some();
+    // Most jobs have pictures: an index of those is worth nothing beside any other, and `<>` asks for none.
+    let has_images = |has_images: bool| {
+        if leads { Column::HasImages.ne(!has_images) } else { Column::HasImages.eq(has_images) }
+    };
     within(filter, Column::CreatedAt)
         .add(match filter.part_of {
             Some(whole) => Column::PartOf.eq(whole.as_uuid()),
@@ -196,7 +235,7 @@ fn condition(filter: &JobFilter, state: Option<JobStateKind>, cursor: Option<Pag
         .add_option(filter.server.map(|server| Column::ServerId.eq(server.as_uuid())))
         .add_option(filter.render_type.as_ref().map(|name| Column::RenderType.eq(name.as_str())))
         .add_option(filter.favourite.map(|favourite| Column::Favourite.eq(favourite)))
-        .add_option(filter.has_images.map(|has_images| Column::HasImages.eq(has_images)))
+        .add_option(filter.has_images.map(has_images))
         .add_option(filter.parent.map(|parent| Column::ParentId.eq(parent.as_uuid())))
         .add_option(filter.style.as_deref().map(with_style))
         .add_option(filter.text.as_deref().map(with_text))

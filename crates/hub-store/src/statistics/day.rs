@@ -1,6 +1,9 @@
 //! One day, as read from the database: narrow columns of its jobs, found by an index on the time they came in.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
 use futures_util::TryStreamExt as _;
@@ -40,7 +43,7 @@ pub(crate) struct Day {
     pub(super) servers: BTreeMap<ServerId, Group>,
     pub(super) render_types: BTreeMap<String, Group>,
     pub(super) callers: BTreeMap<String, Group>,
-    pub(super) styles: BTreeMap<String, Tally>,
+    pub(super) styles: BTreeMap<String, Group>,
 }
 
 #[derive(Debug, Default)]
@@ -50,6 +53,9 @@ pub(super) struct Group {
     pub(super) gpu_ms: u64,
     pub(super) loads: u64,
 }
+
+/// Each job of a day with each of its styles, in the order of the jobs.
+struct Styles(Vec<(Uuid, Arc<str>)>);
 
 impl Day {
     /// Whether all its jobs have ended, and all attempts at them.
@@ -67,9 +73,29 @@ impl Day {
         add_groups(&mut self.servers, &other.servers);
         add_groups(&mut self.render_types, &other.render_types);
         add_groups(&mut self.callers, &other.callers);
-        for (style, jobs) in &other.styles {
-            entry(&mut self.styles, style).add(*jobs);
-        }
+        add_groups(&mut self.styles, &other.styles);
+    }
+}
+
+impl Group {
+    /// A job, and how long it ran where it succeeded.
+    fn add_job(&mut self, kind: JobStateKind, run: Option<u64>) {
+        self.jobs.count(kind);
+        self.run.extend(run);
+    }
+
+    /// What an attempt took.
+    fn add_attempt(&mut self, gpu_ms: u64, loads: u64) {
+        self.gpu_ms += gpu_ms;
+        self.loads += loads;
+    }
+}
+
+impl Styles {
+    /// Those of a job; a part has none of its own.
+    fn of(&self, job: Uuid) -> impl Iterator<Item = &str> {
+        let first = self.0.partition_point(|(other, _)| *other < job);
+        self.0[first..].iter().take_while(move |(other, _)| *other == job).map(|(_, style)| &**style)
     }
 }
 
@@ -88,7 +114,7 @@ fn entry<'map, K: Ord + Clone, V: Default>(map: &'map mut BTreeMap<K, V>, key: &
     if !map.contains_key(key) {
         map.insert(key.clone(), V::default());
     }
-    map.entry(key.clone()).or_default()
+    map.get_mut(key).expect("it is there now")
 }
 
 /// When a day begins.
@@ -104,7 +130,7 @@ fn on(date: NaiveDate, column: impl ColumnTrait) -> Condition {
 fn jobs_of(date: NaiveDate) -> Select<job::Entity> {
     job::Entity::find()
         .select_only()
-        .columns([job::Column::State, job::Column::Caller, job::Column::RenderType])
+        .columns([job::Column::Id, job::Column::State, job::Column::Caller, job::Column::RenderType])
         .columns([job::Column::QueuedAt, job::Column::StartedAt, job::Column::FinishedAt])
         .filter(on(date, job::Column::CreatedAt))
         .filter(job::Column::PartOf.is_null())
@@ -113,6 +139,7 @@ fn jobs_of(date: NaiveDate) -> Select<job::Entity> {
 fn attempts_of(date: NaiveDate) -> Select<job::Entity> {
     job::Entity::find()
         .select_only()
+        .columns([job::Column::Id, job::Column::PartOf])
         .columns([job::Column::StartedAt, job::Column::Caller, job::Column::RenderType])
         .columns([attempt::Column::ServerId, attempt::Column::CreatedAt, attempt::Column::EndedAt])
         .columns([attempt::Column::Outcome, attempt::Column::Loaded])
@@ -125,22 +152,18 @@ fn styles_of(date: NaiveDate) -> Select<job::Entity> {
         job::Entity::belongs_to(job_style::Entity).from(job::Column::Id).to(job_style::Column::JobId).into();
     job::Entity::find()
         .select_only()
+        .column(job::Column::Id)
         .column(job_style::Column::Style)
-        .column(job::Column::State)
-        .column_as(job::Column::Id.count(), "jobs")
         .join(JoinType::InnerJoin, of_job)
         .filter(on(date, job::Column::CreatedAt))
-        .filter(job::Column::PartOf.is_null())
-        .group_by(job_style::Column::Style)
-        .group_by(job::Column::State)
 }
 
 impl Store {
     pub(super) async fn read_day(&self, date: NaiveDate) -> Result<Day> {
         let mut day = Day::default();
-        self.read_jobs(date, &mut day).await?;
-        self.read_attempts(date, &mut day).await?;
-        self.read_styles(date, &mut day).await?;
+        let styles = self.read_styles(date).await?;
+        self.read_jobs(date, &styles, &mut day).await?;
+        self.read_attempts(date, &styles, &mut day).await?;
         day.pictures = artifact::Entity::find()
             .filter(on(date, artifact::Column::CreatedAt))
             .filter(artifact::Column::Role.eq(name("role", &ArtifactRole::Output)?))
@@ -150,30 +173,56 @@ impl Store {
         Ok(day)
     }
 
-    async fn read_jobs(&self, date: NaiveDate, day: &mut Day) -> Result<()> {
-        type Read = (String, String, Option<String>, Option<i64>, Option<i64>, Option<i64>);
+    /// The styles of the jobs that came in on a day. Those of many jobs share few names.
+    async fn read_styles(&self, date: NaiveDate) -> Result<Styles> {
+        let mut rows = styles_of(date).into_tuple::<(Uuid, String)>().stream(self.reader()).await?;
+        let (mut styles, mut names) = (Vec::new(), BTreeSet::<Arc<str>>::new());
+        while let Some((job, style)) = rows.try_next().await? {
+            let name = names.get(style.as_str()).cloned().unwrap_or_else(|| Arc::from(style));
+            names.insert(Arc::clone(&name));
+            styles.push((job, name));
+        }
+        styles.sort_unstable();
+        Ok(Styles(styles))
+    }
+
+    async fn read_jobs(&self, date: NaiveDate, styles: &Styles, day: &mut Day) -> Result<()> {
+        type Read = (Uuid, String, String, Option<String>, Option<i64>, Option<i64>, Option<i64>);
         let mut rows = jobs_of(date).into_tuple::<Read>().stream(self.reader()).await?;
         let at = Row::new("jobs", date);
-        while let Some((state, caller, render_type, queued, started, finished)) = rows.try_next().await? {
+        while let Some((job, state, caller, render_type, queued, started, finished)) = rows.try_next().await? {
             let kind: JobStateKind = at.name("state", &state)?;
-            day.jobs.count(kind, 1);
+            day.jobs.count(kind);
             let ended = finished.filter(|_| kind == JobStateKind::Succeeded);
             let run = span(started, ended);
             day.whole.extend(span(queued, ended));
             day.run.extend(run);
             let named = render_type.map(|name| day.render_types.entry(name).or_default());
             for group in named.into_iter().chain([day.callers.entry(caller).or_default()]) {
-                group.jobs.count(kind, 1);
-                group.run.extend(run);
+                group.add_job(kind, run);
+            }
+            for style in styles.of(job) {
+                day.styles.entry(style.to_owned()).or_default().add_job(kind, run);
             }
         }
         Ok(())
     }
 
-    async fn read_attempts(&self, date: NaiveDate, day: &mut Day) -> Result<()> {
-        type Read = (Option<i64>, String, Option<String>, Uuid, i64, Option<i64>, Option<String>, Option<bool>);
+    async fn read_attempts(&self, date: NaiveDate, styles: &Styles, day: &mut Day) -> Result<()> {
+        type Read = (
+            Uuid,
+            Option<Uuid>,
+            Option<i64>,
+            String,
+            Option<String>,
+            Uuid,
+            i64,
+            Option<i64>,
+            Option<String>,
+            Option<bool>,
+        );
         let mut rows = attempts_of(date).into_tuple::<Read>().stream(self.reader()).await?;
-        while let Some((started, caller, render_type, server, assigned, ended, outcome, loaded)) =
+        while let Some((job, whole, started, caller, render_type, server, assigned, ended, outcome, loaded)) =
             rows.try_next().await?
         {
             let run = ended.map(|ended| attempts::gpu_ms(started, assigned, ended));
@@ -183,7 +232,10 @@ impl Store {
             let of_render_type = render_type.map(|name| day.render_types.entry(name).or_default());
             let on = day.servers.entry(ServerId::from_uuid(server)).or_default();
             for group in of_render_type.into_iter().chain([day.callers.entry(caller).or_default(), &mut *on]) {
-                (group.gpu_ms, group.loads) = (group.gpu_ms + gpu_ms, group.loads + loads);
+                group.add_attempt(gpu_ms, loads);
+            }
+            for style in styles.of(whole.unwrap_or(job)) {
+                day.styles.entry(style.to_owned()).or_default().add_attempt(gpu_ms, loads);
             }
             on.run.extend(run.filter(|_| outcome.as_deref() == Some(SUCCEEDED)));
             match outcome.as_deref() {
@@ -196,16 +248,6 @@ impl Store {
         }
         Ok(())
     }
-
-    async fn read_styles(&self, date: NaiveDate, day: &mut Day) -> Result<()> {
-        let rows: Vec<(String, String, i64)> = styles_of(date).into_tuple().all(self.reader()).await?;
-        let at = Row::new("job_styles", date);
-        for (style, state, count) in rows {
-            let count = at.number("job_id", count)?;
-            day.styles.entry(style).or_default().count(at.name("state", &state)?, count);
-        }
-        Ok(())
-    }
 }
 
 /// From one moment to another; a clock that was set back makes it nothing.
@@ -215,8 +257,6 @@ fn span(from: Option<i64>, to: Option<i64>) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use hub_core::clock::SystemClock;
     use sea_orm::{ConnectionTrait as _, QueryTrait as _, Statement, StatementBuilder};
 

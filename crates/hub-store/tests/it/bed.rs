@@ -8,7 +8,11 @@ use std::{
 
 use chrono::{DateTime, TimeZone, Utc};
 use futures_util::FutureExt;
-use hub_core::clock::{MockClock, SharedClock};
+use hub_core::{
+    artifact::Artifact,
+    clock::{MockClock, SharedClock},
+    ids::JobId,
+};
 use hub_store::{Store, StoreError};
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection};
 use tempfile::TempDir;
@@ -112,12 +116,35 @@ impl Bed {
         Store::open(&self.url, Arc::clone(&self.clock) as SharedClock).await
     }
 
-    /// Does to the database what the store would never do.
-    pub(crate) async fn sabotage(&self, sql: &str) {
+    /// Does to the database what the store would never do. Answers how many rows it changed.
+    pub(crate) async fn sabotage(&self, sql: &str) -> u64 {
         let db = Database::connect(&self.url).await.unwrap();
-        db.execute_unprepared(sql).await.unwrap();
+        let done = db.execute_unprepared(sql).await.unwrap();
         db.close().await.unwrap();
+        done.rows_affected()
     }
+
+    /// `assigned` or `running` → `collecting`, a step that the store knows and never writes. Answers whether that
+    /// attempt owned the job.
+    pub(crate) async fn collecting(&self, id: JobId, attempt: u32) -> bool {
+        let id = match self.place {
+            Place::Folder(_) => format!("X'{}'", id.as_uuid().simple()),
+            Place::Postgres { .. } => format!("'{}'", id.as_uuid()),
+        };
+        let now = self.store.clock().now().timestamp_millis();
+        let sql = format!(
+            "UPDATE jobs SET state = 'collecting', started_at = COALESCE(started_at, {now}) \
+             WHERE id = {id} AND attempt = {attempt} AND state IN ('assigned', 'running')"
+        );
+        self.sabotage(&sql).await > 0
+    }
+}
+
+/// Deletes what has ended before `before`, oldest first, at most `limit` jobs, as retention does.
+pub(crate) async fn delete_old(store: &Store, before: DateTime<Utc>, limit: u32) -> Vec<Artifact> {
+    let old = store.jobs_expendable(None, limit).await.unwrap();
+    let old: Vec<_> = old.iter().filter(|job| job.finished_at < before).map(|job| job.job).collect();
+    store.jobs_delete(&old).await.unwrap()
 }
 
 /// When the clock of a test starts: not on a whole millisecond, as real clocks do.

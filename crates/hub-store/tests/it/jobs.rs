@@ -13,7 +13,7 @@ use hub_core::{
 use hub_store::{Inserted, JobFilter, NewJob, PageCursor, Ran, StoreError, StoreErrorKind};
 
 use crate::{
-    bed::{Bed, on_both},
+    bed::{Bed, delete_old, on_both},
     samples::{artifact, assigned, failure, insert, planning, queued, succeeded},
 };
 
@@ -231,7 +231,7 @@ async fn pages_stay_sound_while_jobs_come_and_go(bed: &Bed) {
     // The row under the cursor itself goes away, too.
     bed.store.job_cancel(jobs[3]).await.unwrap();
     bed.clock.advance(TimeDelta::seconds(1));
-    bed.store.jobs_delete_older(bed.store.clock().now(), 10).await.unwrap();
+    delete_old(&bed.store, bed.store.clock().now(), 10).await;
     assert_eq!(bed.store.job_get(jobs[3]).await.unwrap(), None);
     let second = bed.store.job_list(&JobFilter::default(), first.next, 3).await.unwrap();
     let ids: Vec<JobId> = second.jobs.iter().map(|job| job.id).collect();

@@ -1,15 +1,17 @@
 //! Lists of jobs by what they are filtered by.
 
+use std::time::Duration;
+
 use chrono::TimeDelta;
 use hub_core::{
     ids::JobId,
     job::JobStateKind,
     request::{ImageRequest, JobRequest},
 };
-use hub_store::{JobFilter, NewArtifact, NewJob};
+use hub_store::{JobFilter, NewArtifact, NewJob, SearchBounds};
 
 use crate::{
-    bed::{Bed, on_both},
+    bed::{Bed, delete_old, on_both},
     samples::{artifact, attempt, insert, planning, queued, recipe, succeeded},
 };
 
@@ -19,6 +21,8 @@ on_both!(
     results_and_favourites_are_told_apart,
     server_render_type_and_time_narrow_the_list,
     filters_hold_together_and_page_by_page,
+    a_search_in_steps_finds_what_a_list_does,
+    a_search_says_how_far_it_came,
     what_lists_need_goes_with_its_job,
 );
 
@@ -151,11 +155,81 @@ async fn filters_hold_together_and_page_by_page(bed: &Bed) {
     }
 }
 
+async fn a_search_in_steps_finds_what_a_list_does(bed: &Bed) {
+    let mut middle = None;
+    for n in 0..30 {
+        let new = if n % 3 == 0 { queued("a fox") } else { planning("a hen") };
+        // Several of one millisecond, which a step must not part.
+        let id = if n % 5 == 0 { tick(bed, new).await } else { insert(&bed.store, &new).await.id };
+        if n % 2 == 0 {
+            bed.store.job_cancel(id).await.unwrap();
+        }
+        if n == 15 {
+            middle = bed.store.job_get(id).await.unwrap().map(|job| job.times.created_at);
+        }
+    }
+    let fox = || text("fox");
+    let generated = |filter| JobFilter { tool: Some("generate_image".to_owned()), ..filter };
+    let filters = [
+        fox(),
+        text("nowhere"),
+        generated(fox()),
+        JobFilter { style: Some("oil".to_owned()), ..fox() },
+        JobFilter { states: vec![JobStateKind::Cancelled], ..fox() },
+        JobFilter { states: vec![JobStateKind::Cancelled, JobStateKind::Queued], ..fox() },
+        JobFilter { states: vec![JobStateKind::Cancelled, JobStateKind::Expired], ..generated(JobFilter::default()) },
+        generated(JobFilter { has_images: Some(true), ..JobFilter::default() }),
+        JobFilter { created_from: middle, ..generated(fox()) },
+        JobFilter { created_to: middle, ..fox() },
+        JobFilter { states: vec![JobStateKind::Queued], ..JobFilter::default() },
+    ];
+    for filter in filters {
+        let expected = ids(bed, filter.clone()).await;
+        for (step_jobs, limit) in [(1, 2), (4, 3), (7, 100), (100, 1)] {
+            let bounds = SearchBounds { patience: Duration::ZERO, step_jobs };
+            let (mut seen, mut cursor) = (Vec::new(), None);
+            loop {
+                let page = bed.store.job_search(&filter, cursor, limit, bounds).await.unwrap();
+                assert!(page.jobs.len() <= limit as usize);
+                assert!(page.searched_to.is_none() || page.next.is_some(), "{filter:?}");
+                seen.extend(page.jobs.iter().map(|job| job.id));
+                let Some(next) = page.next else { break };
+                cursor = Some(next);
+            }
+            assert_eq!(seen, expected, "{filter:?} in steps of {step_jobs}, pages of {limit}");
+        }
+    }
+}
+
+async fn a_search_says_how_far_it_came(bed: &Bed) {
+    let mut times = Vec::new();
+    for _ in 0..10 {
+        let id = tick(bed, queued("a hen")).await;
+        times.insert(0, bed.store.job_get(id).await.unwrap().unwrap().times.created_at);
+    }
+    let of_three = SearchBounds { patience: Duration::ZERO, step_jobs: 3 };
+    let first = bed.store.job_search(&text("fox"), None, 5, of_three).await.unwrap();
+    assert_eq!((first.jobs.len(), first.searched_to), (0, Some(times[2])));
+    let second = bed.store.job_search(&text("fox"), first.next, 5, of_three).await.unwrap();
+    assert_eq!(second.searched_to, Some(times[5]));
+    // Who has time gets all at once, and a page that is full has no more to tell.
+    let patient = SearchBounds { patience: Duration::from_mins(1), step_jobs: 3 };
+    let whole = bed.store.job_search(&text("fox"), None, 5, patient).await.unwrap();
+    assert_eq!((whole.jobs.len(), whole.next, whole.searched_to), (0, None, None));
+    let full = bed.store.job_search(&text("hen"), None, 2, of_three).await.unwrap();
+    assert_eq!((full.jobs.len(), full.searched_to), (2, None));
+    assert!(full.next.is_some());
+    // One filter has its index: nothing is searched.
+    let tool = JobFilter { tool: Some("edit_image".to_owned()), ..JobFilter::default() };
+    let none = bed.store.job_search(&tool, None, 5, of_three).await.unwrap();
+    assert_eq!((none.next, none.searched_to), (None, None));
+}
+
 async fn what_lists_need_goes_with_its_job(bed: &Bed) {
     let id = tick(bed, queued("a fox")).await;
     bed.store.job_cancel(id).await.unwrap();
     bed.clock.advance(TimeDelta::seconds(1));
-    bed.store.jobs_delete_older(bed.store.clock().now(), 10).await.unwrap();
+    delete_old(&bed.store, bed.store.clock().now(), 10).await;
     // A row that were left would name a job that is not there, which the insert refuses.
     assert_eq!(ids(bed, text("fox")).await, []);
     let again = tick(bed, NewJob { id, ..queued("a hen") }).await;

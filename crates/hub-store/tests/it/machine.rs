@@ -1,4 +1,5 @@
-//! The store accepts exactly what `JobState::apply` accepts, and ends where it ends.
+//! The store accepts exactly what `JobState::apply` accepts, and ends where it ends. `collecting`, which it never
+//! writes, is written by the test.
 
 use hub_core::{
     error::UserError,
@@ -6,7 +7,7 @@ use hub_core::{
     job::{Attempt, InvalidTransition, JobEvent, JobState},
     parts::Outcome,
 };
-use hub_store::{Ran, Store};
+use hub_store::Ran;
 use proptest::{
     prelude::*,
     test_runner::{Config, TestCaseError, TestRunner},
@@ -91,13 +92,14 @@ fn outcome(good: bool) -> Outcome {
     if good { Outcome::Succeeded { warning: None } } else { Outcome::Failed(failure()) }
 }
 
-async fn perform(store: &Store, id: JobId, call: Call, next: Attempt) -> bool {
+async fn perform(bed: &Bed, id: JobId, call: Call, next: Attempt) -> bool {
+    let store = &bed.store;
     let why: UserError = failure();
     match call {
         Call::Planned => store.job_planned(id, &recipe(), &[]).await,
         Call::Assign => store.job_assign(id, &next).await,
         Call::Started(attempt) => store.job_started(id, attempt, store.clock().now()).await,
-        Call::Collecting(attempt) => store.job_collecting(id, attempt).await,
+        Call::Collecting(attempt) => Ok(bed.collecting(id, attempt).await),
         Call::Succeed(attempt) => {
             store.job_succeed(id, attempt, id, Ran::default(), &[artifact(1, 0)]).await.map(|won| won.is_some())
         }
@@ -112,14 +114,15 @@ async fn perform(store: &Store, id: JobId, call: Call, next: Attempt) -> bool {
     .unwrap()
 }
 
-async fn compare(store: &Store, with_recipe: bool, calls: Vec<Call>) -> Result<(), TestCaseError> {
+async fn compare(bed: &Bed, with_recipe: bool, calls: Vec<Call>) -> Result<(), TestCaseError> {
+    let store = &bed.store;
     let job = insert(store, &if with_recipe { queued("x") } else { planning("x") }).await;
     let mut state = job.state;
     let mut attempts = 0;
     for call in calls {
         let next = attempt(attempts + 1);
         let expected = expected(state.clone(), call, next);
-        let won = perform(store, job.id, call, next).await;
+        let won = perform(bed, job.id, call, next).await;
         prop_assert_eq!(won, expected.is_ok(), "{:?} on {:?}", call, state);
         if let Ok(after) = expected {
             attempts += u32::from(matches!(call, Call::Assign));
@@ -135,11 +138,11 @@ async fn compare(store: &Store, with_recipe: bool, calls: Vec<Call>) -> Result<(
     Ok(())
 }
 
-fn check(store: &Store, runtime: &tokio::runtime::Runtime, cases: u32) {
+fn check(bed: &Bed, runtime: &tokio::runtime::Runtime, cases: u32) {
     let config = Config { cases, failure_persistence: None, ..Config::default() };
     let calls = (any::<bool>(), proptest::collection::vec(any_call(), 1..30));
     TestRunner::new(config)
-        .run(&calls, |(with_recipe, calls)| runtime.block_on(compare(store, with_recipe, calls)))
+        .run(&calls, |(with_recipe, calls)| runtime.block_on(compare(bed, with_recipe, calls)))
         .unwrap();
 }
 
@@ -147,7 +150,7 @@ fn check(store: &Store, runtime: &tokio::runtime::Runtime, cases: u32) {
 fn the_store_agrees_with_the_pure_function_on_sqlite() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let bed = runtime.block_on(Bed::sqlite());
-    check(&bed.store, &runtime, 128);
+    check(&bed, &runtime, 128);
     runtime.block_on(bed.end());
 }
 
@@ -155,7 +158,7 @@ fn the_store_agrees_with_the_pure_function_on_sqlite() {
 fn the_store_agrees_with_the_pure_function_on_postgres() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     if let Some(bed) = runtime.block_on(Bed::postgres("the_store_agrees_with_the_pure_function")) {
-        check(&bed.store, &runtime, 48);
+        check(&bed, &runtime, 48);
         runtime.block_on(bed.end());
     }
 }

@@ -7,7 +7,7 @@ use hub_store::{Inserted, NewJob, Store, StoreError, StoreErrorKind};
 use sea_orm::{ConnectionTrait, Database, Statement};
 
 use crate::{
-    bed::{Bed, on_both},
+    bed::{Bed, delete_old, on_both},
     samples::{artifact, insert, planning, queued, style, succeeded},
 };
 
@@ -95,7 +95,7 @@ async fn memory_is_one_database_until_closed() {
     let other = Store::open("sqlite::memory:", clock()).await.unwrap();
     assert_eq!(other.job_get(job.id).await.unwrap(), None, "two memories are two databases");
     succeeded(&store, &[artifact(1, 0)]).await;
-    store.jobs_delete_older(store.clock().now(), 10).await.unwrap();
+    delete_old(&store, store.clock().now(), 10).await;
     store.close().await.unwrap();
 }
 

@@ -12,7 +12,7 @@ use hub_core::{
 use hub_store::{Inserted, JobFilter, NewJob, NewPart, Ran, Store};
 
 use crate::{
-    bed::{Bed, on_both},
+    bed::{Bed, delete_old, on_both},
     samples::{artifact, attempt, failure, insert, planning, queued, recipe},
 };
 
@@ -27,6 +27,7 @@ on_both!(
     a_cancel_ends_the_parts_too,
     a_cancel_and_a_plan_leave_no_part_behind,
     old_parts_go_with_their_whole,
+    a_move_of_a_whole_is_taken_back_as_it_was,
 );
 
 const ROUNDS: usize = 20;
@@ -124,6 +125,13 @@ async fn parts_come_with_the_plan(bed: &Bed) {
     let again = bed.store.job_planned_in_parts(&job, &recipe(), &[], &parts(2)).await.unwrap();
     assert_eq!(again, None, "it has its plan");
     assert_eq!(bed.store.job_parts(job.id).await.unwrap().len(), 2);
+
+    // What is said at the end comes behind what was said with the plan.
+    succeed(&bed.store, &made[0], 1).await;
+    assert!(bed.store.job_fail(made[1].id, None, &failure()).await.unwrap());
+    let good = Outcome::Succeeded { warning: Some("1 of 2.".to_owned()) };
+    assert!(bed.store.job_complete(job.id, &good).await.unwrap());
+    assert_eq!(get(&bed.store, job.id).await.warnings, ["size rounded", "1 of 2."]);
 }
 
 async fn results_of_parts_belong_to_the_whole(bed: &Bed) {
@@ -225,13 +233,50 @@ async fn old_parts_go_with_their_whole(bed: &Bed) {
     succeed(store, &parts[1], 2).await;
     bed.clock.advance(TimeDelta::days(1));
     let before = store.clock().now() - TimeDelta::hours(1);
-    assert!(store.jobs_delete_older(before, 100).await.unwrap().is_empty(), "the whole has not ended");
+    assert!(delete_old(store, before, 100).await.is_empty(), "the whole has not ended");
     assert!(store.job_complete(job.id, &Outcome::Succeeded { warning: None }).await.unwrap());
     bed.clock.advance(TimeDelta::days(1));
     let before = store.clock().now() - TimeDelta::hours(1);
-    assert_eq!(store.jobs_delete_older(before, 100).await.unwrap().len(), 2);
+    assert_eq!(delete_old(store, before, 100).await.len(), 2);
     for gone in parts.iter().chain(slice::from_ref(&job)) {
         assert_eq!(store.job_get(gone.id).await.unwrap(), None);
         assert!(store.job_attempts(gone.id).await.unwrap().is_empty());
     }
+}
+
+async fn a_move_of_a_whole_is_taken_back_as_it_was(bed: &Bed) {
+    let store = &bed.store;
+    let (job, parts) = whole(store, 3).await;
+    let rows = [job.id, parts[0].id, parts[1].id, parts[2].id];
+    let priorities = async || {
+        let mut priorities = Vec::new();
+        for id in rows {
+            priorities.push(get(store, id).await.priority);
+        }
+        priorities
+    };
+    // One stood alone before, and is there again afterwards.
+    store.job_set_priority(parts[0].id, 1).await.unwrap();
+    let before = store.job_set_priority(job.id, -1).await.unwrap();
+    assert_eq!(priorities().await, [-1; 4]);
+    store.job_unset_priority(job.id, -1, &before).await.unwrap();
+    assert_eq!(priorities().await, [0, 1, 0, 0]);
+    // One that is moved alone since then stays.
+    let before = store.job_set_priority(job.id, 5).await.unwrap();
+    store.job_set_priority(parts[0].id, 9).await.unwrap();
+    let back = store.job_unset_priority(job.id, 5, &before).await.unwrap();
+    assert_eq!((back.len(), priorities().await), (3, vec![0, 9, 0, 0]));
+    // The whole goes along while a part of it waits, whatever it is itself by then; what began does not.
+    let before = store.job_set_priority(job.id, 2).await.unwrap();
+    assert!(store.job_assign(parts[0].id, &attempt(1)).await.unwrap());
+    assert!(store.job_began(job.id).await.unwrap());
+    store.job_unset_priority(job.id, 2, &before).await.unwrap();
+    assert_eq!(priorities().await, [0, 2, 0, 0]);
+    store.job_set_priority(job.id, 3).await.unwrap();
+    assert_eq!(priorities().await, [3, 2, 3, 3]);
+    for part in &parts[1..] {
+        assert!(store.job_assign(part.id, &attempt(1)).await.unwrap());
+    }
+    assert_eq!(store.job_set_priority(job.id, 4).await.unwrap(), [], "nothing of it waits");
+    assert_eq!(priorities().await, [3, 2, 3, 3]);
 }

@@ -1,12 +1,12 @@
 //! Several writers at once: exactly one wins.
 
 use hub_core::job::JobState;
-use hub_store::{JobFilter, Ran};
+use hub_store::{JobFilter, NewJob, Ran};
 use tokio::task::JoinSet;
 
 use crate::{
     bed::{Bed, on_both},
-    samples::{artifact, assigned, attempt, failure, insert, queued},
+    samples::{artifact, assigned, attempt, failure, insert, planning, queued, recipe},
 };
 
 /// Rounds of each race; luck decides each, so there are several.
@@ -16,7 +16,7 @@ on_both!(
     two_dispatchers_assign_a_job_once,
     a_cancel_and_a_success_make_one_end,
     a_requeue_and_a_success_make_one_change,
-    warnings_from_many_sides_all_arrive,
+    of_many_plans_one_is_taken_with_its_warnings,
     what_nobody_waits_for_is_written_whole_or_not_at_all,
 );
 
@@ -93,13 +93,21 @@ async fn turns_of(turns: u32) {
     }
 }
 
-async fn warnings_from_many_sides_all_arrive(bed: &Bed) {
-    let id = insert(&bed.store, &queued("race")).await.id;
-    let mut tasks = JoinSet::new();
-    for n in 0..10 {
-        let store = bed.store.clone();
-        tasks.spawn(async move { store.job_warn(id, &n.to_string()).await.unwrap() });
+async fn of_many_plans_one_is_taken_with_its_warnings(bed: &Bed) {
+    for round in 0..ROUNDS {
+        let new = NewJob { warnings: vec!["first".to_owned()], ..planning("race") };
+        let id = insert(&bed.store, &new).await.id;
+        let mut tasks = JoinSet::new();
+        for n in 0..10 {
+            let store = bed.store.clone();
+            tasks.spawn(async move {
+                let warning = n.to_string();
+                let won = store.job_planned(id, &recipe(), std::slice::from_ref(&warning)).await.unwrap();
+                won.then_some(warning)
+            });
+        }
+        let winners: Vec<String> = tasks.join_all().await.into_iter().flatten().collect();
+        assert_eq!(winners.len(), 1, "round {round}: {winners:?}");
+        assert_eq!(bed.store.job_get(id).await.unwrap().unwrap().warnings, ["first", winners[0].as_str()]);
     }
-    tasks.join_all().await;
-    assert_eq!(bed.store.job_get(id).await.unwrap().unwrap().warnings.len(), 10);
 }

@@ -5,7 +5,7 @@ use hub_core::{artifact::Artifact, ids::ArtifactId};
 use hub_store::{FileCount, StoredFiles};
 
 use crate::{
-    bed::{Bed, on_both},
+    bed::{Bed, delete_old, on_both},
     samples::{artifact, assigned, insert, queued, succeeded},
 };
 
@@ -34,13 +34,13 @@ async fn old_jobs_go_with_their_attempts_and_files(bed: &Bed) {
     let (running, _) = assigned(&bed.store).await;
     let before = a_day_later(bed);
     let fresh = succeeded(&bed.store, &[artifact(2, 0)]).await;
-    assert_eq!(ids(&bed.store.jobs_delete_older(before, 100).await.unwrap()), [file.id]);
+    assert_eq!(ids(&delete_old(&bed.store, before, 100).await), [file.id]);
     assert_eq!(bed.store.job_get(old).await.unwrap(), None);
     assert_eq!(bed.store.artifact_get(file.id).await.unwrap(), None);
     assert!(bed.store.job_attempts(old).await.unwrap().is_empty());
     assert!(bed.store.job_get(running).await.unwrap().is_some(), "what has not ended is never old");
     assert!(bed.store.job_get(fresh).await.unwrap().is_some());
-    assert!(bed.store.jobs_delete_older(before, 100).await.unwrap().is_empty());
+    assert!(delete_old(&bed.store, before, 100).await.is_empty());
 }
 
 async fn favourites_keep_their_whole_job(bed: &Bed) {
@@ -48,11 +48,11 @@ async fn favourites_keep_their_whole_job(bed: &Bed) {
     let kept = succeeded(&bed.store, &files).await;
     assert!(bed.store.artifact_set_favourite(files[1].id, true).await.unwrap());
     let before = a_day_later(bed);
-    assert!(bed.store.jobs_delete_older(before, 100).await.unwrap().is_empty());
+    assert!(delete_old(&bed.store, before, 100).await.is_empty());
     assert!(bed.store.job_get(kept).await.unwrap().is_some());
     assert_eq!(ids(&bed.store.artifacts_of(kept).await.unwrap()), [files[0].id, files[1].id]);
     assert!(bed.store.artifact_set_favourite(files[1].id, false).await.unwrap());
-    assert_eq!(bed.store.jobs_delete_older(before, 100).await.unwrap().len(), 2);
+    assert_eq!(delete_old(&bed.store, before, 100).await.len(), 2);
 }
 
 async fn shared_objects_are_kept_and_told_once(bed: &Bed) {
@@ -61,7 +61,7 @@ async fn shared_objects_are_kept_and_told_once(bed: &Bed) {
     succeeded(&bed.store, &[artifact(2, 0), artifact(3, 1)]).await;
     let before = a_day_later(bed);
     succeeded(&bed.store, &[artifact(3, 0)]).await;
-    let gone = bed.store.jobs_delete_older(before, 100).await.unwrap();
+    let gone = delete_old(&bed.store, before, 100).await;
     let hashes: Vec<String> = gone.into_iter().map(|file| file.sha256).collect();
     assert_eq!(hashes, [artifact(2, 0).sha256], "1 is an input, 3 belongs to a fresh job");
     assert!(bed.store.artifact_get(input.id).await.unwrap().is_some());
@@ -76,7 +76,7 @@ async fn the_limit_holds_and_the_oldest_go_first(bed: &Bed) {
         jobs.push(id);
     }
     let before = a_day_later(bed);
-    bed.store.jobs_delete_older(before, 2).await.unwrap();
+    delete_old(&bed.store, before, 2).await;
     assert_eq!(bed.store.job_get(jobs[0]).await.unwrap(), None);
     assert_eq!(bed.store.job_get(jobs[1]).await.unwrap(), None);
     assert!(bed.store.job_get(jobs[2]).await.unwrap().is_some());

@@ -1,6 +1,6 @@
 //! ComfyUI servers, LLM servers and their roles.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, slice};
 
 use hub_core::{
     ids::{LlmServerId, ServerId},
@@ -46,7 +46,7 @@ async fn a_server_is_added_changed_and_found(bed: &Bed) {
     let added = bed.store.server_insert(&server("gpu-b", "b")).await.unwrap();
     assert_eq!((added.enabled, added.max_in_flight, added.run_limit_s), (true, 2, 1800));
     assert_eq!(bed.store.server_get(added.id).await.unwrap().as_ref(), Some(&added));
-    assert_eq!(bed.store.server_by_name("gpu-b").await.unwrap().as_ref(), Some(&added));
+    assert_eq!(bed.store.server_list().await.unwrap(), slice::from_ref(&added));
 
     let headers = vec![("X-Key".to_owned(), SecretSource::Env("K".to_owned()))];
     let mut changed = Server {
@@ -66,7 +66,6 @@ async fn a_server_is_added_changed_and_found(bed: &Bed) {
 
     changed.id = ServerId::new();
     assert!(!bed.store.server_update(&changed).await.unwrap());
-    assert_eq!(bed.store.server_by_name("nobody").await.unwrap(), None);
 }
 
 async fn names_and_addresses_are_taken_once(bed: &Bed) {
@@ -92,7 +91,6 @@ async fn a_deleted_server_stays_in_history_and_frees_its_name(bed: &Bed) {
     assert!(bed.store.server_delete(old.id).await.unwrap());
     assert!(!bed.store.server_delete(old.id).await.unwrap());
     assert_eq!(bed.store.server_get(old.id).await.unwrap(), None);
-    assert_eq!(bed.store.server_by_name("gpu").await.unwrap(), None);
     assert!(bed.store.server_list().await.unwrap().is_empty());
     assert!(!bed.store.server_update(&old).await.unwrap());
 
@@ -122,6 +120,13 @@ async fn an_llm_server_is_added_and_changed(bed: &Bed) {
     assert!(!bed.store.llm_server_update(&added).await.unwrap());
 }
 
+/// Gives a role, whoever plays it now.
+async fn assign(bed: &Bed, role: LlmRole, to: Option<&LlmAssignment>) -> Result<(), StoreError> {
+    let before = bed.store.llm_assignment(role).await?;
+    assert!(bed.store.llm_assignment_swap(role, before.as_ref(), to).await?, "nobody else is here");
+    Ok(())
+}
+
 async fn deleting_an_llm_server_keeps_settings_and_detaches_roles(bed: &Bed) {
     let (one, two) = (llm_server("one"), llm_server("two"));
     for server in [&one, &two] {
@@ -130,8 +135,8 @@ async fn deleting_an_llm_server_keeps_settings_and_detaches_roles(bed: &Bed) {
     let (one, two) = (one.id, two.id);
     bed.store.setting_set("enhance.template", "Rewrite {{ prompt }}").await.unwrap();
     let to = |server| LlmAssignment { server, model: Some("llava:7b".to_owned()) };
-    bed.store.llm_assign(LlmRole::Enhance, Some(&to(one))).await.unwrap();
-    bed.store.llm_assign(LlmRole::Describe, Some(&to(two))).await.unwrap();
+    assign(bed, LlmRole::Enhance, Some(&to(one))).await.unwrap();
+    assign(bed, LlmRole::Describe, Some(&to(two))).await.unwrap();
 
     assert!(bed.store.llm_server_delete(one).await.unwrap());
     assert!(!bed.store.llm_server_delete(one).await.unwrap());
@@ -147,14 +152,14 @@ async fn a_role_goes_to_a_server_that_exists(bed: &Bed) {
     let server = server.id;
     for model in [None, Some("qwen3".to_owned())] {
         let to = LlmAssignment { server, model };
-        bed.store.llm_assign(LlmRole::Enhance, Some(&to)).await.unwrap();
+        assign(bed, LlmRole::Enhance, Some(&to)).await.unwrap();
         assert_eq!(bed.store.llm_assignment(LlmRole::Enhance).await.unwrap(), Some(to));
     }
     let nobody = LlmAssignment { server: LlmServerId::new(), model: None };
-    let error = bed.store.llm_assign(LlmRole::Enhance, Some(&nobody)).await.unwrap_err();
+    let error = assign(bed, LlmRole::Enhance, Some(&nobody)).await.unwrap_err();
     assert!(matches!(error, StoreError::Gone { .. }), "{error}");
-    bed.store.llm_assign(LlmRole::Enhance, None).await.unwrap();
-    bed.store.llm_assign(LlmRole::Enhance, None).await.unwrap();
+    assign(bed, LlmRole::Enhance, None).await.unwrap();
+    assign(bed, LlmRole::Enhance, None).await.unwrap();
     assert_eq!(bed.store.llm_assignment(LlmRole::Enhance).await.unwrap(), None);
 }
 

@@ -5,7 +5,7 @@ use hub_core::ids::JobId;
 use hub_store::{ShowcaseOf, Store};
 
 use crate::{
-    bed::{Bed, on_both},
+    bed::{Bed, delete_old, on_both},
     samples::{artifact, insert, queued, render_type, style, succeeded},
 };
 
@@ -56,9 +56,9 @@ async fn retention_spares_what_is_shown_as_long_as_its_subject_exists(bed: &Bed)
     assert_eq!(expendable.iter().map(|row| row.job).collect::<Vec<_>>(), [other]);
     // Chosen before it was shown: it stays all the same.
     assert_eq!(bed.store.jobs_delete(&[of_style, other]).await.unwrap().len(), 1);
-    assert!(bed.store.jobs_delete_older(now, 10).await.unwrap().is_empty());
+    assert!(delete_old(&bed.store, now, 10).await.is_empty());
     assert!(bed.store.style_delete(oil.id).await.unwrap());
-    assert_eq!(bed.store.jobs_delete_older(now, 10).await.unwrap().len(), 1, "nothing is shown by it any more");
+    assert_eq!(delete_old(&bed.store, now, 10).await.len(), 1, "nothing is shown by it any more");
     assert!(bed.store.job_get(of_style).await.unwrap().is_none());
     assert!(!bed.store.is_showcase(of_style).await.unwrap(), "the row went with its job");
     assert!(bed.store.job_get(of_type).await.unwrap().is_some());

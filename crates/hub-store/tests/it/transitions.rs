@@ -59,7 +59,7 @@ async fn a_job_walks_from_planning_to_success(bed: &Bed) {
     assert!(!store.job_started(id, 1, began).await.unwrap());
     assert_eq!(job(bed, id).await.state, JobState::Running(at));
     bed.clock.advance(TimeDelta::seconds(1));
-    assert!(store.job_collecting(id, 1).await.unwrap());
+    assert!(bed.collecting(id, 1).await);
     assert_eq!(job(bed, id).await.state, JobState::Collecting(at));
 
     let files = [artifact(1, 0), artifact(2, 1)];
@@ -95,7 +95,7 @@ async fn a_quick_job_skips_the_steps_between(bed: &Bed) {
     assert_eq!(job(bed, id).await.times.started_at, began);
 
     let (id, at) = assigned(&bed.store).await;
-    assert!(bed.store.job_collecting(id, 1).await.unwrap());
+    assert!(bed.collecting(id, 1).await);
     assert!(!bed.store.job_started(id, 1, bed.store.clock().now()).await.unwrap(), "a late start does not go back");
     assert_eq!(job(bed, id).await.state, JobState::Collecting(at));
 }
@@ -129,7 +129,6 @@ async fn a_requeued_job_goes_elsewhere_and_its_late_attempt_is_fenced(bed: &Bed)
     let second = attempt(2);
     assert!(store.job_assign(id, &second).await.unwrap());
     assert!(!store.job_started(id, 1, store.clock().now()).await.unwrap());
-    assert!(!store.job_collecting(id, 1).await.unwrap());
     assert_eq!(store.job_succeed(id, 1, id, Ran::default(), &[artifact(1, 0)]).await.unwrap(), None);
     assert!(!store.job_requeue(id, 1, &failure(), &[]).await.unwrap());
     assert!(!store.job_fail(id, Some(1), &failure()).await.unwrap());
@@ -201,18 +200,16 @@ async fn a_number_is_used_once(bed: &Bed) {
 }
 
 async fn warnings_add_up_once_each(bed: &Bed) {
-    let id = insert(&bed.store, &NewJob { warnings: vec!["a".to_owned()], ..queued("x") }).await.id;
-    for warning in ["b", "a", "b", "{{ c }} 🦊"] {
-        bed.store.job_warn(id, warning).await.unwrap();
-    }
-    bed.store.job_cancel(id).await.unwrap();
-    bed.store.job_warn(id, "after the end").await.unwrap();
-    assert_eq!(job(bed, id).await.warnings, ["a", "b", "{{ c }} 🦊", "after the end"]);
-    for n in 0..120 {
-        bed.store.job_warn(id, &n.to_string()).await.unwrap();
-    }
-    assert_eq!(job(bed, id).await.warnings.len(), 100);
-    bed.store.job_warn(JobId::new(), "nobody").await.unwrap();
+    let id = insert(&bed.store, &NewJob { warnings: vec!["a".to_owned()], ..planning("x") }).await.id;
+    let added = ["b", "a", "b", "{{ c }} 🦊"].map(str::to_owned);
+    assert!(bed.store.job_planned(id, &recipe(), &added).await.unwrap());
+    assert_eq!(job(bed, id).await.warnings, ["a", "b", "{{ c }} 🦊"]);
+
+    let id = insert(&bed.store, &NewJob { warnings: vec!["a".to_owned()], ..planning("x") }).await.id;
+    let many: Vec<String> = (0..120).map(|n| n.to_string()).collect();
+    assert!(bed.store.job_succeed_with_text(id, "x", &many).await.unwrap());
+    let kept = job(bed, id).await.warnings;
+    assert_eq!((kept.len(), kept[0].as_str(), kept[99].as_str()), (100, "a", "98"));
 }
 
 async fn jobs_that_do_not_exist_lose_every_race(bed: &Bed) {
@@ -227,15 +224,24 @@ async fn jobs_that_do_not_exist_lose_every_race(bed: &Bed) {
 }
 
 async fn only_what_waits_is_moved(bed: &Bed) {
+    let store = &bed.store;
     for new in [planning("x"), queued("x")] {
-        let id = insert(&bed.store, &new).await.id;
-        assert!(bed.store.job_set_priority(id, 7).await.unwrap());
+        let id = insert(store, &new).await.id;
+        let before = store.job_set_priority(id, 7).await.unwrap();
+        assert_eq!(before, [(id, 0)]);
         assert_eq!(job(bed, id).await.priority, 7);
-        bed.store.job_cancel(id).await.unwrap();
-        assert!(!bed.store.job_set_priority(id, 8).await.unwrap());
+        assert_eq!(store.job_unset_priority(id, 6, &before).await.unwrap(), [], "it was moved meanwhile");
+        assert_eq!(store.job_unset_priority(id, 7, &[]).await.unwrap(), []);
+        assert_eq!(job(bed, id).await.priority, 7);
+        assert_eq!(store.job_unset_priority(id, 7, &before).await.unwrap(), [(id, 0)]);
+        assert_eq!(job(bed, id).await.priority, 0);
+        let before = store.job_set_priority(id, 7).await.unwrap();
+        store.job_cancel(id).await.unwrap();
+        assert_eq!(store.job_set_priority(id, 8).await.unwrap(), []);
+        assert_eq!(store.job_unset_priority(id, 7, &before).await.unwrap(), []);
         assert_eq!(job(bed, id).await.priority, 7);
     }
-    let (id, _) = assigned(&bed.store).await;
-    assert!(!bed.store.job_set_priority(id, 8).await.unwrap());
-    assert!(!bed.store.job_set_priority(JobId::new(), 8).await.unwrap());
+    let (id, _) = assigned(store).await;
+    assert_eq!(store.job_set_priority(id, 8).await.unwrap(), []);
+    assert_eq!(store.job_set_priority(JobId::new(), 8).await.unwrap(), []);
 }

@@ -1,14 +1,9 @@
 //! The whole hub as one archive.
 
-use axum::{
-    body::Body,
-    extract::State,
-    http::{Extensions, HeaderValue, header},
-    response::{IntoResponse as _, Response},
-};
+use axum::{body::Body, extract::State, http::Extensions, response::Response};
 
 use super::answers::Conflict;
-use crate::{asker::Asker, audit, error::WebError, router::App};
+use crate::{asker::Asker, attachment, audit, error::WebError, router::App};
 
 /// A backup's type: nothing compresses it on the way, since pictures are compressed already.
 pub(crate) const TAR: &str = "application/x-tar";
@@ -26,12 +21,5 @@ pub(crate) async fn download(
     let backup = app.engine.backup(app.config.version).await?;
     app.access.audit(&caller, "GET /api/v1/backup", None, audit::address_of(&extensions)).await;
     let stamp = app.engine.store().clock().now().format("%Y%m%d-%H%M%S");
-    let mut response = Body::from_stream(backup).into_response();
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(TAR));
-    if let Ok(value) = HeaderValue::try_from(format!("attachment; filename=\"genimage-backup-{stamp}.tar\"")) {
-        headers.insert(header::CONTENT_DISPOSITION, value);
-    }
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(response)
+    Ok(attachment::answer(&format!("genimage-backup-{stamp}.tar"), TAR, Body::from_stream(backup)))
 }

@@ -2,13 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use axum::{Json, extract::State};
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse as _, Response},
+};
 use hub_core::caller::CallerWeights;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{answers::Invalid, body::JsonBody};
-use crate::{error::WebError, router::App};
+use crate::{audit::about, error::WebError, router::App};
 
 /// Weights of callers.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -40,7 +44,10 @@ pub(crate) async fn show(State(app): State<App>) -> Result<Json<WeightsRecord>, 
 pub(crate) async fn replace(
     State(app): State<App>,
     JsonBody(body): JsonBody<WeightsRecord>,
-) -> Result<Json<WeightsRecord>, WebError> {
+) -> Result<Response, WebError> {
+    let names: Vec<&str> = body.weights.keys().map(String::as_str).collect();
+    let names = names.join(", ");
     app.engine.set_caller_weights(&CallerWeights::try_from(body.weights)?).await?;
-    Ok(Json(app.engine.caller_weights().await?.into()))
+    let record = WeightsRecord::from(app.engine.caller_weights().await?);
+    Ok(about(Json(record).into_response(), names))
 }

@@ -50,7 +50,7 @@ struct LimitsRecord {
 pub(crate) async fn show(State(app): State<App>, headers: HeaderMap) -> Result<Json<CatalogueRecord>, WebError> {
     let previews = Previews::load(&app, &headers).await?;
     let catalogue = app.engine.catalogue();
-    let mut tools: Vec<&str> = [Mode::Generate, Mode::Upscale, Mode::Edit, Mode::Detail]
+    let mut tools: Vec<&str> = Mode::ALL
         .into_iter()
         .filter(|mode| catalogue.render_types.iter().any(|render_type| render_type.mode == *mode))
         .map(Mode::tool)

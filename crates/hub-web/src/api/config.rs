@@ -4,11 +4,11 @@ use axum::{
     Json,
     body::Bytes,
     extract::State,
-    http::{HeaderMap, HeaderValue, header},
+    http::HeaderMap,
     response::{IntoResponse as _, Response},
 };
 use hub_core::error::UserError;
-use hub_engine::{ExportOptions, ImportMode, ImportOptions, ImportReport};
+use hub_engine::{ExportOptions, ExportParts, ImportMode, ImportOptions, ImportReport};
 use secrecy::SecretString;
 use serde::Deserialize;
 
@@ -16,7 +16,7 @@ use super::{
     answers::{Conflict, Invalid},
     body::{self, Params},
 };
-use crate::{error::WebError, router::App};
+use crate::{attachment, audit::about_import, error::WebError, router::App};
 
 /// Carries the passphrase of secrets: never part of an address, which logs keep.
 const PASSPHRASE: &str = "genimage-passphrase";
@@ -29,6 +29,27 @@ pub(crate) struct ExportQuery {
     /// Graphs as well. Default true.
     #[serde(default)]
     workflows: Option<bool>,
+    /// The servers and LLM servers, and nothing else. Default false.
+    #[serde(default)]
+    only_servers: Option<bool>,
+}
+
+impl ExportQuery {
+    /// What is asked for.
+    ///
+    /// # Errors
+    /// `bad_argument` for `workflows` when they are asked for beside nothing but the servers.
+    fn parts(&self) -> Result<ExportParts, UserError> {
+        match (self.only_servers.unwrap_or(false), self.workflows) {
+            (true, Some(true)) => {
+                Err(UserError::argument("workflows", "An export of the servers alone holds no workflows.")
+                    .with_hint("Leave out `workflows` or `only_servers`."))
+            }
+            (true, Some(false) | None) => Ok(ExportParts::ServersOnly),
+            (false, Some(false)) => Ok(ExportParts::WithoutWorkflows),
+            (false, Some(true) | None) => Ok(ExportParts::Everything),
+        }
+    }
 }
 
 /// How to import.
@@ -63,19 +84,9 @@ pub(crate) async fn export(
     Params(query): Params<ExportQuery>,
     headers: HeaderMap,
 ) -> Result<Response, WebError> {
-    let options = ExportOptions {
-        workflows: query.workflows.unwrap_or(true),
-        passphrase: passphrase(&headers)?,
-        only_servers: false,
-    };
+    let options = ExportOptions { parts: query.parts()?, passphrase: passphrase(&headers)? };
     let text = app.engine.config_export(options).await?;
-    let mut response = text.into_response();
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers
-        .insert(header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment; filename=\"genimage-config.json\""));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(response)
+    Ok(attachment::answer(attachment::CONFIGURATION, attachment::JSON, text))
 }
 
 /// Imports a configuration file, or the older system's `comfyui-servers` or `comfyui-settings`: all of
@@ -90,7 +101,7 @@ pub(crate) async fn import(
     Params(query): Params<ImportQuery>,
     headers: HeaderMap,
     bytes: Result<Bytes, axum::extract::rejection::BytesRejection>,
-) -> Result<Json<ImportReport>, WebError> {
+) -> Result<Response, WebError> {
     body::refuse_other_types(&headers)?;
     let options = ImportOptions {
         mode: match query.mode {
@@ -100,7 +111,8 @@ pub(crate) async fn import(
         dry_run: query.dry_run.unwrap_or(false),
         passphrase: passphrase(&headers)?,
     };
-    Ok(Json(app.engine.config_import(&bytes?, &options).await?))
+    let report = app.engine.config_import(&bytes?, &options).await?;
+    Ok(about_import(Json(&report).into_response(), &report))
 }
 
 fn passphrase(headers: &HeaderMap) -> Result<Option<SecretString>, WebError> {

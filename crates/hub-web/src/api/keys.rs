@@ -258,7 +258,7 @@ pub(crate) struct EntryRecord {
     actor: String,
     /// What, as method and path.
     act: String,
-    /// On what, where the path does not say it.
+    /// On what, by name.
     subject: Option<String>,
     /// From which address.
     address: Option<String>,

@@ -19,10 +19,6 @@ use super::{
 };
 use crate::{error::WebError, lookup, router::App};
 
-/// Roles by their names in paths.
-const ROLES: [(&str, LlmRole); 3] =
-    [("enhance", LlmRole::Enhance), ("describe", LlmRole::Describe), ("prompt_generator", LlmRole::PromptGenerator)];
-
 /// Who plays a role.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = LlmAssignment)]
@@ -146,6 +142,6 @@ async fn told(app: &App, role: LlmRole) -> Result<Option<AssignmentRecord>, WebE
 }
 
 fn parse_role(given: &str) -> Result<LlmRole, WebError> {
-    let found = ROLES.into_iter().find(|(name, _)| *name == given);
-    found.map(|(_, role)| role).ok_or_else(|| WebError::missing_among("role", given, ROLES.map(|(name, _)| name)))
+    let found = LlmRole::ALL.into_iter().find(|role| role.as_str() == given);
+    found.ok_or_else(|| WebError::missing_among("role", given, LlmRole::ALL.map(LlmRole::as_str)))
 }

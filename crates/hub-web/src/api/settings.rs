@@ -11,7 +11,7 @@ use super::{
     body::JsonBody,
     etag::Expected,
 };
-use crate::{error::WebError, router::App};
+use crate::{audit::about_all, error::WebError, router::App};
 
 /// All settings.
 #[derive(Debug, Serialize, ToSchema)]
@@ -63,9 +63,16 @@ async fn write(
     replace: bool,
 ) -> Result<Response, WebError> {
     let expected = Expected::of(headers)?;
-    let unchanged = |now: &[SettingView]| expected.check(&app.versions.of(&now));
+    let mut before = Vec::new();
+    let unchanged = |now: &[SettingView]| {
+        before = now.to_vec();
+        expected.check(&app.versions.of(&now))
+    };
     let settings = app.engine.settings_change(changes, replace, unchanged).await?;
-    Ok(told(app, settings))
+    // What is not named may be taken back.
+    let is_new = |view: &&SettingView| changes.contains_key(&view.key) || !before.contains(view);
+    let names: Vec<String> = settings.iter().filter(is_new).map(|view| view.key.clone()).collect();
+    Ok(about_all(told(app, settings), &names))
 }
 
 fn told(app: &App, settings: Vec<SettingView>) -> Response {

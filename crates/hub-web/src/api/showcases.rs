@@ -4,7 +4,7 @@ use axum::{
     Json,
     extract::{Path, State},
     http::HeaderMap,
-    response::Response,
+    response::{IntoResponse as _, Response},
 };
 use hub_core::{
     catalogue::{RenderType, Style},
@@ -19,7 +19,13 @@ use super::{
     body::JsonBody,
     jobs::{SubmittedRecord, accepted},
 };
-use crate::{asker::Asker, error::WebError, links, lookup, router::App};
+use crate::{
+    asker::Asker,
+    audit::{about, about_some},
+    error::WebError,
+    links, lookup,
+    router::App,
+};
 
 /// Fields of styles and render types that are told but not taken: they may be sent back.
 pub(super) const READ_ONLY: [&str; 5] = ["id", "etag", "preview_url", "preview_stale", "preview_job"];
@@ -125,9 +131,10 @@ pub(super) async fn missing(
     State(app): State<App>,
     Asker(caller): Asker,
     JsonBody(body): JsonBody<MissingBody>,
-) -> Result<Json<AskedRecord>, WebError> {
+) -> Result<Response, WebError> {
     let outcome = app.engine.showcase_missing(&caller, body.stale).await?;
-    Ok(Json(AskedRecord { asked: outcome.asked, left: outcome.left, undrawable: outcome.undrawable }))
+    let record = AskedRecord { asked: outcome.asked, left: outcome.left, undrawable: outcome.undrawable };
+    Ok(about_some(Json(record).into_response(), outcome.asked, "picture"))
 }
 
 /// Tells what is drawn to show a style or render type.
@@ -144,6 +151,7 @@ pub(super) async fn scene(State(app): State<App>) -> Result<Json<ShowcaseScene>,
 pub(super) async fn set_scene(
     State(app): State<App>,
     JsonBody(scene): JsonBody<ShowcaseScene>,
-) -> Result<Json<ShowcaseScene>, WebError> {
-    Ok(Json(app.engine.showcase_scene_edit(|_| Ok(scene.clone())).await?))
+) -> Result<Response, WebError> {
+    let scene = app.engine.showcase_scene_edit(|_| Ok(scene.clone())).await?;
+    Ok(about(Json(&scene).into_response(), scene.prompt))
 }

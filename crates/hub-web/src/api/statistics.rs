@@ -69,6 +69,8 @@ struct DayRecord {
     day: NaiveDate,
     /// Jobs that came in on it.
     jobs: TallyRecord,
+    /// From the start on a server to the end, of its jobs that succeeded; null where there are none.
+    run: Option<PercentilesRecord>,
     /// Pictures that were finished on it.
     pictures: u64,
     /// Of its jobs.
@@ -83,11 +85,10 @@ struct DayRecord {
 struct GroupRecord {
     /// Jobs; of a server the attempts on it, where one that it gave back counts as failed.
     jobs: TallyRecord,
-    /// From the start on a server to the end, of those that succeeded; null by style, and where there are none.
+    /// From the start on a server to the end, of those that succeeded; null where there are none.
     run: Option<PercentilesRecord>,
-    /// 0 by style.
     gpu_seconds: f64,
-    /// 0 by style.
+    /// Runs that went well for which a server had to load models.
     model_loads: u64,
 }
 
@@ -117,7 +118,7 @@ pub(crate) struct StatisticsRecord {
     /// By name; a deleted one by its id, where its name is not known any more.
     servers: BTreeMap<String, GroupRecord>,
     render_types: BTreeMap<String, GroupRecord>,
-    /// A job with several styles counts for each.
+    /// A job with several styles counts for each, with all its time.
     styles: BTreeMap<String, GroupRecord>,
     callers: BTreeMap<String, GroupRecord>,
 }
@@ -130,6 +131,7 @@ impl StatisticsRecord {
         let days = found.days.into_iter().map(|day| DayRecord {
             day: day.day,
             jobs: day.jobs.into(),
+            run: day.run.map(Into::into),
             pictures: day.pictures,
             gpu_seconds: seconds(day.gpu_ms),
             model_loads: day.model_loads,

@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 /// Tags that stand within a sentence.
-const INLINE: [&str; 15] =
-    ["a", "abbr", "b", "br", "code", "em", "i", "kbd", "q", "small", "span", "strong", "sub", "sup", "time"];
+const INLINE: [&str; 16] =
+    ["a", "abbr", "b", "bdi", "br", "code", "em", "i", "kbd", "q", "small", "span", "strong", "sub", "sup", "time"];
 /// Tags that have no end.
 const VOID: [&str; 2] = ["br", "wbr"];
 /// Tags whose content is no sentence.

@@ -1,24 +1,25 @@
 //! Keys of programs, the admin's password, and the log of what was done.
 
+mod audit_log;
 mod key;
 mod made;
 
 use std::collections::BTreeSet;
 
 use axum::{
-    extract::{Path, Query, Request, State, rejection::QueryRejection},
+    extract::{Path, Request, State},
     http::StatusCode,
     response::{Html, IntoResponse as _, Redirect, Response},
 };
-use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use hub_access::{NewKey, PASSWORD_MIN_CHARS};
 use hub_core::{
     access::{ApiKey, KeyRights, Scope},
     error::UserError,
-    ids::{AuditId, KeyId},
+    ids::KeyId,
 };
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use self::made::Press;
 use super::{
@@ -37,14 +38,15 @@ use crate::{
 };
 
 #[cfg(test)]
-pub(crate) use self::key::KeyPage;
+pub(crate) use self::{audit_log::AuditLogPage, key::KeyPage};
 pub(crate) use self::{
+    audit_log::show as log,
     key::{save, show as show_key},
     made::MadeKeys,
 };
 
 /// Fields of a key's form that a fault can stand beside.
-const FIELDS: [&str; 10] = [
+const FIELDS: [&str; 9] = [
     "name",
     "scopes",
     "tools",
@@ -54,10 +56,7 @@ const FIELDS: [&str; 10] = [
     "gpu_seconds_per_day",
     "weight",
     "expires_on",
-    "expires_at",
 ];
-/// Entries of one page of the log.
-const LOG_ROWS: u32 = 100;
 
 /// The page.
 #[derive(Debug, Serialize)]
@@ -187,10 +186,12 @@ impl Typed {
         if self.expires_on.trim().is_empty() {
             return Ok(None);
         }
-        let day: NaiveDate = self.expires_on.trim().parse().map_err(|_| {
+        let day: Option<NaiveDate> = self.expires_on.trim().parse().ok();
+        // No moment follows the last day that can be written.
+        let end = day.and_then(|day| day.and_time(NaiveTime::MIN).and_utc().checked_add_signed(TimeDelta::days(1)));
+        end.map(Some).ok_or_else(|| {
             UserError::argument("expires_on", said!("This is no day.")).with_hint(said!("Write it like 2027-01-31."))
-        })?;
-        Ok(Some(day.and_time(chrono::NaiveTime::MIN).and_utc() + TimeDelta::days(1)))
+        })
     }
 }
 
@@ -258,7 +259,7 @@ pub(crate) async fn add(State(app): State<App>, Asker(caller): Asker, request: R
             Ok(response)
         }
         Err(error) => {
-            let page = page(&app, typed, Some(Fault::of(&error))).await?;
+            let page = page(&app, typed, Some(key::fault_of(&error))).await?;
             refused(&app, &error, &page)
         }
     }
@@ -288,54 +289,6 @@ pub(crate) async fn set_password(State(app): State<App>, request: Request) -> Re
             refused(&app, &error, &page)
         }
     }
-}
-
-/// What was done by whom.
-#[derive(Debug, Serialize)]
-pub(crate) struct AuditLogPage {
-    frame: Frame,
-    entries: Vec<ShownEntry>,
-    next: Option<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct ShownEntry {
-    at: String,
-    actor: String,
-    act: String,
-    subject: Option<String>,
-    address: Option<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(crate) struct LogQuery {
-    before: Option<String>,
-}
-
-pub(crate) async fn log(
-    State(app): State<App>,
-    query: Result<Query<LogQuery>, QueryRejection>,
-) -> Result<Html<String>, WebError> {
-    let Query(query) = query?;
-    let before: Option<AuditId> = query
-        .before
-        .map(|text| text.parse().map_err(|_| UserError::argument("before", said!("`before` is no id of an entry."))))
-        .transpose()?;
-    let page = app.access.audit_page(LOG_ROWS, before).await?;
-    let entries = page.entries.into_iter().map(|entry| ShownEntry {
-        at: entry.at.format("%Y-%m-%d %H:%M:%S").to_string(),
-        actor: entry.actor,
-        act: entry.act,
-        subject: entry.subject,
-        address: entry.address,
-    });
-    let shown = AuditLogPage {
-        frame: Frame::new("access", said!("Audit log")),
-        entries: entries.collect(),
-        next: page.next.map(|id| format!("/access/log?before={id}")),
-    };
-    html(&app, &shown)
 }
 
 #[cfg(test)]
@@ -376,23 +329,5 @@ impl Page for AccessPage {
             has_account: true,
             password_min: PASSWORD_MIN_CHARS,
         }
-    }
-}
-
-impl Page for AuditLogPage {
-    const TEMPLATE: &'static str = "pages/audit.html";
-
-    #[cfg(test)]
-    fn sample() -> Self {
-        use super::shown::sample::HOSTILE;
-        let entry = ShownEntry {
-            at: "2026-11-21 09:00:00".to_owned(),
-            actor: HOSTILE.to_owned(),
-            act: HOSTILE.to_owned(),
-            subject: Some(HOSTILE.to_owned()),
-            address: Some("192.0.2.1".to_owned()),
-        };
-        let next = Some("/access/log?before=x".to_owned());
-        Self { frame: Frame::new("access", said!("Audit log")), entries: vec![entry], next }
     }
 }

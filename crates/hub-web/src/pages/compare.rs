@@ -19,7 +19,14 @@ use super::{
     html, see_other,
     shown::{ShownImage, ShownState, duration, tool_title},
 };
-use crate::{api, error::WebError, language::Said, render::Page, router::App, said};
+use crate::{
+    api,
+    error::WebError,
+    language::{Said, apart},
+    render::Page,
+    router::App,
+    said,
+};
 
 /// Fewest and most that are compared.
 const COUNT: std::ops::RangeInclusive<usize> = 2..=4;
@@ -178,7 +185,7 @@ fn rows(items: &[Item]) -> Vec<Row> {
     add(said!("As rendered"), &|item| recipe(item)?.prompt);
     add(said!("Negative prompt"), &|item| recipe(item)?.negative_prompt);
     add(said!("Styles"), &|item| {
-        recipe(item).map(|recipe| recipe.styles.join(", ")).filter(|styles| !styles.is_empty())
+        recipe(item).map(|recipe| apart::list(&recipe.styles, ", ")).filter(|styles| !styles.is_empty())
     });
     add(said!("Render type"), &|item| Some(recipe(item)?.render_type));
     add(said!("Workflow"), &|item| {

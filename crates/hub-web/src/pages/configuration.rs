@@ -2,11 +2,10 @@
 
 use axum::{
     extract::{Request, State},
-    http::{HeaderValue, header},
-    response::{Html, IntoResponse as _, Response},
+    response::{Html, Response},
 };
-use hub_core::error::UserError;
-use hub_engine::{ExportOptions, ImportMode, ImportOptions, ImportReport};
+use hub_core::error::{ErrorCode, UserError};
+use hub_engine::{ExportOptions, ExportParts, ImportMode, ImportOptions, ImportReport};
 use secrecy::SecretString;
 use serde::Serialize;
 
@@ -16,10 +15,17 @@ use super::{
     html, see_other,
     shown::ShownReport,
 };
-use crate::{error::WebError, render::Page, router::App, said};
+use crate::{
+    attachment,
+    audit::{about_import, nothing_done},
+    error::WebError,
+    render::Page,
+    router::App,
+    said,
+};
 
 /// Fields that a fault can stand beside.
-const FIELDS: [&str; 3] = ["file", "passphrase", "export_passphrase"];
+const FIELDS: [&str; 4] = ["file", "text", "passphrase", "export_passphrase"];
 
 /// The page.
 #[derive(Debug, Serialize)]
@@ -57,20 +63,11 @@ pub(crate) async fn show(State(app): State<App>, done: Done) -> Result<Html<Stri
 /// The file. By POST, since addresses are kept in logs and a passphrase is none of their business.
 pub(crate) async fn export(State(app): State<App>, request: Request) -> Result<Response, WebError> {
     let fields = FormFields::read(request, &app).await?;
-    let options = ExportOptions {
-        workflows: ticked(&fields.first("workflows")),
-        passphrase: passphrase(&fields, "export_passphrase"),
-        only_servers: false,
-    };
+    let parts =
+        if ticked(&fields.first("workflows")) { ExportParts::Everything } else { ExportParts::WithoutWorkflows };
+    let options = ExportOptions { parts, passphrase: passphrase(&fields, "export_passphrase") };
     match app.engine.config_export(options).await {
-        Ok(text) => {
-            let mut response = text.into_response();
-            let headers = response.headers_mut();
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            let name = HeaderValue::from_static("attachment; filename=\"genimage-config.json\"");
-            headers.insert(header::CONTENT_DISPOSITION, name);
-            Ok(response)
-        }
+        Ok(text) => Ok(attachment::answer(attachment::CONFIGURATION, attachment::JSON, text)),
         Err(mut error) => {
             if error.argument.as_deref() == Some("passphrase") {
                 error.argument = Some("export_passphrase".to_owned());
@@ -95,8 +92,8 @@ pub(crate) async fn import(State(app): State<App>, request: Request) -> Result<R
     if agreed == seen {
         let done = app.engine.config_import(document.as_bytes(), &options(&fields, replace, false)).await;
         return match done {
-            Ok(_) => Ok(see_other("/configuration?done=config-imported")),
-            Err(error) => refuse(&app, page, &error),
+            Ok(done) => Ok(about_import(see_other("/configuration?done=config-imported"), &done)),
+            Err(error) => refuse(&app, page, &beside_its_source(error, &fields)),
         };
     }
     page.report = Some(Preview {
@@ -107,7 +104,7 @@ pub(crate) async fn import(State(app): State<App>, request: Request) -> Result<R
         document,
         report: ShownReport::of(report),
     });
-    shown(&app, &page)
+    shown(&app, &page).map(nothing_done)
 }
 
 async fn look(app: &App, fields: &FormFields, document: &str, replace: bool) -> Result<ImportReport, UserError> {
@@ -115,13 +112,16 @@ async fn look(app: &App, fields: &FormFields, document: &str, replace: bool) -> 
         return Err(UserError::argument("file", said!("Choose a file, or paste its text.")));
     }
     let report = app.engine.config_import(document.as_bytes(), &options(fields, replace, true)).await;
-    report.map_err(|mut error| {
-        // Anything but the passphrase is wrong with the file.
-        if error.argument.as_deref() != Some("passphrase") {
-            error.argument = Some("file".to_owned());
-        }
-        error
-    })
+    report.map_err(|error| beside_its_source(error, fields))
+}
+
+/// Anything but the passphrase is wrong with the file, or with the text that stands in the other field.
+fn beside_its_source(mut error: UserError, fields: &FormFields) -> UserError {
+    if error.code != ErrorCode::Storage && error.argument.as_deref() != Some("passphrase") {
+        let source = if fields.file("file").is_some() { "file" } else { "text" };
+        error.argument = Some(source.to_owned());
+    }
+    error
 }
 
 fn options(fields: &FormFields, replace: bool, dry_run: bool) -> ImportOptions {

@@ -4,7 +4,7 @@
 //! A key that is typed here comes in a form's body, is put into the answer, and is gone with it: it is in no address, no
 //! log and no row.
 
-mod snippets;
+pub(super) mod snippets;
 
 use axum::{
     extract::{Request, State},
@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// Stands where the key belongs until one is typed.
-const PLACEHOLDER: &str = "YOUR_KEY";
+pub(super) const PLACEHOLDER: &str = "YOUR_KEY";
 /// Longest key: an access token may have this many characters.
 const KEY_MAX_CHARS: usize = 4096;
 

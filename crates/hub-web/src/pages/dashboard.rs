@@ -109,7 +109,7 @@ async fn load(app: &App) -> Result<Dashboard, WebError> {
             succeeded: count(&[JobStateKind::Succeeded]),
             failed: count(&[JobStateKind::Failed]),
         },
-        servers: app.engine.servers().into_iter().map(ShownServer::of).collect(),
+        servers: app.engine.servers().into_iter().map(|view| ShownServer::of(view, now)).collect(),
         active: active.iter().map(|view| ShownJob::of(view, now)).collect(),
         pictures,
     })

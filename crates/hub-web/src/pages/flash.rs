@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::{language::Said, said};
 
 /// What is said after a change, by its code, with the tone of it.
-const SAID: [(&str, &str, Said); 66] = [
+const SAID: [(&str, &str, Said); 67] = [
     ("server-added", "good", said!("Server added. It appears as ready once it has answered.")),
     ("server-saved", "good", said!("Server saved. Its session follows at once.")),
     ("server-draining", "good", said!("The server finishes what it has and gets no more work.")),
@@ -33,6 +33,7 @@ const SAID: [(&str, &str, Said); 66] = [
     ("style-no-default", "good", said!("The style is added only where a request names it.")),
     ("style-added", "good", said!("Style added. Agents can name it now.")),
     ("style-saved", "good", said!("Style saved.")),
+    ("render-types-imported", "good", said!("Render types imported.")),
     ("style-deleted", "good", said!("Style deleted.")),
     ("picture-asked", "info", said!("Its picture is being made; it shows here once it is there.")),
     ("pictures-asked", "info", said!("The pictures are being made, behind everything else that waits.")),

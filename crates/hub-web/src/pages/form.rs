@@ -9,15 +9,19 @@ use axum::{
 use hub_core::{
     caller::Caller,
     error::{ErrorCode, UserError},
-    ids::JobId,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{Flash, html};
-use crate::{error::WebError, language::Said, problem, render::Page, router::App, said};
+use crate::{
+    error::WebError,
+    language::{Said, apart},
+    problem,
+    render::Page,
+    router::App,
+    said,
+};
 
-/// Longest address that is kept to lead back to.
-const BACK_MAX_BYTES: usize = 4096;
 /// Most fields read from one form.
 const FIELDS_MAX: usize = 400;
 /// Most files read from one form.
@@ -75,24 +79,18 @@ impl FormFields {
         let mut form = Multipart::from_request(request, app)
             .await
             .map_err(|rejection| WebError::request(StatusCode::BAD_REQUEST, rejection.body_text()))?;
-        let told = |error: MultipartError| {
-            if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
-                WebError::request(error.status(), said!("The file is larger than 32 MB; choose a smaller one."))
-            } else {
-                WebError::request(error.status(), said!("The form did not arrive whole."))
-            }
-        };
         let mut read = Self::default();
-        while let Some(field) = form.next_field().await.map_err(told)? {
+        while let Some(field) = form.next_field().await.map_err(|error| not_read(&error))? {
             let Some(name) = field.name().map(str::to_owned) else { continue };
             if let Some(file_name) = field.file_name().map(str::to_owned) {
-                let bytes = field.bytes().await.map_err(told)?;
+                let bytes = field.bytes().await.map_err(|error| not_read(&error))?;
                 // Browsers send an empty file when none was chosen.
                 if !bytes.is_empty() && read.files.len() < FILES_MAX {
                     read.files.push(SentFile { field: name, name: file_name, bytes });
                 }
             } else if read.texts.len() < FIELDS_MAX {
-                read.texts.push((name, field.text().await.map_err(told)?));
+                let text = field.text().await.map_err(|error| not_read(&error))?;
+                read.texts.push((name, text));
             }
         }
         Ok(read)
@@ -126,6 +124,15 @@ impl FormFields {
     pub(crate) fn first(&self, name: &str) -> String {
         self.texts.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone()).unwrap_or_default()
     }
+}
+
+/// Why a form was not read to its end. What is too large may be one file or all of them together.
+fn not_read(error: &MultipartError) -> WebError {
+    let detail = match error.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => said!("A form's files may have 32 MB together; choose a smaller one."),
+        _ => said!("The form did not arrive whole."),
+    };
+    WebError::request(error.status(), detail)
 }
 
 /// What was just done, as the address says it, for the message at the top of the page.
@@ -176,9 +183,17 @@ impl Fault {
     pub(crate) fn of(error: &UserError) -> Self {
         Self {
             field: error.argument.clone().unwrap_or_default(),
-            text: error.explain(),
+            text: apart::error(error).explain(),
             changed: error.code == ErrorCode::Changed,
         }
+    }
+
+    /// Beside the field that an argument of another name is typed into: argument and field each.
+    pub(crate) fn typed_into(mut self, fields: &[(&str, &str)]) -> Self {
+        if let Some((_, field)) = fields.iter().find(|(argument, _)| *argument == self.field) {
+            (*field).clone_into(&mut self.field);
+        }
+        self
     }
 
     /// Told at the top of the form where none of its fields is meant.
@@ -205,38 +220,6 @@ pub(crate) fn refused<P: Page>(app: &App, error: &UserError, page: &P) -> Result
 /// When the template is broken.
 pub(crate) fn shown<P: Page>(app: &App, page: &P) -> Result<Response, WebError> {
     Ok((StatusCode::OK, html(app, page)?).into_response())
-}
-
-/// Where a form leads back to: the address it came from when that is the page `base`, whatever its query, else
-/// `otherwise`; with what was `done`. Never elsewhere: a form is no way to send people to other sites.
-pub(crate) fn own_page(back: &str, base: &str, otherwise: &str, done: &str) -> String {
-    let own = back.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('?'));
-    let page = if own { back } else { otherwise };
-    format!("{page}{}done={done}", if page.contains('?') { '&' } else { '?' })
-}
-
-/// The same for forms about pictures, which stand in the gallery and on the pages of jobs.
-pub(crate) fn picture_page(back: &str, done: &str) -> String {
-    match job_of(back) {
-        Some(_) => own_page(back, back, "/gallery", done),
-        None => own_page(back, "/gallery", "/gallery", done),
-    }
-}
-
-fn job_of(page: &str) -> Option<JobId> {
-    page.strip_prefix("/jobs/").and_then(|id| id.parse().ok())
-}
-
-/// The address from which something was done, to come back to when it is taken back: that of the page `base`,
-/// whatever its query.
-pub(crate) fn own_back<'a>(back: &'a str, base: &'a str) -> &'a str {
-    let is_own = back.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('?'));
-    if is_own && back.len() <= BACK_MAX_BYTES { back } else { base }
-}
-
-/// The same of forms about pictures.
-pub(crate) fn picture_back(back: &str) -> &str {
-    if job_of(back).is_some() { back } else { own_back(back, "/gallery") }
 }
 
 /// Whether a ticked box came.
@@ -275,25 +258,5 @@ mod tests {
         let error = number::<u32>("steps", "many", said!("whole number")).unwrap_err();
         assert_eq!(error.argument.as_deref(), Some("steps"));
         assert_eq!(lines(" a \n\n b\n"), ["a", "b"]);
-    }
-
-    #[test]
-    fn a_form_leads_back_to_its_own_page_only() {
-        let to = |back: &str| own_page(back, "/jobs", "/jobs/job_1", "moved");
-        assert_eq!(to("/jobs"), "/jobs?done=moved");
-        assert_eq!(to("/jobs?q=a&state=failed"), "/jobs?q=a&state=failed&done=moved");
-        for elsewhere in ["", "//evil.test", "https://evil.test/jobs", "/jobs.evil", "/jobs/../x"] {
-            assert_eq!(to(elsewhere), "/jobs/job_1?done=moved", "{elsewhere}");
-        }
-    }
-
-    #[test]
-    fn a_form_about_pictures_leads_back_to_the_gallery_or_its_job_only() {
-        let job = JobId::new();
-        assert_eq!(picture_page(&format!("/jobs/{job}"), "x"), format!("/jobs/{job}?done=x"));
-        assert_eq!(picture_page("/gallery?q=a", "x"), "/gallery?q=a&done=x");
-        for elsewhere in ["", "/jobs/../x", "https://evil.test/gallery", "//evil.test", "/jobs/x"] {
-            assert_eq!(picture_page(elsewhere, "x"), "/gallery?done=x", "{elsewhere}");
-        }
     }
 }

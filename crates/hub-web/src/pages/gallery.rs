@@ -19,9 +19,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Flash, Frame,
-    form::{Fault, Sent, own_page, picture_back, picture_page, refused, ticked},
+    back::Back,
+    form::{Fault, Sent, refused, ticked},
     html,
-    jobs::filter::{Choice, ListQuery as Typed, choices, tools},
+    jobs::filter::{Choices, ListQuery as Typed, fault_of},
     see_other,
     shown::{Moment, PROMPT_SHOWN_CHARS, ShownImage, shorten},
 };
@@ -43,13 +44,13 @@ pub(crate) struct GalleryPage {
     pictures: Vec<Picture>,
     typed: Typed,
     favourites: bool,
-    tools: Vec<Choice>,
-    servers: Vec<Choice>,
-    render_types: Vec<Choice>,
-    styles: Vec<Choice>,
+    #[serde(flatten)]
+    choices: Choices,
     fault: Option<Fault>,
     filtered: bool,
     next_path: Option<String>,
+    /// How far back was looked, when the search's time was over before the page was full.
+    searched_to: Option<Moment>,
     first_path: Option<String>,
     /// This very page, to come back to after a change.
     here: String,
@@ -108,6 +109,7 @@ impl Asked {
 struct Found {
     pictures: Vec<Picture>,
     next: Option<PageCursor>,
+    searched_to: Option<Moment>,
 }
 
 pub(crate) async fn show(
@@ -115,10 +117,12 @@ pub(crate) async fn show(
     typed: Result<Query<Typed>, QueryRejection>,
     asked: Result<Query<Asked>, QueryRejection>,
 ) -> Result<Response, WebError> {
-    let (Query(typed), Query(asked)) = (typed?, asked?);
+    let (Query(mut typed), Query(asked)) = (typed?, asked?);
+    // No field of this page: it would narrow unseen.
+    typed.state.clear();
     match load(&app, &typed, &asked).await {
         Ok(found) => Ok(html(&app, &page(&app, typed, &asked, found, None))?.into_response()),
-        // What is wrong with a filter stands beside it; a cursor is no field.
+        // What is wrong with a filter stands beside it or above all; a cursor is no filter.
         Err(WebError::User(error)) if error.argument.as_deref().is_some_and(|argument| argument != "cursor") => {
             refused(&app, &error, &page(&app, typed, &asked, Found::default(), Some(&error)))
         }
@@ -128,7 +132,8 @@ pub(crate) async fn show(
 
 async fn load(app: &App, typed: &Typed, asked: &Asked) -> Result<Found, WebError> {
     let cursor = if typed.cursor.is_empty() { None } else { Some(api::parse_cursor(&typed.cursor)?) };
-    let found = app.engine.store().job_list(&asked.filter(app, typed).await?, cursor, PAGE_JOBS).await?;
+    let filter = asked.filter(app, typed).await?;
+    let found = app.engine.store().job_search(&filter, cursor, PAGE_JOBS, app.config.search).await?;
     let ids: Vec<_> = found.jobs.iter().map(|job| job.id).collect();
     let mut images = app.engine.store().artifacts_of_many(&ids).await?;
     let now = app.engine.store().clock().now();
@@ -141,16 +146,12 @@ async fn load(app: &App, typed: &Typed, asked: &Asked) -> Result<Found, WebError
             .filter(|artifact| artifact.kind == MediaKind::Image && (artifact.favourite || !only_favourites));
         pictures.extend(shown.map(|artifact| Picture::of(artifact, job, now)));
     }
-    Ok(Found { pictures, next: found.next })
+    Ok(Found { pictures, next: found.next, searched_to: found.searched_to.map(|time| Moment::of(time, now)) })
 }
 
 fn page(app: &App, typed: Typed, asked: &Asked, found: Found, error: Option<&UserError>) -> GalleryPage {
     let mut frame = Frame::new("gallery", said!("Gallery"));
     frame.flash = Flash::with_undo(asked.done.as_deref(), asked.undo);
-    let same = |name: &str| (name.to_owned(), name.to_owned());
-    let servers = app.engine.servers();
-    let catalogue = app.engine.catalogue();
-    let render_types = catalogue.render_types.iter().map(|row| (row.name.clone(), row.title.clone()));
     let here = asked.path(&typed, &typed.cursor);
     let all = ticked(&asked.all);
     let tick = format!("{here}{}all=on#pictures", if here.contains('?') { '&' } else { '?' });
@@ -158,13 +159,11 @@ fn page(app: &App, typed: Typed, asked: &Asked, found: Found, error: Option<&Use
         frame,
         pictures: found.pictures,
         favourites: ticked(&asked.favourites),
-        tools: tools(&typed.tool),
-        servers: choices(servers.iter().map(|view| same(&view.server.name)), &typed.server),
-        render_types: choices(render_types, &typed.render_type),
-        styles: choices(catalogue.styles.iter().map(|row| same(&row.name)), &typed.style),
-        fault: error.map(Fault::of),
+        choices: Choices::of(app, &typed),
+        fault: error.map(fault_of),
         filtered: asked.is_filtered(&typed),
         next_path: found.next.map(|cursor| asked.path(&typed, &cursor.to_string())),
+        searched_to: found.searched_to,
         first_path: (!typed.cursor.is_empty()).then(|| asked.path(&typed, "")),
         tick_path: if all { format!("{here}#pictures") } else { tick },
         ticked: all,
@@ -191,9 +190,9 @@ pub(crate) async fn favour(State(app): State<App>, Sent(form): Sent<Bulk>) -> Re
         let known = app.engine.store().artifact_get(*id).await?;
         others.extend(known.filter(|picture| picture.favourite != keep).map(|picture| picture.id));
     }
-    let to = |done: &str| picture_page(&form.back, done);
+    let back = Back::to_pictures(&form.back);
     if app.engine.artifacts_favour(&ids, keep).await? == 0 {
-        return Ok(see_other(&to("none-chosen")));
+        return Ok(see_other(&back.with("none-chosen")));
     }
     let done = if keep { "favoured" } else { "unfavoured" };
     let number = if others.is_empty() {
@@ -201,10 +200,9 @@ pub(crate) async fn favour(State(app): State<App>, Sent(form): Sent<Bulk>) -> Re
         let same = |kept: &Undo| matches!(kept, Undo::Favour { pictures, favourite } if *favourite != keep && pictures.iter().all(|id| ids.contains(id)));
         app.undos.find(same)
     } else {
-        let back = picture_back(&form.back);
-        Some(app.undos.keep(Undo::Favour { pictures: others, favourite: !keep }, back))
+        Some(app.undos.keep(Undo::Favour { pictures: others, favourite: !keep }, &back))
     };
-    Ok(see_other(&to(&number.map_or_else(|| done.to_owned(), |number| format!("{done}&undo={number}")))))
+    Ok(see_other(&number.map_or_else(|| back.with(done), |number| back.with_undo(done, number))))
 }
 
 /// The ticked pictures as one file.
@@ -215,7 +213,7 @@ pub(crate) async fn download(
 ) -> Result<Response, WebError> {
     let ids = archive::parse_ids(&form.image)?;
     if ids.is_empty() {
-        return Ok(see_other(&own_page(&form.back, "/gallery", "/gallery", "none-chosen")));
+        return Ok(see_other(&Back::to(&form.back, "/gallery").with("none-chosen")));
     }
     Ok(archive::answer(&app, archive::pictures(&app, &caller, &ids).await?))
 }
@@ -245,19 +243,16 @@ impl Page for GalleryPage {
         use super::shown::sample;
         let view = sample::view(hub_core::job::JobState::Succeeded);
         let text = || sample::HOSTILE.to_owned();
-        let choice = || choices(std::iter::empty(), &text());
         Self {
             frame: Frame::new("gallery", said!("Gallery")),
             pictures: vec![Picture::of(&sample::artifact(), &view.job, sample::now())],
             typed: Typed { q: text(), caller: text(), from: text(), to: text(), ..Typed::default() },
             favourites: true,
-            tools: tools("edit_image"),
-            servers: choice(),
-            render_types: choice(),
-            styles: choice(),
+            choices: Choices::sample(),
             fault: Some(Fault { field: "caller".to_owned(), text: text(), changed: false }),
             filtered: true,
             next_path: Some("/gallery?cursor=1".to_owned()),
+            searched_to: Some(Moment::of(sample::now(), sample::now())),
             first_path: Some("/gallery".to_owned()),
             here: "/gallery?cursor=0".to_owned(),
             tick_path: "/gallery?cursor=0&all=on".to_owned(),

@@ -1,5 +1,8 @@
 //! One job: what it is at, what came out, how it was made.
 
+mod call;
+mod kin;
+mod recipe;
 mod story;
 
 use axum::{
@@ -9,19 +12,20 @@ use axum::{
 };
 use chrono::{DateTime, Utc};
 use hub_core::{
-    artifact::MediaKind,
     ids::JobId,
-    job::{Job, JobState, JobStateKind},
-    placement::Placement,
-    request::{DescribeRequest, JobRequest},
+    job::{JobState, JobStateKind},
+    request::JobRequest,
 };
 use hub_engine::JobView;
-use hub_store::JobFilter;
 use serde::Serialize;
 
-use self::story::{Milestone, ShownAttempt, ShownPart};
+use self::{
+    call::ShownCall,
+    recipe::Fact,
+    story::{Milestone, ShownAttempt, ShownPart},
+};
 use super::{
-    Frame,
+    Frame, connect,
     form::Done,
     html,
     shown::{Moment, ShownImage, ShownProgress, ShownState, ShownWaiting, shorten, tool_title},
@@ -29,7 +33,7 @@ use super::{
 use crate::{
     api,
     error::WebError,
-    language::{self, Said},
+    language::{self, Said, apart},
     links, live, problem,
     render::Page,
     router::App,
@@ -42,39 +46,12 @@ const TITLE_CHARS: usize = 60;
 /// Servers of which is said why a job waits.
 const SERVERS_NAMED: usize = 50;
 
-/// Longest value that stands in a column of the recipe, in characters.
-const COLUMN_CHARS: usize = 14;
-
 /// The whole page.
 #[derive(Debug, Serialize)]
 pub(crate) struct JobPage {
     frame: Frame,
     job: ShownDetail,
     call: ShownCall,
-}
-
-/// The call that makes this again.
-#[derive(Debug, Serialize)]
-struct ShownCall {
-    /// Parameters of MCP's `tools/call`.
-    mcp: String,
-    curl: String,
-}
-
-impl ShownCall {
-    fn of(job: &Job, base_url: &str) -> Self {
-        let call = serde_json::json!({
-            "name": job.request.tool(),
-            "arguments": super::playground::arguments_of(job),
-        });
-        let request = serde_json::json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call});
-        // Within single quotes a shell takes all but a single quote as it is.
-        let quoted = request.to_string().replace('\'', "'\\''");
-        Self {
-            mcp: serde_json::to_string_pretty(&call).unwrap_or_default(),
-            curl: format!("curl -s {base_url}/mcp -H 'Content-Type: application/json' \\\n  -d '{quoted}'"),
-        }
-    }
 }
 
 /// The region that is redrawn when the state changes.
@@ -156,15 +133,6 @@ struct FollowUp {
     title: Said,
 }
 
-/// One line of the recipe.
-#[derive(Debug, Serialize)]
-struct Fact {
-    name: Said,
-    value: String,
-    /// Too long for a column.
-    wide: bool,
-}
-
 pub(crate) async fn show(
     State(app): State<App>,
     Path(id): Path<String>,
@@ -173,7 +141,8 @@ pub(crate) async fn show(
 ) -> Result<Html<String>, WebError> {
     let id = api::parse_id(&id)?;
     let job = load(&app, id).await?;
-    let call = ShownCall::of(&app.engine.view(id).await?.job, &links::base_url(&app, &headers));
+    let key = app.access.is_closed().then_some(connect::PLACEHOLDER);
+    let call = ShownCall::of(&app.engine.view(id).await?.job, &links::base_url(&app, &headers), key);
     let mut frame = Frame::new("jobs", job.title.clone());
     frame.flash = done.flash();
     html(&app, &JobPage { frame, job, call })
@@ -209,49 +178,13 @@ async fn load(app: &App, id: JobId) -> Result<ShownDetail, WebError> {
         attempts: history.attempts.into_iter().map(|attempt| ShownAttempt::of(attempt, now)).collect(),
         parts: parts.iter().enumerate().map(ShownPart::of).collect(),
         parent_path: view.job.parent.map(page),
-        compare_parent_path: compared(app, &view, Kin::Parent).await?,
-        compare_before_path: compared(app, &view, Kin::Before).await?,
+        compare_parent_path: kin::parent_beside(app, &view).await?,
+        compare_before_path: kin::before_beside(app, &view).await?,
         whole_path: view.job.part.map(|part| page(part.of)),
     };
     let tools = super::playground::tools_for_pictures(&app.engine.catalogue());
     let follow_ups = tools.into_iter().map(|(tool, title)| FollowUp { tool, title }).collect();
     Ok(ShownDetail { follow_ups, ..detail(&view, story, now) })
-}
-
-/// What a job is compared with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kin {
-    Parent,
-    /// The one before it that has pictures, of the same caller.
-    Before,
-}
-
-/// Address of the job beside another one, where both have pictures.
-async fn compared(app: &App, view: &JobView, kin: Kin) -> Result<Option<String>, WebError> {
-    let has_picture = |view: &JobView| view.artifacts.iter().any(|file| file.kind == MediaKind::Image);
-    let job = &view.job;
-    if !has_picture(view) {
-        return Ok(None);
-    }
-    let other = match (kin, job.parent) {
-        (Kin::Parent, Some(parent)) => match app.engine.store().job_get(parent).await? {
-            // It may be deleted by now.
-            Some(_) => Some(app.engine.view(parent).await?).filter(has_picture).map(|view| view.job.id),
-            None => None,
-        },
-        (Kin::Parent, None) => None,
-        (Kin::Before, _) => {
-            let before = JobFilter {
-                caller: Some(job.caller.clone()),
-                created_to: Some(job.times.created_at),
-                has_images: Some(true),
-                ..JobFilter::default()
-            };
-            app.engine.store().job_list(&before, None, 1).await?.jobs.first().map(|other| other.id)
-        }
-    };
-    let other = other.filter(|other| kin == Kin::Parent || Some(*other) != job.parent);
-    Ok(other.map(|other| format!("/compare?job={other}&job={}", job.id)))
 }
 
 fn detail(view: &JobView, story: Story, now: DateTime<Utc>) -> ShownDetail {
@@ -265,10 +198,11 @@ fn detail(view: &JobView, story: Story, now: DateTime<Utc>) -> ShownDetail {
     };
     let final_negative = recipe.and_then(|recipe| recipe.negative_prompt.clone());
     let error = if let JobState::Failed(error) = &job.state {
+        let error = apart::error(error);
         Some(ShownError {
             title: language::here(problem::title_of(error.code)),
-            message: error.message.clone(),
-            hint: error.hint.clone(),
+            message: error.message,
+            hint: error.hint,
             code: error.code.as_str(),
         })
     } else {
@@ -287,7 +221,7 @@ fn detail(view: &JobView, story: Story, now: DateTime<Utc>) -> ShownDetail {
         title: prompt.as_deref().map_or_else(|| said!("{tool} job", tool), |prompt| shorten(prompt, TITLE_CHARS)),
         caller: job.caller.as_str().to_owned(),
         state: ShownState::of_view(view),
-        progress: view.progress.as_ref().filter(|_| !job.state.kind().is_terminal()).map(ShownProgress::of),
+        progress: ShownProgress::of_view(view),
         images: view.artifacts.iter().map(|artifact| ShownImage::of(artifact, prompt.as_deref())).collect(),
         text: job.generated_prompt().map(|prompt| prompt.explain()).or_else(|| job.text.clone()),
         draw_path: job
@@ -296,7 +230,7 @@ fn detail(view: &JobView, story: Story, now: DateTime<Utc>) -> ShownDetail {
             .filter(|_| matches!(job.request, JobRequest::Describe(_)))
             .map(|_| format!("/playground?draw={}", job.id)),
         follow_ups: Vec::new(),
-        warnings: job.warnings.clone(),
+        warnings: apart::sentences(&job.warnings),
         error,
         server: view.server.clone(),
         created: Moment::of(job.times.created_at, now),
@@ -305,78 +239,9 @@ fn detail(view: &JobView, story: Story, now: DateTime<Utc>) -> ShownDetail {
         final_negative: final_negative.filter(|text| Some(text) != negative_prompt.as_ref()),
         prompt,
         negative_prompt,
-        facts: facts(job),
-        input: input(job),
+        facts: recipe::facts(job),
+        input: recipe::input(job),
     }
-}
-
-/// Path of the picture the job works on, when it is stored here.
-fn input(job: &Job) -> Option<String> {
-    let asked = match &job.request {
-        JobRequest::Image(request) => request.input.as_ref(),
-        JobRequest::Describe(DescribeRequest { image, .. }) => Some(image),
-        JobRequest::Prompt(_) => None,
-    };
-    let stored = match asked {
-        Some(hub_core::request::ImageRef::Artifact(id)) => Some(*id),
-        _ => None,
-    };
-    job.recipe.as_ref().and_then(|recipe| recipe.input).or(stored).map(|id| id.to_string())
-}
-
-fn facts(job: &Job) -> Vec<Fact> {
-    let mut facts = Vec::new();
-    let mut add = |name, value: Option<String>| {
-        if let Some(value) = value {
-            let wide = value.chars().count() > COLUMN_CHARS;
-            facts.push(Fact { name, value, wide });
-        }
-    };
-    if let Some(recipe) = &job.recipe {
-        add(said!("Render type"), Some(recipe.render_type.clone()));
-        add(
-            said!("Workflow"),
-            Some(said!(
-                "{workflow} · version {version}",
-                workflow = recipe.workflow,
-                version = recipe.workflow_version
-            )),
-        );
-        add(said!("Seed"), Some(recipe.seed.to_string()));
-        add(said!("Size"), recipe.size.map(|size| format!("{} × {} px", size.width_px, size.height_px)));
-        add(said!("Styles"), (!recipe.styles.is_empty()).then(|| recipe.styles.join(", ")));
-        add(said!("Steps"), recipe.steps.map(|steps| steps.to_string()));
-        add(said!("Guidance"), recipe.cfg.map(|cfg| cfg.to_string()));
-        add(said!("Denoise"), recipe.denoise.map(|denoise| denoise.to_string()));
-        let reason = recipe.not_enhanced_because.as_ref().map(|reason| said!("no: {reason}", reason));
-        let enhanced =
-            if recipe.enhanced { said!("yes").to_string() } else { reason.unwrap_or_else(|| said!("no").to_string()) };
-        add(said!("Prompt enhanced"), Some(enhanced));
-    }
-    if let JobRequest::Describe(request) = &job.request {
-        let kind = match request.kind {
-            hub_core::request::DescriptionKind::Natural => said!("prose"),
-            hub_core::request::DescriptionKind::Optimized => said!("keywords"),
-        };
-        add(said!("Form"), Some(kind.to_string()));
-        add(said!("Language"), Some(request.language.clone()));
-    }
-    if let Some(prompt) = job.generated_prompt() {
-        add(said!("Subject"), Some(prompt.subject));
-        add(said!("Elements"), (!prompt.elements.is_empty()).then(|| prompt.elements.join("; ")));
-        add(said!("Style"), prompt.style);
-        add(said!("Seed"), Some(prompt.seed.to_string()));
-    }
-    add(said!("Priority"), (job.priority != 0).then(|| job.priority.to_string()));
-    add(
-        said!("Pinned to"),
-        match &job.placement {
-            Placement::Anywhere => None,
-            Placement::Server(server) => Some(server.to_string()),
-            Placement::Group(name) => Some(said!("group {name}", name)),
-        },
-    );
-    facts
 }
 
 #[cfg(test)]
@@ -407,7 +272,8 @@ impl Page for JobPage {
         let job = sample_detail(JobState::Queued);
         let mut frame = Frame::new("jobs", job.title.clone());
         frame.flash = super::Flash::of(Some("cancelled"));
-        let call = ShownCall::of(&super::shown::sample::view(JobState::Queued).job, "http://hub.test");
+        let job_again = super::shown::sample::view(JobState::Queued).job;
+        let call = ShownCall::of(&job_again, "http://hub.test", Some(connect::PLACEHOLDER));
         Self { frame, job, call }
     }
 }

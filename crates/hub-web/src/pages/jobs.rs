@@ -15,12 +15,12 @@ use hub_store::PageCursor;
 use serde::Serialize;
 
 pub(crate) use self::acts::{cancel, cancel_many, retry, shift};
-use self::filter::{Choice, GROUPS, ListQuery, choices, states, tools};
+use self::filter::{Choices, GROUPS, ListQuery, fault_of, states};
 use super::{
     Flash, Frame,
     form::{Fault, refused},
     html,
-    shown::{ShownJob, ShownWaiting},
+    shown::{Moment, ShownJob, ShownWaiting},
 };
 use crate::{api, error::WebError, language::Said, live, render::Page, router::App, said};
 
@@ -37,10 +37,8 @@ pub(crate) struct JobsPage {
     typed: ListQuery,
     narrowed: bool,
     fault: Option<Fault>,
-    tools: Vec<Choice>,
-    servers: Vec<Choice>,
-    render_types: Vec<Choice>,
-    styles: Vec<Choice>,
+    #[serde(flatten)]
+    choices: Choices,
     /// Address of the live stream of this very list.
     live_path: String,
     /// Address of the first page, when this is another.
@@ -56,11 +54,16 @@ pub(crate) struct JobsLive {
     now: Listing,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each is something that the page says or offers, or leaves out")]
 #[derive(Debug, Default, Serialize)]
 struct Listing {
     jobs: Vec<ListedJob>,
     filtered: bool,
     next_path: Option<String>,
+    /// How far back was looked, when the search's time was over before the page was full.
+    searched_to: Option<Moment>,
+    /// Not the first page: what fits may stand before it.
+    older: bool,
     /// Whether any job of the page can be cancelled.
     some_open: bool,
     /// Whether two of them at least have pictures, which can be compared.
@@ -94,11 +97,11 @@ pub(crate) async fn show(
     query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Result<Response, WebError> {
     let Query(query) = query?;
-    let done = query.done.clone();
+    let (done, undo) = (query.done.clone(), query.undo);
     match load(&app, &query).await {
         Ok(listing) => {
             let mut page = page(&app, query, listing, None).await?;
-            page.frame.flash = Flash::of(done.as_deref());
+            page.frame.flash = Flash::with_undo(done.as_deref(), undo);
             let page: Html<String> = html(&app, &page)?;
             Ok(page.into_response())
         }
@@ -147,19 +150,12 @@ async fn page(app: &App, query: ListQuery, now: Listing, error: Option<&UserErro
             count: (!narrowed).then(|| count(&states(name))),
         })
         .collect();
-    let same = |name: &str| (name.to_owned(), name.to_owned());
-    let servers = app.engine.servers();
-    let catalogue = app.engine.catalogue();
-    let types = catalogue.render_types.iter().map(|row| (row.name.clone(), row.title.clone()));
     Ok(JobsPage {
         frame: Frame::new("jobs", said!("Jobs")),
         groups,
         narrowed,
-        fault: error.map(Fault::of),
-        tools: tools(&query.tool),
-        servers: choices(servers.iter().map(|view| same(&view.server.name)), &query.server),
-        render_types: choices(types, &query.render_type),
-        styles: choices(catalogue.styles.iter().map(|style| same(&style.name)), &query.style),
+        fault: error.map(fault_of),
+        choices: Choices::of(app, &query),
         live_path: query.path("/jobs/live", current, &query.cursor),
         first_path: (!query.cursor.is_empty()).then(|| query.path("/jobs", current, "")),
         typed: query,
@@ -172,7 +168,7 @@ async fn load(app: &App, query: &ListQuery) -> Result<Listing, WebError> {
     let filter = query.filter(app).await?;
     let cursor: Option<PageCursor> =
         if query.cursor.is_empty() { None } else { Some(api::parse_cursor(&query.cursor)?) };
-    let page = app.engine.store().job_list(&filter, cursor, PAGE_JOBS).await?;
+    let page = app.engine.store().job_search(&filter, cursor, PAGE_JOBS, app.config.search).await?;
     let now = app.engine.store().clock().now();
     let views = app.engine.views(page.jobs).await?;
     let mut jobs = Vec::with_capacity(views.len());
@@ -190,6 +186,8 @@ async fn load(app: &App, query: &ListQuery) -> Result<Listing, WebError> {
         jobs,
         filtered: !group.is_empty() || query.is_narrowed() || !query.cursor.is_empty(),
         next_path: page.next.map(|cursor| query.path("/jobs", group, &cursor.to_string())),
+        searched_to: page.searched_to.map(|time| Moment::of(time, now)),
+        older: !query.cursor.is_empty(),
         here: query.path("/jobs", group, &query.cursor),
         matching: query.query(group),
         cancel_max: acts::CANCEL_MAX,
@@ -210,6 +208,7 @@ fn sample_jobs() -> Listing {
             listed(sample::failed(), None),
         ],
         next_path: Some("/jobs?state=failed&cursor=1.0".to_owned()),
+        searched_to: Some(Moment::of(sample::now(), sample::now())),
         some_open: true,
         some_made: true,
         here: format!("/jobs?q={}", sample::HOSTILE),
@@ -224,17 +223,13 @@ impl Page for JobsPage {
     #[cfg(test)]
     fn sample() -> Self {
         let text = || super::shown::sample::HOSTILE.to_owned();
-        let choice = || vec![Choice { name: text(), title: text(), chosen: true }];
         Self {
             frame: Frame::new("jobs", said!("Jobs")),
             groups: vec![Group { path: "/jobs".to_owned(), title: said!("All"), current: true, count: Some(3) }],
             typed: ListQuery { q: text(), caller: text(), from: text(), to: text(), ..ListQuery::default() },
             narrowed: true,
             fault: Some(Fault { field: "caller".to_owned(), text: text(), changed: false }),
-            tools: choice(),
-            servers: choice(),
-            render_types: choice(),
-            styles: choice(),
+            choices: Choices::sample(),
             live_path: "/jobs/live".to_owned(),
             first_path: Some("/jobs".to_owned()),
             now: sample_jobs(),

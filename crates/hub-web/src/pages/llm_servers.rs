@@ -24,34 +24,31 @@ use super::{
     form::{Done, Fault, Sent, refused, shown},
     html, see_other,
 };
-use crate::{api, error::WebError, language::Said, lookup, render::Page, router::App, said};
+use crate::{
+    api,
+    error::WebError,
+    language::{Said, apart},
+    lookup,
+    render::Page,
+    router::App,
+    said,
+};
 
 /// Longest time that a test waits for an answer.
 const TEST_LIMIT: Duration = Duration::from_secs(10);
 /// Models shown after a test.
 const MODELS_SHOWN: usize = 60;
 
-/// Roles: name in addresses, title, what it is for.
-const ROLES: [(&str, LlmRole, Said, Said); 3] = [
-    (
-        "enhance",
-        LlmRole::Enhance,
-        said!("Enhance prompts"),
-        said!("Adds detail to prompts and translates them to English."),
-    ),
-    (
-        "describe",
-        LlmRole::Describe,
-        said!("Describe pictures"),
-        said!("Needs a model that can see, such as a vision model."),
-    ),
-    (
-        "prompt_generator",
-        LlmRole::PromptGenerator,
-        said!("Generate prompts"),
-        said!("Writes prompts from a subject, or from nothing."),
-    ),
-];
+/// What a role is called, and what it is for.
+fn words(role: LlmRole) -> (Said, Said) {
+    match role {
+        LlmRole::Enhance => (said!("Enhance prompts"), said!("Adds detail to prompts and translates them to English.")),
+        LlmRole::Describe => (said!("Describe pictures"), said!("Needs a model that can see, such as a vision model.")),
+        LlmRole::PromptGenerator => {
+            (said!("Generate prompts"), said!("Writes prompts from a subject, or from nothing."))
+        }
+    }
+}
 
 /// The page.
 #[derive(Debug, Serialize)]
@@ -138,7 +135,7 @@ pub(crate) async fn test(State(app): State<App>, Path(id): Path<String>) -> Resu
             }
             ShownTest::answered(&models, &took)
         }
-        Ok(Err(error)) => ShownTest::failed(error.explain()),
+        Ok(Err(error)) => ShownTest::failed(apart::error(&error).explain()),
         Err(_) => ShownTest::failed(said!("It did not answer within {s} s.", s = TEST_LIMIT.as_secs())),
     };
     if let Some(row) = page.servers.iter_mut().find(|row| row.path == path_of(server.id)) {
@@ -167,8 +164,8 @@ pub(crate) async fn assign(
     Path(role): Path<String>,
     Sent(form): Sent<RoleForm>,
 ) -> Result<Response, WebError> {
-    let known = ROLES.iter().find(|(name, ..)| *name == role);
-    let (name, role, ..) = *known.ok_or_else(|| WebError::missing("role", &role))?;
+    let known = LlmRole::ALL.into_iter().find(|known| known.as_str() == role);
+    let role = known.ok_or_else(|| WebError::missing("role", &role))?;
     let given = match parse_assignment(&form) {
         Ok(given) => {
             let unchanged = |now: Option<&LlmAssignment>| api::same_version(&form.version, &app.versions.of(&now));
@@ -182,11 +179,11 @@ pub(crate) async fn assign(
         Err(error) => {
             let mut page = page(&app).await?;
             let fault = Fault::of(&error);
-            if let Some(row) = page.roles.iter_mut().find(|row| row.name == name) {
+            if let Some(row) = page.roles.iter_mut().find(|row| row.name == role.as_str()) {
                 row.keep(form, fault.changed);
             }
             page.fault = Some(fault);
-            page.fault_role = name;
+            page.fault_role = role.as_str();
             refused(&app, &error, &page)
         }
     }
@@ -209,15 +206,16 @@ fn parse_assignment(form: &RoleForm) -> Result<Option<LlmAssignment>, UserError>
 async fn page(app: &App) -> Result<LlmServersPage, WebError> {
     let store = app.engine.store();
     let servers = store.llm_server_list().await?;
-    let mut roles = Vec::with_capacity(ROLES.len());
+    let mut roles = Vec::with_capacity(LlmRole::ALL.len());
     let mut played: Vec<(LlmServerId, Said)> = Vec::new();
-    for (name, role, title, about) in ROLES {
+    for role in LlmRole::ALL {
+        let (title, about) = words(role);
         let assignment = store.llm_assignment(role).await?;
         if let Some(assignment) = &assignment {
             played.push((assignment.server, title));
         }
         let version = app.versions.of(&assignment);
-        roles.push(ShownRole::of((name, title, about), assignment.as_ref(), version, &servers));
+        roles.push(ShownRole::of((role.as_str(), title, about), assignment.as_ref(), version, &servers));
     }
     let shown = servers.iter().map(|server| {
         let roles = played.iter().filter(|(id, _)| *id == server.id).map(|(_, title)| *title).collect();
@@ -339,7 +337,7 @@ pub(super) fn sample_server() -> LlmServer {
         base_url: "http://192.0.2.8:11434".parse().expect("valid"),
         dialect: LlmDialect::OpenAi,
         api_key: Some(hub_core::server::SecretSource::from("hunter2".to_owned())),
-        gpu: Some("<gpu>".to_owned()),
+        gpu: Some("<gpu>\u{202e}".to_owned()),
         enabled: false,
     }
 }
@@ -357,9 +355,9 @@ impl Page for LlmServersPage {
         shown.test = Some(ShownTest::answered(&[model], "3 s"));
         let mut failed = ShownLlm::of(&server, Vec::new());
         failed.test = Some(ShownTest::failed(HOSTILE.to_owned()));
-        let (name, _, title, about) = ROLES[0];
+        let (title, about) = words(LlmRole::Enhance);
         let mut role =
-            ShownRole::of((name, title, about), Some(&assignment), "0".to_owned(), std::slice::from_ref(&server));
+            ShownRole::of(("enhance", title, about), Some(&assignment), "0".to_owned(), std::slice::from_ref(&server));
         role.models.push(HOSTILE.to_owned());
         Self {
             frame: Frame::new("llm_servers", said!("LLM servers")),

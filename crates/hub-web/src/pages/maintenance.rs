@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     api,
+    audit::about_all,
     error::WebError,
     language::{self, Said},
     render::Page,
@@ -146,7 +147,12 @@ pub(crate) async fn save(State(app): State<App>, request: Request) -> Result<Res
         Err(error) => Err(error),
     };
     match saved {
-        Ok(_) => Ok(see_other("/maintenance?done=retention-saved")),
+        Ok(after) => {
+            let is_as_before =
+                |view: &SettingView| now.iter().any(|now| (&now.key, &now.value) == (&view.key, &view.value));
+            let changed = after.iter().filter(|view| !is_as_before(view)).map(|view| &view.key);
+            Ok(about_all(see_other("/maintenance?done=retention-saved"), changed))
+        }
         Err(error) => {
             let mut page = page(&app).await?;
             page.keep(&fields);

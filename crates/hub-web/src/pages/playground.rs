@@ -52,7 +52,6 @@ pub(crate) struct PlaygroundPage {
     fault_has_field: bool,
     render_types: Vec<RenderTypeOption>,
     style_groups: Vec<StyleGroup>,
-    styles_chosen: usize,
     ratios: Vec<Ratio>,
     can_enhance: bool,
     no_server: bool,
@@ -285,7 +284,6 @@ fn page(
         fault_has_field: field.is_some_and(|field| FIELDS.contains(&field)),
         render_types: mode.map(|mode| render_types(catalogue, mode, &typed.render_type)).unwrap_or_default(),
         style_groups: style_groups(catalogue, &around.showcases, &typed.styles),
-        styles_chosen: typed.styles.len(),
         ratios: ratios(&typed.aspect_ratio),
         can_enhance: catalogue.can_enhance,
         no_server: mode.is_some() && catalogue.enabled_servers == 0,
@@ -313,20 +311,24 @@ impl Page for PlaygroundPage {
         let error = UserError::argument("prompt", super::shown::sample::HOSTILE);
         let page =
             page(&form::sample_catalogue(), &Around::default(), "generate_image", form::sample_typed(), Some(&error));
-        let picture = ShownImage::of(&super::shown::sample::artifact(), Some(super::shown::sample::HOSTILE));
-        let (recent, given) = (vec![picture.clone(), picture.clone()], vec![picture]);
-        Self {
-            plan: Some(ShownPlan::sample()),
-            recent,
-            picked: given.first().cloned(),
-            masks: given.clone(),
-            given,
-            ..page
-        }
+        Self { plan: Some(ShownPlan::sample()), ..with_pictures(page) }
+    }
+}
+
+/// With a picture wherever the form offers some.
+#[cfg(test)]
+fn with_pictures(page: PlaygroundPage) -> PlaygroundPage {
+    let picture = ShownImage::of(&super::shown::sample::artifact(), Some(super::shown::sample::HOSTILE));
+    PlaygroundPage {
+        recent: vec![picture.clone(), picture.clone()],
+        picked: Some(picture.clone()),
+        masks: vec![picture.clone()],
+        given: vec![picture],
+        ..page
     }
 }
 
 #[cfg(test)]
 pub(crate) fn sample_of(tool: &'static str) -> PlaygroundPage {
-    page(&form::sample_catalogue(), &Around::default(), tool, form::sample_typed(), None)
+    with_pictures(page(&form::sample_catalogue(), &Around::default(), tool, form::sample_typed(), None))
 }

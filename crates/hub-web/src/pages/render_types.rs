@@ -1,11 +1,13 @@
 //! Render types: what each tool offers, and what stands behind it.
 
+mod csv;
 mod edit;
 mod flags;
 
 #[cfg(test)]
 pub(crate) use self::edit::RenderTypePage;
 pub(crate) use self::{
+    csv::{download, upload},
     edit::{add, create, make_picture, remove, save, show as show_one},
     flags::set_flags,
 };
@@ -17,9 +19,10 @@ use serde::Serialize;
 
 use super::{
     Frame,
-    form::Done,
+    form::{Done, Fault},
     html,
     shown::{ShownShowcase, tool_title},
+    table::ShownImport,
 };
 use crate::{error::WebError, language::Said, render::Page, router::App, said};
 
@@ -28,6 +31,8 @@ use crate::{error::WebError, language::Said, render::Page, router::App, said};
 pub(crate) struct RenderTypesPage {
     frame: Frame,
     groups: Vec<Group>,
+    fault: Option<Fault>,
+    report: Option<ShownImport>,
 }
 
 /// The render types of one tool.
@@ -81,6 +86,10 @@ impl ShownRenderType {
 }
 
 pub(crate) async fn show(State(app): State<App>, done: Done) -> Result<Html<String>, WebError> {
+    html(&app, &page(&app, &done).await?)
+}
+
+async fn page(app: &App, done: &Done) -> Result<RenderTypesPage, WebError> {
     let catalogue = app.engine.catalogue();
     let showcases = app.engine.showcases().await?;
     let groups = Mode::ALL.into_iter().map(|mode| Group {
@@ -90,12 +99,13 @@ pub(crate) async fn show(State(app): State<App>, done: Done) -> Result<Html<Stri
             .render_types
             .iter()
             .filter(|row| row.mode == mode)
-            .map(|row| ShownRenderType::of(&app, row, &showcases))
+            .map(|row| ShownRenderType::of(app, row, &showcases))
             .collect(),
     });
     let mut frame = Frame::new("render_types", said!("Render types"));
     frame.flash = done.flash();
-    html(&app, &RenderTypesPage { frame, groups: groups.filter(|group| !group.render_types.is_empty()).collect() })
+    let groups = groups.filter(|group| !group.render_types.is_empty()).collect();
+    Ok(RenderTypesPage { frame, groups, fault: None, report: None })
 }
 
 impl Page for RenderTypesPage {
@@ -121,6 +131,8 @@ impl Page for RenderTypesPage {
         Self {
             frame: Frame::new("render_types", said!("Render types")),
             groups: vec![Group { title: said!("Generate"), tool: "generate_image", render_types: vec![row] }],
+            fault: Some(Fault { field: "file".to_owned(), text: text(), changed: false }),
+            report: Some(ShownImport::sample()),
         }
     }
 }

@@ -10,14 +10,14 @@ use std::collections::BTreeMap;
 
 use axum::{
     extract::{Path, Query, State, rejection::QueryRejection},
-    http::{HeaderValue, header},
-    response::{Html, IntoResponse as _, Response},
+    response::{Html, Response},
 };
+use chrono::{DateTime, Utc};
 use hub_core::{
     ids::ServerId,
     server::{Server, ServerAuth, ServerState},
 };
-use hub_engine::{ExportOptions, ServerView};
+use hub_engine::{ExportOptions, ExportParts, ServerView};
 use serde::{Deserialize, Serialize};
 
 #[cfg(test)]
@@ -35,10 +35,15 @@ use self::{
 };
 use super::{
     Frame,
-    form::{Done, Sent, own_back, own_page, shown as show_page},
+    back::Back,
+    form::{Done, Sent, shown as show_page},
     html, see_other,
+    shown::Moment,
 };
-use crate::{error::WebError, language::Said, live, lookup, render::Page, router::App, said, undo::Undo};
+use crate::{
+    attachment, audit::about, error::WebError, language::Said, live, lookup, render::Page, router::App, said,
+    undo::Undo,
+};
 
 /// The page.
 #[derive(Debug, Serialize)]
@@ -105,6 +110,8 @@ pub(crate) struct ShownServer {
     max_in_flight: u32,
     queue: Option<u32>,
     latency_ms: Option<u64>,
+    /// When it last answered.
+    last_seen: Option<Moment>,
     auth: Said,
     weight: String,
     vram: Option<String>,
@@ -119,7 +126,7 @@ pub(crate) struct ShownServer {
 }
 
 impl ShownServer {
-    pub(crate) fn of(view: ServerView) -> Self {
+    pub(crate) fn of(view: ServerView, now: DateTime<Utc>) -> Self {
         let (label, tone) = match view.state {
             ServerState::Connecting => (said!("Connecting"), "wait"),
             ServerState::Ready => (said!("Ready"), "good"),
@@ -170,6 +177,7 @@ impl ShownServer {
             max_in_flight: view.server.max_in_flight,
             queue: view.queue_remaining,
             latency_ms: view.latency.map(|latency| u64::try_from(latency.as_millis()).unwrap_or(u64::MAX)),
+            last_seen: view.live.last_seen.map(|at| Moment::of(at, now)),
             auth,
             enabled: view.server.enabled,
         }
@@ -177,7 +185,7 @@ impl ShownServer {
 
     #[cfg(test)]
     pub(crate) fn sample() -> Self {
-        Self::of(sample_view())
+        Self::of(sample_view(), super::shown::sample::now())
     }
 }
 
@@ -192,8 +200,8 @@ fn sample_server() -> Server {
         origin: None,
         ca: None,
         weight: 1.5,
-        group: Some("<b>fast".to_owned()),
-        gpu: Some("<gpu>".to_owned()),
+        group: Some("<b>fast\u{202e}".to_owned()),
+        gpu: Some("<gpu>\u{202e}".to_owned()),
         max_in_flight: hub_core::server::DEFAULT_MAX_IN_FLIGHT,
         run_limit_s: DEFAULT_RUN_LIMIT_S,
         stall_limit_s: DEFAULT_STALL_LIMIT_S,
@@ -210,12 +218,13 @@ fn sample_view() -> ServerView {
         state: ServerState::Down,
         reason: Some(super::shown::sample::HOSTILE.to_owned()),
         version: Some("0.33.0".to_owned()),
-        devices: vec!["<gpu>".to_owned()],
+        devices: vec!["<gpu>\u{202e}".to_owned()],
         in_flight: 1,
         queue_remaining: Some(2),
         latency: Some(std::time::Duration::from_millis(12)),
         live: hub_engine::ServerLive {
-            loaded: vec!["<b>model".to_owned()],
+            last_seen: Some(super::shown::sample::now()),
+            loaded: vec!["<b>model\u{202e}".to_owned()],
             runs: 3,
             model_loads: 2,
             ..hub_engine::ServerLive::default()
@@ -258,13 +267,9 @@ pub(crate) async fn live(
 /// All servers and LLM servers as a file that a hub imports. Secrets are left out: who wants them in it exports the
 /// configuration with a passphrase.
 pub(crate) async fn export(State(app): State<App>) -> Result<Response, WebError> {
-    let options = ExportOptions { only_servers: true, ..ExportOptions::default() };
-    let mut response = app.engine.config_export(options).await?.into_response();
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    let name = HeaderValue::from_static("attachment; filename=\"genimage-servers.json\"");
-    headers.insert(header::CONTENT_DISPOSITION, name);
-    Ok(response)
+    let options = ExportOptions { parts: ExportParts::ServersOnly, ..ExportOptions::default() };
+    let text = app.engine.config_export(options).await?;
+    Ok(attachment::answer("genimage-servers.json", attachment::JSON, text))
 }
 
 /// Tests all servers at once, as they are stored, and shows the page with the outcomes.
@@ -303,11 +308,11 @@ pub(crate) async fn set_enabled(
     let enabled = form.enabled;
     app.engine.server_edit(known.id, |server| Ok(Server { enabled, ..server.clone() })).await?;
     let undo = Undo::Enable { server: known.id, enabled: !enabled };
-    // A second press changes nothing, and can be taken back as the first one can.
-    let again = (known.enabled == enabled).then(|| app.undos.find(|kept| *kept == undo)).flatten();
-    let number = again.unwrap_or_else(|| app.undos.keep(undo, own_back(&form.back, "/servers")));
-    let done = if enabled { "server-enabled" } else { "server-disabled" };
-    Ok(see_other(&own_page(&form.back, "/servers", "/servers", &format!("{done}&undo={number}"))))
+    let (changed, same) = (known.enabled != enabled, undo.clone());
+    let back = Back::to(&form.back, "/servers");
+    let number = app.undos.keep_once(undo, changed, |kept| *kept == same, &back);
+    let (done, state) = if enabled { ("server-enabled", "on") } else { ("server-disabled", "off") };
+    Ok(about(see_other(&back.with_undo(done, number)), format!("{}: {state}", known.name)))
 }
 
 fn page(app: &App, query: ListQuery) -> ServersPage {
@@ -324,10 +329,10 @@ fn page(app: &App, query: ListQuery) -> ServersPage {
 
 fn now(app: &App, query: &ListQuery) -> ServersNow {
     let views = app.engine.servers();
-    let total = views.len();
+    let (total, time) = (views.len(), app.engine.store().clock().now());
     let mut groups: BTreeMap<String, Vec<ShownServer>> = BTreeMap::new();
     for view in views.into_iter().filter(|view| query.takes(view)) {
-        groups.entry(view.server.group.clone().unwrap_or_default()).or_default().push(ShownServer::of(view));
+        groups.entry(view.server.group.clone().unwrap_or_default()).or_default().push(ShownServer::of(view, time));
     }
     let found = groups.values().map(Vec::len).sum();
     let groups = groups.into_iter().map(|(name, servers)| Group { name, servers }).collect();

@@ -15,16 +15,19 @@ pub(crate) use self::instructions::{InstructionsPage, InstructionsPreview};
 pub(crate) use self::instructions::{act as act_on_instructions, show as show_instructions};
 use super::{
     Flash, Frame,
+    back::Back,
     form::{Done, Fault, FormFields, refused, shown, ticked},
     html, see_other,
 };
 use crate::{
     api,
+    audit::{about_all, nothing_done},
     error::WebError,
     language::{self, Said},
     render::Page,
     router::App,
     said,
+    undo::Undo,
 };
 
 /// Sections by the first part of their settings' keys, with a title and what they are about.
@@ -69,6 +72,8 @@ pub(crate) struct SettingsPage {
     /// Version that was read. Not called `version`: that is the program's.
     read_version: String,
     fault: Option<Fault>,
+    /// The form holds what was typed and is not saved: leaving asks first.
+    unsaved: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -119,14 +124,31 @@ pub(crate) async fn save(State(app): State<App>, request: Request) -> Result<Res
     let changes =
         if reset.is_empty() { changes(&now, &fields) } else { Map::from_iter([(reset.clone(), Value::Null)]) };
     let read = fields.first("version");
-    let unchanged = |now: &[SettingView]| api::same_version(&read, &app.versions.of(&now));
     // A second press of the same button has nothing left to take back.
-    if now.iter().any(|view| view.key == reset && view.source != SettingSource::Stored) {
-        return was_reset(&app, &reset, &fields).await;
+    if let Some(at) = now.iter().position(|view| view.key == reset && view.source != SettingSource::Stored) {
+        let mut before = now.clone();
+        before[at].source = SettingSource::Stored;
+        before[at].value = typed(&now[at], &fields);
+        // Whoever changed something else meanwhile is not overwritten unseen by what is saved from that page.
+        let is_all = read.is_empty() || app.versions.of(&before) == read;
+        let version = if is_all { app.versions.of(&now) } else { read };
+        // The first press can be taken back, whichever of them is the one that is seen.
+        let undo = app.undos.find(|kept| matches!(kept, Undo::Setting { key, .. } if *key == reset));
+        return was_reset(&app, &now, version, &reset, undo, &fields).map(nothing_done);
     }
+    let mut before = None;
+    let unchanged = |now: &[SettingView]| {
+        before = stored(now, &reset);
+        api::same_version(&read, &app.versions.of(&now))
+    };
     match app.engine.settings_change(&changes, false, unchanged).await {
-        Ok(_) if reset.is_empty() => Ok(see_other("/settings?done=settings-saved")),
-        Ok(_) => was_reset(&app, &reset, &fields).await,
+        Ok(_) if reset.is_empty() => Ok(about_all(see_other("/settings?done=settings-saved"), changes.keys())),
+        Ok(now) => {
+            let undo = before.map(|value| Undo::Setting { key: reset.clone(), value });
+            let number = undo.map(|undo| app.undos.keep(undo, &Back::page("/settings")));
+            let response = was_reset(&app, &now, app.versions.of(&now), &reset, number, &fields)?;
+            Ok(about_all(response, changes.keys()))
+        }
         Err(error) => {
             let now = app.engine.setting_list().await;
             let mut page = page(&app, &now);
@@ -142,33 +164,54 @@ pub(crate) async fn save(State(app): State<App>, request: Request) -> Result<Res
     }
 }
 
-/// After a setting was taken back. Where something else was typed into the form too, that stays in it, unsaved.
-async fn was_reset(app: &App, reset: &str, fields: &FormFields) -> Result<Response, WebError> {
-    let now = app.engine.setting_list().await;
+/// The value that was set here, and that a reset takes back.
+fn stored(now: &[SettingView], key: &str) -> Option<Value> {
+    let view = now.iter().find(|view| view.key == key && view.source == SettingSource::Stored)?;
+    Some(view.value.clone())
+}
+
+/// After a setting was reset, which can itself be taken back under the number `undo`. Where something else was typed into
+/// the form too, that stays in it, unsaved; with the `version` that it goes by.
+fn was_reset(
+    app: &App,
+    now: &[SettingView],
+    version: String,
+    reset: &str,
+    undo: Option<u64>,
+    fields: &FormFields,
+) -> Result<Response, WebError> {
     // A form that is not whole holds nothing that was typed.
     let whole = now.iter().any(|view| fields.texts.iter().any(|(name, _)| *name == view.key));
-    if !whole || changes(&now, fields).keys().all(|key| key == reset) {
-        return Ok(see_other("/settings?done=setting-reset"));
+    if !whole || changes(now, fields).keys().all(|key| key == reset) {
+        let (page, done) = (Back::page("/settings"), "setting-reset");
+        return Ok(see_other(&undo.map_or_else(|| page.with(done), |number| page.with_undo(done, number))));
     }
-    let mut page = page(app, &now);
+    let mut page = page(app, now);
+    page.read_version = version;
     page.keep(fields, reset);
-    page.frame.flash = Flash::of(Some("setting-reset-rest"));
+    page.unsaved = true;
+    page.frame.flash = Flash::with_undo(Some("setting-reset-rest"), undo);
     shown(app, &page)
 }
 
-/// What the form changes. An emptied number goes back to its default.
+/// What was typed for a setting. An emptied number goes back to its default.
+fn typed(view: &SettingView, fields: &FormFields) -> Value {
+    let typed = fields.first(&view.key);
+    let typed = typed.trim();
+    match view.takes {
+        Some("switch") => Value::from(ticked(typed)),
+        Some("number") if typed.is_empty() => Value::Null,
+        // A number that is none is passed on: the setting's own words tell what it takes.
+        Some("number") => typed.parse::<u64>().map_or_else(|_| Value::from(typed), Value::from),
+        _ => Value::from(typed),
+    }
+}
+
+/// What the form changes.
 fn changes(now: &[SettingView], fields: &FormFields) -> Map<String, Value> {
     let mut changes = Map::new();
     for view in now.iter().filter(|view| view.editable) {
-        let typed = fields.first(&view.key);
-        let typed = typed.trim();
-        let value = match view.takes {
-            Some("switch") => Value::from(ticked(typed)),
-            Some("number") if typed.is_empty() => Value::Null,
-            // A number that is none is passed on: the setting's own words tell what it takes.
-            Some("number") => typed.parse::<u64>().map_or_else(|_| Value::from(typed), Value::from),
-            _ => Value::from(typed),
-        };
+        let value = typed(view, fields);
         if value != view.value && !(value.is_null() && view.source != SettingSource::Stored) {
             changes.insert(view.key.clone(), value);
         }
@@ -208,6 +251,7 @@ fn sorted(now: &[SettingView]) -> SettingsPage {
         fixed: fixed.collect(),
         read_version: String::new(),
         fault: None,
+        unsaved: false,
     }
 }
 

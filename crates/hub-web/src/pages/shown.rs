@@ -16,7 +16,10 @@ use hub_engine::{JobProgress, JobView};
 use serde::Serialize;
 
 pub(crate) use self::{report::ShownReport, showcase::ShownShowcase, waiting::ShownWaiting};
-use crate::{language::Said, links, said};
+use crate::{
+    language::{Said, apart},
+    links, said,
+};
 
 /// Largest picture of unfinished work that is sent inside a fragment, in bytes.
 const PREVIEW_MAX_BYTES: usize = 192 * 1024;
@@ -195,6 +198,11 @@ pub(crate) struct ShownProgress {
 }
 
 impl ShownProgress {
+    /// That of a job which has not ended, where anything is known of it.
+    pub(crate) fn of_view(view: &JobView) -> Option<Self> {
+        view.progress.as_ref().filter(|_| !view.job.state.kind().is_terminal()).map(Self::of)
+    }
+
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0–100 before")]
     pub(crate) fn of(progress: &JobProgress) -> Self {
         let preview = progress.preview.as_ref().filter(|preview| preview.bytes.len() <= PREVIEW_MAX_BYTES);
@@ -259,8 +267,12 @@ impl ShownJob {
             server: view.server.clone(),
             image: images().next().map(|artifact| ShownImage::of(artifact, prompt)),
             more_images: images().count().saturating_sub(1),
-            progress: view.progress.as_ref().filter(|_| !job.state.kind().is_terminal()).map(ShownProgress::of),
-            error: if let JobState::Failed(error) = &job.state { Some(error.message.clone()) } else { None },
+            progress: ShownProgress::of_view(view),
+            error: if let JobState::Failed(error) = &job.state {
+                Some(apart::sentence(&error.message).into_owned())
+            } else {
+                None
+            },
             warnings: job.warnings.len(),
         }
     }
@@ -288,7 +300,7 @@ fn line(progress: &JobProgress) -> String {
         None => what,
     };
     if let (JobStateKind::Queued, Some(why)) = (progress.state, &progress.why_waiting) {
-        return said!("Waiting for a server: {why}", why);
+        return said!("Waiting for a server: {why}", why = apart::sentence(why));
     }
     if let (JobStateKind::Running, Some((done, of))) = (progress.state, progress.parts) {
         return match &progress.server {
@@ -303,7 +315,7 @@ fn line(progress: &JobProgress) -> String {
         (JobStateKind::Queued, Some(before), ..) => said!("Waiting, {n} before it", n = before),
         (JobStateKind::Assigned, ..) => on(said!("Starting").into()),
         (JobStateKind::Running, _, Some(node), Some((step, steps))) => {
-            on(format!("{} {step}/{steps}", capitalised(node)))
+            on(format!("{} {step}/{steps}", apart::apart(&capitalised(node))))
         }
         (JobStateKind::Running, _, Some(node), None) => on(capitalised(node)),
         (JobStateKind::Running, ..) => on(said!("Running").into()),
@@ -338,6 +350,21 @@ mod tests {
     fn a_prompt_is_cut_between_characters() {
         assert_eq!(shorten("🦊🦊🦊", 2), "🦊…");
         assert_eq!(shorten("🦊🦊", 2), "🦊🦊");
+    }
+
+    #[test]
+    fn names_in_a_line_of_progress_stand_apart() {
+        let mut progress = sample::view(JobState::Queued).progress.expect("set");
+        progress.state = JobStateKind::Running;
+        progress.parts = None;
+        progress.node = Some("דגם".into());
+        progress.server = Some("שרת".into());
+        assert_eq!(line(&progress), "\u{2068}דגם\u{2069} 12/20 on \u{2068}שרת\u{2069}");
+        progress.node = Some("KSampler".into());
+        assert_eq!(line(&progress), "KSampler 12/20 on \u{2068}שרת\u{2069}");
+        progress.state = JobStateKind::Queued;
+        progress.why_waiting = Some("שרת is down".into());
+        assert_eq!(line(&progress), "Waiting for a server: \u{2066}שרת is down\u{2069}");
     }
 
     #[test]

@@ -33,12 +33,14 @@ use super::{
     html, see_other,
     servers::ShownServer,
 };
-use crate::{api, asker::Asker, error::WebError, links, live, presses, render::Page, router::App, said};
+use crate::{
+    api, asker::Asker, audit, error::WebError, language::apart, links, live, presses, render::Page, router::App, said,
+};
 
 /// How long the answer to a new server waits for what the server says of itself.
 const SETTLE_LIMIT: Duration = Duration::from_secs(4);
 /// How long the page waits for what is nearby: on this machine longer than is needed, and shorter than is noticed.
-const PATIENCE: Duration = Duration::from_millis(40);
+const PATIENCE: Duration = Duration::from_millis(25);
 /// What the first picture shows, unless the render type has an example.
 const FIRST_PROMPT: &str = "a red fox in fresh snow, morning light";
 /// Numbers tried to find a name that is free.
@@ -144,7 +146,7 @@ pub(crate) async fn add_server(
     match added {
         Ok(server) => {
             app.engine.server_settled(server.id, SETTLE_LIMIT).await;
-            Ok(see_other("/start?done=server-added#server"))
+            Ok(audit::about(see_other("/start?done=server-added#server"), server.name))
         }
         Err(error) => refuse(&app, &headers, typed, &error).await,
     }
@@ -159,17 +161,18 @@ pub(crate) async fn add_llm(
     let known = app.engine.store().llm_server_list().await?;
     let added = async {
         let url: BaseUrl = address(&typed.base_url)?;
-        if known.iter().any(|server| server.base_url == url) {
-            return Ok(());
+        if let Some(there) = known.iter().find(|server| server.base_url == url) {
+            return Ok(there.name.clone());
         }
         // What was found is asked again: a form is no place to be told what a server can do.
         let sees = app.engine.look_nearby(None).await.ollama.iter().any(|found| found.base_url == url && found.sees);
         let taken: Vec<String> = known.into_iter().map(|server| server.name).collect();
         let server = app.engine.llm_server_add(&numbered("ollama", &taken), url, LlmDialect::Ollama, None).await?;
-        app.engine.llm_take_free_roles(server.id, sees).await.map(drop)
+        app.engine.llm_take_free_roles(server.id, sees).await?;
+        Ok::<_, UserError>(server.name)
     };
     match added.await {
-        Ok(()) => Ok(see_other("/start?done=llm-connected#llm")),
+        Ok(name) => Ok(audit::about(see_other("/start?done=llm-connected#llm"), name)),
         Err(error) => refuse(&app, &headers, typed, &error).await,
     }
 }
@@ -186,7 +189,7 @@ pub(crate) async fn add_type(
         Err(_) => Err(UserError::argument("like", said!("Choose the kind of model that the file is."))),
     };
     match made {
-        Ok(_) => Ok(see_other("/start?done=render-type-added#types")),
+        Ok(row) => Ok(audit::about(see_other("/start?done=render-type-added#types"), row.name)),
         Err(error) => refuse(&app, &headers, typed, &error).await,
     }
 }
@@ -325,7 +328,7 @@ async fn page(
             .collect(),
         llm_looked: shown(&places.ollama),
         mcp_url: format!("{}/mcp", links::base_url(app, headers)),
-        servers: views.into_iter().map(ShownServer::of).collect(),
+        servers: views.into_iter().map(|view| ShownServer::of(view, app.engine.store().clock().now())).collect(),
         typed,
         fault: error.map(Fault::of),
     })
@@ -333,7 +336,11 @@ async fn page(
 
 fn about(version: Option<&str>, devices: &[String]) -> String {
     let version = version.map_or_else(|| "ComfyUI".to_owned(), |version| format!("ComfyUI {version}"));
-    if devices.is_empty() { version } else { said!("{version} on {devices}", version, devices = devices.join(", ")) }
+    if devices.is_empty() {
+        version
+    } else {
+        said!("{version} on {devices}", version, devices = apart::list(devices, ", "))
+    }
 }
 
 impl Page for StartPage {

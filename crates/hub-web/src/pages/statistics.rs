@@ -35,8 +35,10 @@ const SPANS: [(u32, Said); 4] =
     [(1, said!("Today")), (7, said!("7 days")), (30, said!("30 days")), (90, said!("90 days"))];
 /// The span when none is named.
 const SPAN_DEFAULT: u32 = 7;
-/// Rows of one table; the others are told as a number.
-const ROWS_MAX: usize = 20;
+/// Rows of a table that are shown at once; the others are opened.
+const ROWS_SHOWN: usize = 20;
+/// Rows of a table in all; those beyond are told as a number.
+const ROWS_MAX: usize = 200;
 /// Size of a chart in its own units; it is stretched to its place.
 const CHART_WIDTH: u64 = 9_000;
 const CHART_HEIGHT: u64 = 1_000;
@@ -80,6 +82,8 @@ struct Day {
     failed: u64,
     cancelled: u64,
     active: u64,
+    success: String,
+    run: Times,
     pictures: u64,
     gpu: String,
     loads: u64,
@@ -118,10 +122,10 @@ struct BarPart {
 struct Table {
     title: Said,
     note: Option<Said>,
-    /// Whether times and GPU time are known.
-    timed: bool,
     rows: Vec<Group>,
-    /// Rows that are not shown.
+    /// Rows that are opened.
+    rest: Vec<Group>,
+    /// Rows that are not shown at all.
     more: usize,
 }
 
@@ -173,12 +177,12 @@ impl StatisticsPage {
         let servers = servers.into_iter().map(|(name, group)| (name, group.clone())).collect();
         let pictures = found.days.iter().map(|day| day.pictures).sum();
         let attempts = Some(said!("Attempts: a job that was given back and ran elsewhere counts on both."));
-        let several = Some(said!("A job with several styles counts for each."));
+        let several = Some(said!("A job with several styles counts for each, with all its time."));
         let tables = [
-            Table::of(said!("Servers"), attempts, true, servers),
-            Table::of(said!("Render types"), None, true, named(&found.render_types)),
-            Table::of(said!("Styles"), several, false, named(&found.styles)),
-            Table::of(said!("Callers"), None, true, named(&found.callers)),
+            Table::of(said!("Servers"), attempts, servers),
+            Table::of(said!("Render types"), None, named(&found.render_types)),
+            Table::of(said!("Styles"), several, named(&found.styles)),
+            Table::of(said!("Callers"), None, named(&found.callers)),
         ];
         Self {
             frame: Frame::new("statistics", said!("Statistics")),
@@ -189,7 +193,7 @@ impl StatisticsPage {
             jobs: found.jobs.total(),
             pictures,
             success: percent(found.jobs.success_rate()),
-            gpu: long(found.days.iter().map(|day| day.gpu_ms).sum()),
+            gpu: length(found.days.iter().map(|day| day.gpu_ms).sum()),
             loads: found.days.iter().map(|day| day.model_loads).sum(),
             whole: Times::of(found.whole),
             run: Times::of(found.run),
@@ -202,7 +206,7 @@ impl StatisticsPage {
 
 impl Times {
     fn of(found: Option<Percentiles>) -> Self {
-        let told = |ms: Option<u64>| ms.map_or_else(|| "–".to_owned(), short);
+        let told = |ms: Option<u64>| ms.map_or_else(|| "–".to_owned(), length);
         Self { p50: told(found.map(|found| found.p50_ms)), p95: told(found.map(|found| found.p95_ms)) }
     }
 }
@@ -216,29 +220,31 @@ impl Day {
             failed: day.jobs.failed,
             cancelled: day.jobs.cancelled,
             active: day.jobs.active,
+            success: percent(day.jobs.success_rate()),
+            run: Times::of(day.run),
             pictures: day.pictures,
-            gpu: long(day.gpu_ms),
+            gpu: length(day.gpu_ms),
             loads: day.model_loads,
         }
     }
 }
 
 impl Table {
-    fn of(title: Said, note: Option<Said>, timed: bool, mut groups: Vec<(String, GroupStatistics)>) -> Self {
+    fn of(title: Said, note: Option<Said>, mut groups: Vec<(String, GroupStatistics)>) -> Self {
         groups.sort_by(|(a, one), (b, other)| other.jobs.total().cmp(&one.jobs.total()).then_with(|| a.cmp(b)));
         let most = groups.first().map_or(1, |(_, group)| group.jobs.total().max(1));
         let more = groups.len().saturating_sub(ROWS_MAX);
-        let rows = groups.into_iter().take(ROWS_MAX).map(|(name, group)| Group {
+        let mut rows = groups.into_iter().take(ROWS_MAX).map(|(name, group)| Group {
             name,
             jobs: group.jobs.total(),
             success: percent(group.jobs.success_rate()),
             failed: group.jobs.failed,
             run: Times::of(group.run),
-            gpu: long(group.gpu_ms),
+            gpu: length(group.gpu_ms),
             loads: group.model_loads,
             share: group.jobs.total() * 100 / most,
         });
-        Self { title, note, timed, rows: rows.collect(), more }
+        Self { title, note, rows: rows.by_ref().take(ROWS_SHOWN).collect(), rest: rows.collect(), more }
     }
 }
 
@@ -267,7 +273,7 @@ fn charts(days: &[DayStatistics]) -> Vec<Chart> {
             &[(said!("GPU time"), "tone-info")],
             days,
             |day| vec![day.gpu_ms],
-            long,
+            length,
         ),
         Chart::of(
             "loads",
@@ -335,42 +341,14 @@ fn percent(rate: Option<f64>) -> String {
     rate.map_or_else(|| "–".to_owned(), |rate| format!("{:.1} %", rate * 100.0))
 }
 
-/// A run: tenths of a second below a minute.
-fn short(ms: u64) -> String {
-    if ms < 60_000 { said!("{s} s", s = format_args!("{}.{}", ms / 1_000, ms % 1_000 / 100)) } else { long(ms) }
-}
-
-/// A sum of runs.
-fn long(ms: u64) -> String {
+/// A run, or a sum of them: tenths of a second below a minute.
+fn length(ms: u64) -> String {
     let seconds = ms / 1_000;
     match seconds {
-        0..60 => said!("{s} s", s = seconds),
+        0..60 => said!("{s} s", s = format_args!("{seconds}.{}", ms % 1_000 / 100)),
         60..3_600 => said!("{min} min {s} s", min = seconds / 60, s = format_args!("{:02}", seconds % 60)),
         _ => said!("{h} h {min} min", h = seconds / 3_600, min = format_args!("{:02}", seconds / 60 % 60)),
     }
-}
-
-#[cfg(test)]
-fn sample_statistics() -> Statistics {
-    use chrono::NaiveDate;
-    use hub_store::Tally;
-    let jobs = Tally { succeeded: 6, failed: 2, cancelled: 1, active: 1 };
-    let run = Some(Percentiles { p50_ms: 1_250, p95_ms: 61_000 });
-    let group = GroupStatistics { jobs, run, gpu_ms: 7_300_000, model_loads: 3 };
-    let named = || [(super::shown::sample::HOSTILE.to_owned(), group.clone())].into();
-    let first = NaiveDate::from_ymd_opt(2026, 11, 20).expect("a day");
-    let days = vec![
-        DayStatistics { day: first, jobs, pictures: 8, gpu_ms: 7_300_000, model_loads: 3 },
-        DayStatistics {
-            day: first.succ_opt().expect("a day"),
-            jobs: Tally::default(),
-            pictures: 0,
-            gpu_ms: 0,
-            model_loads: 0,
-        },
-    ];
-    let [render_types, styles, callers] = [named(), named(), named()];
-    Statistics { days, jobs, whole: run, run, render_types, styles, callers, ..Statistics::default() }
 }
 
 impl Page for StatisticsPage {
@@ -378,22 +356,11 @@ impl Page for StatisticsPage {
 
     #[cfg(test)]
     fn sample() -> Self {
-        Self::of(7, &sample_statistics(), Vec::new())
+        let found = tests::days_and_groups();
+        let servers = found.servers.values().map(|group| (super::shown::sample::HOSTILE.to_owned(), group));
+        Self::of(7, &found, servers.collect())
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_highest_bar_fills_its_chart_and_parts_stand_on_each_other() {
-        let page = StatisticsPage::sample();
-        let bar = &page.charts[0].bars[0];
-        let parts: Vec<_> = bar.parts.iter().map(|part| (part.y, part.height)).collect();
-        assert_eq!(parts, [(400, 600), (200, 200), (100, 100), (0, 100)]);
-        assert!(page.charts[0].bars[1].parts.is_empty() && page.charts[0].bars[1].title.ends_with("none"));
-        assert_eq!((page.success.as_str(), page.gpu.as_str()), ("75.0 %", "2 h 01 min"));
-        assert_eq!((page.run.p50.as_str(), page.run.p95.as_str()), ("1.2 s", "1 min 01 s"));
-    }
-}
+mod tests;

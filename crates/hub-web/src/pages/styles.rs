@@ -26,12 +26,15 @@ use super::{
     Flash, Frame,
     form::Fault,
     html,
-    shown::{ShownReport, ShownShowcase, shorten},
+    shown::{ShownShowcase, shorten},
+    table::ShownImport,
 };
 use crate::{error::WebError, render::Page, router::App, said};
 
 /// Longest template in the list, in characters.
 const TEMPLATE_SHOWN_CHARS: usize = 140;
+/// Styles per page.
+const PAGE_STYLES: usize = 200;
 
 /// The page.
 #[derive(Debug, Serialize)]
@@ -39,6 +42,8 @@ pub(crate) struct StylesPage {
     frame: Frame,
     total: usize,
     groups: Vec<Group>,
+    /// The pages of the list when it has several.
+    pager: Option<Pager>,
     categories: Vec<Category>,
     query: String,
     filtered: bool,
@@ -66,7 +71,21 @@ struct Scene {
 #[derive(Debug, Serialize)]
 struct Group {
     category: String,
+    /// Of all pages.
+    count: usize,
     styles: Vec<ShownStyle>,
+}
+
+/// Where a page of styles lies among the others.
+#[derive(Debug, Serialize)]
+struct Pager {
+    /// Places of its first and its last style, from 1.
+    first: usize,
+    last: usize,
+    /// Styles of all pages.
+    of: usize,
+    before_path: Option<String>,
+    after_path: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -106,21 +125,15 @@ impl ShownStyle {
     }
 }
 
-/// What an import of a table would do.
-#[derive(Debug, Serialize)]
-struct ShownImport {
-    /// The file's text, to be sent again when it is to be done.
-    table: String,
-    #[serde(flatten)]
-    report: ShownReport,
-}
-
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct ListQuery {
     #[serde(default)]
     q: String,
     #[serde(default)]
     category: String,
+    /// Number of the page from 1; what is none means the first.
+    #[serde(default)]
+    page: String,
     #[serde(default)]
     done: Option<String>,
     #[serde(default)]
@@ -128,9 +141,10 @@ pub(crate) struct ListQuery {
 }
 
 impl ListQuery {
-    /// Address of the list, without what was done.
-    fn path(&self) -> String {
-        let given = [("q", self.q.trim()), ("category", self.category.as_str())];
+    /// Address of a page of the list, without what was done.
+    fn path(&self, page: usize) -> String {
+        let page = if page > 1 { page.to_string() } else { String::new() };
+        let given = [("q", self.q.trim()), ("category", self.category.as_str()), ("page", page.as_str())];
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         query.extend_pairs(given.into_iter().filter(|(_, value)| !value.is_empty()));
         let query = query.finish();
@@ -158,17 +172,10 @@ async fn page(app: &App, query: &ListQuery) -> Result<StylesPage, WebError> {
     let catalogue = app.engine.catalogue();
     let mut frame = Frame::new("styles", said!("Styles"));
     frame.flash = Flash::with_undo(query.done.as_deref(), query.undo);
-    let mut groups: Vec<Group> = Vec::new();
-    // The catalogue is in the order of category and name.
-    for style in catalogue.styles.iter().filter(|style| query.takes(style)) {
-        match groups.last_mut().filter(|group| group.category == style.category) {
-            Some(group) => group.styles.push(ShownStyle::of(style, &showcases)),
-            None => {
-                groups
-                    .push(Group { category: style.category.clone(), styles: vec![ShownStyle::of(style, &showcases)] });
-            }
-        }
-    }
+    let found: Vec<&Style> = catalogue.styles.iter().filter(|style| query.takes(style)).collect();
+    let pages = found.len().div_ceil(PAGE_STYLES).max(1);
+    // A page that is no more, of a bookmark or after a deletion, is the last one.
+    let number = query.page.parse().unwrap_or(1).clamp(1, pages);
     let enabled: Vec<_> = catalogue.enabled_styles().map(|style| showcases.of_style(style)).collect();
     Ok(StylesPage {
         scene_fault: None,
@@ -182,14 +189,40 @@ async fn page(app: &App, query: &ListQuery) -> Result<StylesPage, WebError> {
         pending: enabled.iter().filter(|view| view.pending.is_some()).count(),
         frame,
         total: catalogue.styles.len(),
-        groups,
+        pager: (pages > 1).then(|| pager(query, number, found.len())),
+        groups: groups(&found, number, &showcases),
         categories: categories(app).into_iter().map(|name| Category { chosen: name == query.category, name }).collect(),
         query: query.q.clone(),
-        here: query.path(),
+        here: query.path(number),
         filtered: !query.q.trim().is_empty() || !query.category.is_empty(),
         fault: None,
         report: None,
     })
+}
+
+/// The styles of a page by category: `found` is in the order of category and name.
+fn groups(found: &[&Style], number: usize, showcases: &ShowcaseIndex) -> Vec<Group> {
+    let page = found.chunks(PAGE_STYLES).nth(number - 1).unwrap_or_default();
+    let of_one = page.chunk_by(|one, other| one.category == other.category);
+    of_one
+        .filter_map(|styles| {
+            let category = styles.first()?.category.clone();
+            let count = found.iter().filter(|style| style.category == category).count();
+            let styles = styles.iter().map(|style| ShownStyle::of(style, showcases)).collect();
+            Some(Group { category, count, styles })
+        })
+        .collect()
+}
+
+fn pager(query: &ListQuery, number: usize, of: usize) -> Pager {
+    let last = (number * PAGE_STYLES).min(of);
+    Pager {
+        first: (number - 1) * PAGE_STYLES + 1,
+        last,
+        of,
+        before_path: (number > 1).then(|| query.path(number - 1)),
+        after_path: (last < of).then(|| query.path(number + 1)),
+    }
 }
 
 /// Every category, once, in order.
@@ -220,7 +253,14 @@ impl Page for StylesPage {
         Self {
             frame: Frame::new("styles", said!("Styles")),
             total: 1,
-            groups: vec![Group { category: text(), styles: vec![style] }],
+            groups: vec![Group { category: text(), count: 201, styles: vec![style] }],
+            pager: Some(Pager {
+                first: 201,
+                last: 400,
+                of: 401,
+                before_path: Some(format!("/styles?q={}", super::shown::sample::HOSTILE)),
+                after_path: Some("/styles?page=3".to_owned()),
+            }),
             categories: vec![Category { name: text(), chosen: true }],
             query: text(),
             filtered: true,
@@ -231,7 +271,7 @@ impl Page for StylesPage {
             missing: 2,
             stale: 1,
             pending: 1,
-            report: Some(ShownImport { table: text(), report: ShownReport::sample() }),
+            report: Some(ShownImport::sample()),
         }
     }
 }

@@ -4,7 +4,11 @@
 use hub_engine::{Alert, AlertKind};
 use serde::Serialize;
 
-use crate::{language::Said, render::Page, said};
+use crate::{
+    language::{Said, apart},
+    render::Page,
+    said,
+};
 
 /// One of them, as it is added to those that stand there.
 #[derive(Debug, Serialize)]
@@ -32,7 +36,7 @@ impl ToastLive {
             icon: if tone == "good" { "check" } else { "alert" },
             title,
             server: alert.name.clone(),
-            message: alert.message.clone(),
+            message: apart::sentence(&alert.message).into_owned(),
             path: format!("/servers/{}", alert.server),
         }
     }

@@ -3,14 +3,14 @@
 use axum::{extract::State, http::StatusCode, response::Response};
 use serde::Deserialize;
 
-use super::{
-    form::{Sent, own_page, picture_page},
-    see_other,
+use super::{form::Sent, see_other};
+use crate::{
+    audit::{about, nothing_done},
+    error::WebError,
+    router::App,
+    said,
+    undo::Undo,
 };
-use crate::{audit::Subject, error::WebError, router::App, said};
-
-/// Pages with changes that can be taken back, besides those with pictures.
-const PAGES: [&str; 3] = ["/servers", "/styles", "/render-types"];
 
 /// Which change.
 #[derive(Debug, Default, Deserialize)]
@@ -20,8 +20,7 @@ pub(crate) struct Which {
 }
 
 pub(crate) async fn apply(State(app): State<App>, Sent(which): Sent<Which>) -> Result<Response, WebError> {
-    let found = which.number.parse().ok().and_then(|number| Some((number, app.undos.take(number)?)));
-    let Some((number, (undo, back))) = found else {
+    let Some(entry) = which.number.parse().ok().and_then(|number| app.undos.take(number)) else {
         return Err(WebError::request(
             StatusCode::CONFLICT,
             String::from(said!(
@@ -29,17 +28,13 @@ pub(crate) async fn apply(State(app): State<App>, Sent(which): Sent<Which>) -> R
             )),
         ));
     };
-    if let Err(error) = undo.apply(&app.engine).await {
+    if let Err(error) = entry.undo.apply(&app.engine).await {
         // What it brings back may be nowhere else.
-        app.undos.put_back(number, undo, back);
+        app.undos.put_back(entry);
         return Err(error.into());
     }
-    // Where it was done is a page with what is shown there, or nothing that a browser may be sent to.
-    let to = match PAGES.into_iter().find(|page| back.starts_with(page)) {
-        Some(base) => own_page(&back, base, base, "undone"),
-        None => picture_page(&back, "undone"),
-    };
-    let mut response = see_other(&to);
-    response.extensions_mut().insert(Subject(undo.subject()));
-    Ok(response)
+    let response = see_other(&entry.back.with("undone"));
+    // What is not written down when it is done is not when it is taken back.
+    let is_work = matches!(entry.undo, Undo::Move(_) | Undo::Favour { .. });
+    Ok(if is_work { nothing_done(response) } else { about(response, entry.undo.subject(&app.engine)) })
 }

@@ -27,8 +27,17 @@ use super::{
     form::{Done, Fault, FormFields, refused},
     html, see_other,
 };
-use crate::{api, error::WebError, language, render::Page, router::App, said};
+use crate::{
+    api,
+    error::WebError,
+    language::{self, apart},
+    render::Page,
+    router::App,
+    said,
+};
 
+/// Longest text of a file that a page brings back.
+const FILE_KEPT_MAX_BYTES: usize = 1024 * 1024;
 /// Fields that a fault can stand beside.
 const FIELDS: [&str; 3] = ["name", "graph", "description"];
 
@@ -67,6 +76,8 @@ struct Typed {
     name: String,
     description: String,
     graph: String,
+    /// The file holds too much to come back.
+    not_kept: bool,
 }
 
 pub(crate) async fn show(State(app): State<App>, done: Done) -> Result<Html<String>, WebError> {
@@ -105,10 +116,13 @@ async fn import_of(app: &App, form: &FormFields) -> Result<Workflow, UserError> 
 }
 
 impl Typed {
-    /// With the workflow of the file as text, so that it need not be chosen again.
+    /// With the workflow of the file as text, so that it need not be chosen again; unless it is very long.
     fn of(app: &App, form: &FormFields) -> Self {
-        let kept = form.file("file").and_then(|file| app.engine.workflow_text(&file.bytes));
+        let text = form.file("file").and_then(|file| app.engine.workflow_text(&file.bytes));
+        let not_kept = text.as_ref().is_some_and(|text| text.len() > FILE_KEPT_MAX_BYTES);
+        let kept = text.filter(|_| !not_kept);
         Self {
+            not_kept,
             name: if kept.is_some() { name_in(form) } else { form.first("name") },
             description: form.first("description"),
             graph: kept.unwrap_or_else(|| form.first("graph")),
@@ -172,10 +186,10 @@ fn lacking(app: &App, name: &str) -> Vec<ShownLack> {
         for row in view.live.workflows.iter().filter(|row| row.workflow == name && !row.compatible) {
             let mut why: Vec<String> = Vec::new();
             if !row.lack.nodes.is_empty() {
-                why.push(said!("no node {names}", names = row.lack.nodes.join(", ")));
+                why.push(said!("no node {names}", names = apart::list(&row.lack.nodes, ", ")));
             }
             if !row.lack.files.is_empty() {
-                why.push(said!("no file {names}", names = row.lack.files.join(", ")));
+                why.push(said!("no file {names}", names = apart::list(&row.lack.files, ", ")));
             }
             if row.said == Some(false) {
                 why.push(said!("switched off by hand").to_string());
@@ -183,7 +197,9 @@ fn lacking(app: &App, name: &str) -> Vec<ShownLack> {
             if why.is_empty() && row.refused {
                 why.push(said!("it refused a run").to_string());
             }
-            found.push(ShownLack { server: view.server.name.clone(), why: why.join("; ") });
+            // Both stand in one line of a tip, which takes no markup.
+            let server = apart::apart(&view.server.name).into_owned();
+            found.push(ShownLack { server, why: why.join("; ") });
         }
     }
     found
@@ -216,7 +232,7 @@ impl Page for WorkflowsPage {
         Self {
             frame: Frame::new("workflows", said!("Workflows")),
             workflows: vec![workflow],
-            typed: Typed { name: text(), description: text(), graph: text() },
+            typed: Typed { name: text(), description: text(), graph: text(), not_kept: true },
             fault: Some(Fault { field: "graph".to_owned(), text: text(), changed: false }),
         }
     }

@@ -1,10 +1,16 @@
+mod classes;
+mod turning;
+
 use std::collections::BTreeSet;
+
+use hub_store::SearchBounds;
 
 use super::*;
 use crate::{language::Translations, pages};
 
 fn config() -> WebConfig {
-    WebConfig { public_url: None, demo: true, version: "1.2.3", translations: Translations::default() }
+    let (translations, search) = (Translations::default(), SearchBounds::default());
+    WebConfig { public_url: None, demo: true, version: "1.2.3", translations, search }
 }
 
 /// The samples of all pages in another language.
@@ -13,6 +19,13 @@ pub(crate) fn in_language(language: &Arc<Language>) -> Vec<(&'static str, String
     let render = |template: &str, context: Value| environment.get_template(template)?.render(context);
     let samples = pages::samples().into_iter();
     samples.map(|(template, context)| (template, render(template, context).expect("it renders"))).collect()
+}
+
+/// The samples of all pages, of the playground with each tool.
+fn all_samples() -> impl Iterator<Item = (&'static str, Value)> {
+    let more = ["edit_image", "upscale_image", "detail_image", "describe_image", "generate_prompt"]
+        .map(|tool| ("pages/playground.html", Value::from(Serde(&pages::playground_sample(tool)))));
+    pages::samples().into_iter().chain(more)
 }
 
 fn render(template: &str, context: Value) -> String {
@@ -77,17 +90,16 @@ fn no_page_holds_inline_script_or_style() {
     }
 }
 
-/// A deferred htmx begins before an extension that arrives later: the page's live parts would stay dead.
+/// Nothing that a page asks for holds up its first paint but its one stylesheet.
 #[test]
-fn live_parts_wait_for_the_script_that_they_need() {
-    let (template, context) =
-        pages::samples().into_iter().find(|(name, _)| *name == "pages/dashboard.html").expect("there");
-    let html = render(template, context);
-    let place = |name: &str| html.find(name).unwrap_or_else(|| panic!("no {name}"));
-    assert!(place("</main>") < place("htmx.min.js") && place("htmx.min.js") < place("hx-sse.min.js"));
-    for tag in html.split("<script").filter(|tag| tag.contains("vendor/")) {
-        let tag = tag.split('>').next().unwrap_or_default();
-        assert!(!tag.contains("defer") && !tag.contains("async"), "{tag}");
+fn pages_are_painted_before_scripts_are_there() {
+    for (template, context) in pages::samples() {
+        let html = render(template, context);
+        assert!(html.matches("rel=\"stylesheet\"").count() <= 1, "{template} has several stylesheets");
+        for tag in html.split("<script").skip(1) {
+            let tag = tag.split('>').next().unwrap_or("");
+            assert!(tag.ends_with(" defer"), "{template} waits for {tag}");
+        }
     }
 }
 
@@ -95,9 +107,7 @@ fn live_parts_wait_for_the_script_that_they_need() {
 #[test]
 fn forms_lead_somewhere_and_fields_have_labels() {
     let mut fields = 0;
-    let more = ["edit_image", "upscale_image", "detail_image", "describe_image", "generate_prompt"]
-        .map(|tool| ("pages/playground.html", Value::from(Serde(&pages::playground_sample(tool)))));
-    for (template, context) in pages::samples().into_iter().chain(more) {
+    for (template, context) in all_samples() {
         let html = render(template, context);
         for tag in
             html.split('<').filter(|tag| ["input ", "textarea ", "select "].iter().any(|start| tag.starts_with(start)))
@@ -118,6 +128,42 @@ fn forms_lead_somewhere_and_fields_have_labels() {
         }
     }
     assert!(fields > 20, "only {fields} fields were looked at");
+}
+
+#[test]
+fn masks_that_were_used_before_can_be_left_out_and_pictures_cannot() {
+    let html = render("pages/playground.html", Value::from(Serde(&pages::playground_sample("detail_image"))));
+    let none: Vec<&str> = html.split("<input ").filter(|tag| tag.contains("-none\"")).collect();
+    assert_eq!(none.len(), 1, "{none:?}");
+    // The sample names a mask: it is not taken for none.
+    let start = "type=\"radio\" id=\"masks-none\" name=\"picked_mask\" value=\"\"><label for=\"masks-none\">";
+    assert!(none[0].starts_with(start), "{}", none[0]);
+}
+
+/// Whoever types a secret can have a look at it: behind each field of one stands its mark.
+#[test]
+fn every_veiled_field_can_be_looked_at() {
+    let is_veiled = |tag: &str| tag.contains("type=\"password\"");
+    let mut veiled = 0;
+    for (template, context) in pages::samples() {
+        let html = render(template, context);
+        let tags = html.split("<input ").skip(1).filter_map(|rest| rest.split('>').next());
+        for tag in tags.filter(|tag| is_veiled(tag)) {
+            let id = tag.split("id=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap_or_default();
+            assert!(html.contains(&format!("data-reveal=\"{id}\"")), "{template}: {tag}");
+            veiled += 1;
+        }
+    }
+    assert!(veiled > 5, "only {veiled} fields were looked at");
+    // Those that no sample shows as well.
+    for name in Files::iter().filter(|name| name.ends_with(".html")) {
+        let source = String::from_utf8(Files::get(&name).expect("it is there").data.into_owned()).expect("text");
+        for (tag, after) in source.split("<input ").skip(1).filter_map(|rest| rest.split_once('>')) {
+            let mark = after.split("}}").next().unwrap_or_default();
+            let is_marked = mark.starts_with("{{ secrets") && mark.contains(".show(");
+            assert!(!is_veiled(tag) || is_marked, "{name}: {tag}");
+        }
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use axum::{
     body::Body,
     http::{StatusCode, header},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::hub::{Answer, Hub, hidden, request};
 
@@ -113,6 +113,82 @@ async fn styles_go_through_a_spreadsheet_and_back() {
 }
 
 #[tokio::test]
+async fn render_types_go_through_a_spreadsheet_and_back() {
+    let hub = Hub::with_server(10).await;
+    let rows = async || hub.get("/api/v1/render-types").await.json()["render_types"].clone();
+    let before = rows().await;
+    let table = hub.get("/render-types.csv").await;
+    assert_eq!(table.header("content-type"), "text/csv; charset=utf-8");
+    let same = upload(&hub, "/render-types/import", &[], Some(("t.csv", &table.body))).await;
+    assert!(same.text().contains("Nothing would change"), "{}", same.text());
+
+    let head = "name,workflow,mode,title,sizes,steps,cfg,prompt_examples";
+    let changed =
+        format!("{head}\ntabled,txt2img-sd15,generate,From a table,1:1=512x512; 16:9=640x360,7,3.5,\"a fox\na hen\"\n");
+    let shown = upload(&hub, "/render-types/import", &[], Some(("t.csv", changed.as_bytes()))).await;
+    assert!(shown.text().contains("This would change 1 render type"), "{}", shown.text());
+    assert_eq!(rows().await, before, "nothing is written yet");
+    let done = upload(&hub, "/render-types/import", &[("step", "import"), ("table", &changed)], None).await;
+    assert_eq!(done.status, StatusCode::SEE_OTHER, "{}", done.text());
+    let after = rows().await;
+    let row = after.as_array().unwrap().iter().find(|row| row["name"] == "tabled").expect("it is there");
+    assert_eq!((&row["sizes"]["16:9"]["width"], &row["defaults"]["steps"]), (&json!(640), &json!(7)), "{row}");
+    assert_eq!(row["prompt_examples"], json!(["a fox", "a hen"]));
+    assert_eq!(after.as_array().unwrap().len(), before.as_array().unwrap().len() + 1);
+
+    for (table, said) in [
+        ("name,workflow,mode\na,txt2img-sd15,draw", "Row 2: `draw` in `mode`"),
+        ("name,workflow,mode\na,no-such,generate", "no-such"),
+    ] {
+        let wrong = upload(&hub, "/render-types/import", &[], Some(("t.csv", table.as_bytes()))).await;
+        assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", wrong.text());
+        assert!(
+            wrong.text().contains("id=\"file-fault\"") || wrong.text().contains("role=\"alert\""),
+            "{}",
+            wrong.text()
+        );
+        assert!(wrong.text().contains(said), "{}", wrong.text());
+    }
+    assert_eq!(rows().await, after);
+}
+
+#[tokio::test]
+async fn many_styles_come_in_pages_each_with_its_filters() {
+    let hub = Hub::with_server(10).await;
+    let rows = (0..450).map(|n| {
+        let category = if n < 210 { "early" } else { "late" };
+        format!("many-{n:03},\"{{prompt}}, brush\",{category}\n")
+    });
+    let table = "name,prompt_template,category\n".to_owned() + &rows.collect::<String>();
+    let done = upload(&hub, "/styles/import", &[("step", "import"), ("table", &table)], None).await;
+    assert_eq!(done.status, StatusCode::SEE_OTHER, "{}", done.text());
+
+    let (mut path, mut seen, mut ranges) = ("/styles?q=many-".to_owned(), Vec::new(), Vec::new());
+    loop {
+        let page = hub.page(&path).await.text();
+        seen.extend(page.split("class=\"row-title\"><bdi>many-").skip(1).map(|rest| rest[..3].to_owned()));
+        let pager = page.split("class=\"pager\"").nth(1).expect("a pager");
+        ranges.push(pager.split(['>', '<']).find(|text| text.contains(" of ")).expect("a range").to_owned());
+        let heads = ["early</bdi> <span class=\"tab-count\">210<", "late</bdi> <span class=\"tab-count\">240<"];
+        assert!(heads.iter().any(|head| page.contains(head)), "groups tell all of theirs: {page}");
+        let links: Vec<&str> = pager.split("<a ").collect();
+        match links.iter().find(|link| link.contains("rel=\"next\"")) {
+            Some(next) => path = next.split('"').nth(3).expect("an address").replace("&amp;", "&"),
+            None => break,
+        }
+    }
+    assert_eq!(seen, (0..450).map(|n| format!("{n:03}")).collect::<Vec<_>>());
+    assert_eq!(ranges, ["1–200 of 450", "201–400 of 450", "401–450 of 450"]);
+    // What is switched in a row leads back to its page, and a page that is no more is the last one.
+    let flags = format!("{}/flags", style_path(&hub, "many-300").await);
+    let switched = hub.form(&flags, "enabled=off&back=%2Fstyles%3Fq%3Dmany-%26page%3D2").await;
+    let back = switched.header("location").to_owned();
+    assert!(back.starts_with("/styles?q=many-&page=2&done=style-off"), "{back}");
+    assert!(hub.page("/styles?q=many-&page=99").await.text().contains("401–450 of 450"));
+    assert!(hub.page("/styles?q=many-&page=nonsense").await.text().contains("1–200 of 450"));
+}
+
+#[tokio::test]
 async fn a_render_type_is_copied_and_refused_with_what_is_wrong() {
     let hub = Hub::with_server(10).await;
     let list = hub.page("/render-types").await.text();
@@ -192,6 +268,21 @@ async fn what_is_no_workflow_is_refused_and_a_used_one_stays() {
     let kept = hub.form(&format!("/workflows/{id}/delete"), "").await;
     assert_eq!(kept.status, StatusCode::CONFLICT);
     assert!(kept.text().contains("run by the render types sd15"), "{}", kept.text());
+}
+
+#[tokio::test]
+async fn a_refused_import_brings_back_what_the_file_held_unless_it_is_very_long() {
+    let hub = Hub::empty().await;
+    let name = "x".repeat(200);
+    let large = format!("{GRAPH}{}", " ".repeat(1024 * 1024));
+    for (file, kept) in [(GRAPH, true), (large.as_str(), false)] {
+        let page = upload(&hub, "/workflows", &[("name", &name)], Some(("graph.json", file.as_bytes()))).await;
+        assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
+        let html = page.text();
+        assert!(html.contains("id=\"name-fault\""), "{html}");
+        assert_eq!((html.contains("KSampler"), html.contains("choose it again")), (kept, !kept));
+        assert!(html.len() < 1024 * 1024, "{}", html.len());
+    }
 }
 
 #[tokio::test]

@@ -222,9 +222,33 @@ async fn merge_and_replace_tell_what_they_would_do_and_do_it() {
     let names: Vec<&Value> = servers["servers"].as_array().expect("servers").iter().map(|row| &row["name"]).collect();
     assert_eq!(names, ["gpu", "new"]);
     assert_eq!(hub.get("/api/v1/llm-servers/ollama").await.status, StatusCode::OK, "a section that is not there stays");
-    let stored = hub.engine.store().server_by_name("gpu").await.expect("read").expect("there");
+    let stored = hub.stored_server("gpu").await;
     let auth = serde_json::to_string(&stored.auth).expect("serialises");
     assert!(!auth.contains("hunter2"), "the address moved, and the secret does not follow it");
+}
+
+#[tokio::test]
+async fn an_export_holds_the_parts_that_were_asked_for() {
+    let hub = full().await;
+    let servers = ["format", "version", "servers", "llm_servers"];
+    let others = ["llm_roles", "render_types", "styles", "settings"];
+    for (query, with_others, with_workflows) in [
+        ("", true, true),
+        ("?workflows=true&only_servers=false", true, true),
+        ("?workflows=false", true, false),
+        ("?only_servers=true", false, false),
+        ("?only_servers=true&workflows=false", false, false),
+    ] {
+        let exported = hub.get(&format!("/api/v1/config/export{query}")).await.json();
+        let held = |name: &str| exported.get(name).is_some();
+        assert!(servers.into_iter().all(held), "{query}: {exported}");
+        assert!(others.into_iter().all(|name| held(name) == with_others), "{query}: {exported}");
+        assert_eq!(held("workflows"), with_workflows, "{query}");
+    }
+    let refused = hub.get("/api/v1/config/export?workflows=true&only_servers=true").await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.text());
+    assert_eq!(refused.json()["argument"], "workflows");
+    assert!(refused.text().contains("only_servers"), "{}", refused.text());
 }
 
 /// Files that will not do, each with the path of its fault and a word that the answer must say.

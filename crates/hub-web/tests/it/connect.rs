@@ -24,7 +24,9 @@ use url::{Url, form_urlencoded};
 
 use crate::{
     hub::{Answer, Hub, request},
+    left_out::left_out,
     markup::{Piece, pieces},
+    shell::words,
 };
 
 /// Everything that ends a string somewhere.
@@ -33,7 +35,7 @@ const JSON: [&str; 5] = ["claude-desktop", "mcp-json", "vscode", "cursor", "json
 const SHELL: [&str; 6] = ["claude-code", "vscode-command", "curl", "api", "workflow", "llm"];
 
 /// The snippets of a page by their ids, as a person copies them.
-fn snippets(page: &Answer) -> Vec<(String, String)> {
+pub(crate) fn snippets(page: &Answer) -> Vec<(String, String)> {
     let mut found: Vec<(String, String)> = Vec::new();
     let mut open = false;
     for piece in pieces(&String::from_utf8_lossy(&page.body)) {
@@ -51,15 +53,7 @@ fn snippets(page: &Answer) -> Vec<(String, String)> {
     found
 }
 
-/// Words that a shell makes of a command; none where there is no shell.
-fn words(command: &str) -> Option<Vec<String>> {
-    let script = format!("{} () {{ printf '%s\\0' \"$@\"; }}\n{command}", command.split_whitespace().next()?);
-    let said = Command::new("bash").arg("-c").arg(script).output().ok()?;
-    assert!(said.status.success(), "{command}: {}", String::from_utf8_lossy(&said.stderr));
-    Some(String::from_utf8_lossy(&said.stdout).split_terminator('\0').map(str::to_owned).collect())
-}
-
-/// Whether a program that reads sources takes this one; nothing where the program is missing.
+/// Whether a program that reads sources takes this one; left out where the program is missing.
 fn is_read_by(program: &str, arguments: &[&str], source: &str) {
     let child = Command::new(program)
         .args(arguments)
@@ -67,7 +61,13 @@ fn is_read_by(program: &str, arguments: &[&str], source: &str) {
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn();
-    let Ok(mut child) = child else { return };
+    let mut child = match child {
+        Ok(child) => child,
+        Err(error) => {
+            left_out(&format!("no {program} reads the snippets: {error}"));
+            return;
+        }
+    };
     child.stdin.take().expect("piped").write_all(source.as_bytes()).expect("it reads");
     let said = child.wait_with_output().expect("it ends");
     assert!(said.status.success(), "{program}: {}\n{source}", String::from_utf8_lossy(&said.stderr));

@@ -37,7 +37,7 @@ async fn a_server_is_changed_in_part_and_keeps_its_secret() {
     // What was read is written back, read-only fields and all.
     let put = hub.json("PUT", "/api/v1/servers/gpu", &reset).await;
     assert_eq!((put.status, &put.json()["auth"]), (StatusCode::OK, &reset["auth"]), "{}", put.text());
-    let stored = hub.engine.store().server_by_name("gpu").await.expect("read").expect("there");
+    let stored = hub.stored_server("gpu").await;
     assert!(serde_json::to_string(&stored.auth).expect("serialises").contains("hunter2"));
 
     let open = hub.json("PATCH", "/api/v1/servers/gpu", &json!({"auth": null})).await.json();
@@ -55,7 +55,7 @@ async fn a_stored_secret_does_not_follow_its_server_to_another_place() {
     let llm = json!({"name": "ollama", "base_url": "http://127.0.0.1:9/a", "api_key": "hunter2"});
     assert_eq!(hub.json("POST", "/api/v1/llm-servers", &llm).await.status, StatusCode::CREATED);
     let stored = async || {
-        let server = hub.engine.store().server_by_name("gpu").await.expect("read").expect("there");
+        let server = hub.stored_server("gpu").await;
         let llm = hub.engine.store().llm_server_list().await.expect("read").remove(0);
         (serde_json::to_string(&server).expect("serialises"), serde_json::to_string(&llm).expect("serialises"))
     };

@@ -62,7 +62,7 @@ async fn from_nothing_to_a_picture_by_forms_alone() {
     assert_eq!(hub.engine.servers().len(), 1, "sent twice, it is one server");
 
     let page = start(&hub).await;
-    assert!(page.contains("Ready on comfyui") && page.contains("Make it"), "{page}");
+    assert!(page.contains("Ready on <bdi>comfyui</bdi>") && page.contains("Make it"), "{page}");
     let fault = hub.form("/start/picture", "prompt=&render_type=sd15").await;
     assert_eq!(fault.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert!(fault.text().contains("id=\"prompt-fault\""), "{}", fault.text());
@@ -87,7 +87,9 @@ async fn what_is_missing_is_said_with_where_to_get_it() {
     let sim = comfyui(Models::none()).await;
     let hub = hub(&[NOBODY], &[NOBODY]).await;
     let page = start(&hub).await;
-    assert!(page.contains("No ComfyUI answers at http://127.0.0.1:1") && page.contains("No Ollama answers"), "{page}");
+    for told in ["No ComfyUI answers at <bdi>http://127.0.0.1:1", "No Ollama answers"] {
+        assert!(page.contains(told), "`{told}` is missing: {page}");
+    }
     for (typed, said) in [("ftp://x", "base_url-fault"), ("http://a b", "base_url-fault"), ("", "base_url-fault")] {
         let refused = hub.form("/start/servers", &form(&[("base_url", typed)])).await;
         assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{typed}");
@@ -101,7 +103,7 @@ async fn what_is_missing_is_said_with_where_to_get_it() {
     hub.engine.server_settled(id, std::time::Duration::from_secs(20)).await.expect("there");
     let page = start(&hub).await;
     for told in [
-        "bare lacks 1 model file (2.1 GB)",
+        "<bdi>bare</bdi> lacks 1 model file (2.1 GB)",
         "v1-5-pruned-emaonly-fp16.safetensors",
         "Comfy-Org/stable-diffusion-v1-5-archive",
         "models/checkpoints",

@@ -13,17 +13,24 @@ use axum::{
 };
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
-use hub_core::{clock::SystemClock, server::NewServer};
+use hub_access::{Access, AccessConfig, LoggedIn};
+use hub_core::{
+    caller::Caller,
+    clock::SystemClock,
+    server::{NewServer, Server},
+};
 use hub_engine::{Engine, EngineConfig, UsualPlaces};
 use hub_sim::{ComfyConfig, ComfySim};
-use hub_store::Store;
+use hub_store::{SearchBounds, Store};
 use hub_web::{Translations, WebConfig, WebState};
 use object_store::memory::InMemory;
+use secrecy::ExposeSecret as _;
 use serde_json::Value;
 use tower::ServiceExt as _;
+use url::form_urlencoded;
 
 /// Longest wait for anything in a test.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_mins(1);
 const WORKFLOW_TOML: &str = include_str!("../../../../workflows/txt2img-sd15.toml");
 const WORKFLOW_JSON: &str = include_str!("../../../../workflows/txt2img-sd15.json");
 const STYLES: &str = r#"
@@ -66,6 +73,9 @@ aspect = "1:1"
 pub(crate) struct Hub {
     router: Router,
     pub(crate) engine: Engine,
+    pub(crate) access: Access,
+    /// Whoever is logged in and asks for the pages.
+    pub(crate) login: Option<LoggedIn>,
     sims: Vec<ComfySim>,
 }
 
@@ -160,13 +170,24 @@ impl Hub {
     /// A hub with a catalogue and one simulated server on which a run takes `run_ms`.
     pub(crate) async fn with_server(run_ms: u64) -> Self {
         let mut hub = Self::empty().await;
-        hub.fill_catalogue().await;
+        hub.get_ready(run_ms).await;
+        hub
+    }
+
+    /// The same, whose searches for jobs and pictures end within such bounds.
+    pub(crate) async fn searching(search: SearchBounds) -> Self {
+        let mut hub = Self::start(quiet(), WebConfig { search, ..web_config() }).await;
+        hub.get_ready(1).await;
+        hub
+    }
+
+    async fn get_ready(&mut self, run_ms: u64) {
+        self.fill_catalogue().await;
         let config = ComfyConfig { run_ms, ..ComfyConfig::default() };
         let sim = ComfySim::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), config).await.expect("a free port");
         let base_url = sim.url().parse().expect("an address");
-        hub.engine.server_add(NewServer::named("sim", base_url)).await.expect("added");
-        hub.sims.push(sim);
-        hub
+        self.engine.server_add(NewServer::named("sim", base_url)).await.expect("added");
+        self.sims.push(sim);
     }
 
     /// The first simulated server.
@@ -182,8 +203,7 @@ impl Hub {
 
     /// A hub as it is after its first start without anything. It looks for no servers.
     pub(crate) async fn empty() -> Self {
-        let usual_places = UsualPlaces { comfyui: Vec::new(), ollama: Vec::new() };
-        Self::with_config(EngineConfig { usual_places, ..EngineConfig::default() }).await
+        Self::with_config(quiet()).await
     }
 
     /// The same, with other limits and policies.
@@ -193,16 +213,34 @@ impl Hub {
 
     /// The same, whose pages speak other languages too.
     pub(crate) async fn translated(config: EngineConfig, translations: Translations) -> Self {
+        Self::start(config, WebConfig { translations, ..web_config() }).await
+    }
+
+    async fn start(config: EngineConfig, web: WebConfig) -> Self {
         // Each test does so; the first one's stays.
         let _installed_before = rustls::crypto::ring::default_provider().install_default();
         let clock = Arc::new(SystemClock);
         let store = Store::open("sqlite::memory:", clock.clone()).await.expect("a database in memory");
         let engine = Engine::start(config, store, Arc::new(InMemory::new()), clock).await.expect("the engine starts");
-        let config = WebConfig { public_url: None, demo: false, version: "0.0.0", translations };
-        let access =
-            hub_access::Access::open(engine.clone(), hub_access::AccessConfig::default()).await.expect("it opens");
-        let router = hub_web::router(WebState { engine: engine.clone(), access, config });
-        Self { router, engine, sims: Vec::new() }
+        let access = Access::open(engine.clone(), AccessConfig::default()).await.expect("it opens");
+        let router = hub_web::router(WebState { engine: engine.clone(), access: access.clone(), config: web });
+        Self { router, engine, access, login: None, sims: Vec::new() }
+    }
+
+    /// Logs in as a person does, who asks for the pages from now on. The first password becomes the account's.
+    pub(crate) async fn log_in(&mut self, password: &str) {
+        self.login = None;
+        let way_in = if self.access.has_account() { "/login" } else { "/setup" };
+        // It is asked for where somebody made a key already.
+        let token = self.access.setup_token().map(|token| token.expose_secret().to_owned()).unwrap_or_default();
+        let typed = [("token", token.as_str()), ("password", password), ("again", password)];
+        let typed = form_urlencoded::Serializer::new(String::new()).extend_pairs(typed).finish();
+        let entered = self.form(way_in, &typed).await;
+        assert_eq!((entered.status, entered.header("location")), (StatusCode::SEE_OTHER, "/"), "{}", entered.text());
+        let cookie = HeaderMap::from_iter([(header::COOKIE, entered.headers[header::SET_COOKIE].clone())]);
+        let token = hub_web::session_of(&cookie).expect("a session");
+        self.login = self.access.session(token).await.expect("read");
+        assert!(self.login.is_some(), "the cookie is of no session");
     }
 
     /// The simulated servers are gone.
@@ -210,8 +248,13 @@ impl Hub {
         self.sims.clear();
     }
 
-    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+    pub(crate) async fn send(&self, mut request: Request<Body>) -> Answer {
         let all_events = request.uri().path() == "/api/v1/events";
+        // As the guard before the router tells it. Programs come without a cookie.
+        if let Some(login) = self.login.as_ref().filter(|_| !request.uri().path().starts_with("/api/")) {
+            request.extensions_mut().insert(Caller::admin());
+            request.extensions_mut().insert(login.clone());
+        }
         let response = tokio::time::timeout(PATIENCE, self.router.clone().oneshot(request)).await;
         let response = response.expect("answers in time").expect("the router never fails");
         let (parts, body) = response.into_parts();
@@ -266,6 +309,12 @@ impl Hub {
         self.send(request("DELETE", path).body(Body::empty()).expect("a request")).await
     }
 
+    /// A server as it is stored.
+    pub(crate) async fn stored_server(&self, name: &str) -> Server {
+        let servers = self.engine.store().server_list().await.expect("read");
+        servers.into_iter().find(|server| server.name == name).expect("there")
+    }
+
     /// Waits until every server has told what it has.
     pub(crate) async fn ready(&self) {
         for view in self.engine.servers() {
@@ -279,6 +328,18 @@ impl Hub {
         self.engine.wait(id, PATIENCE).await.expect("the job is known");
         self.get(&format!("/api/v1/jobs/{id}")).await.json()
     }
+}
+
+/// An engine that looks for no servers.
+fn quiet() -> EngineConfig {
+    let usual_places = UsualPlaces { comfyui: Vec::new(), ollama: Vec::new() };
+    EngineConfig { usual_places, ..EngineConfig::default() }
+}
+
+/// What the router is told where a test says nothing else.
+pub(crate) fn web_config() -> WebConfig {
+    let (translations, search) = (Translations::default(), SearchBounds::default());
+    WebConfig { public_url: None, demo: false, version: "0.0.0", translations, search }
 }
 
 pub(crate) fn request(method: &str, path: &str) -> http::request::Builder {

@@ -2,8 +2,13 @@
 
 use axum::{body::Body, http::StatusCode};
 use hub_core::job::JobStateKind;
+use serde_json::{Value, json};
 
-use crate::hub::{Hub, hidden, request};
+use crate::{
+    connect::snippets,
+    hub::{Hub, hidden, request},
+    shell::words,
+};
 
 /// Submits a picture and answers the path of its page.
 async fn submit(hub: &Hub, prompt: &str) -> String {
@@ -22,7 +27,7 @@ async fn state(hub: &Hub, path: &str) -> JobStateKind {
 }
 
 /// Waits until a page says so: positions are told with the dispatcher's next turn.
-async fn shows(hub: &Hub, path: &str, text: &str) -> String {
+pub(crate) async fn shows(hub: &Hub, path: &str, text: &str) -> String {
     let mut changes = hub.engine.changes();
     let told = async {
         loop {
@@ -37,7 +42,7 @@ async fn shows(hub: &Hub, path: &str, text: &str) -> String {
 }
 
 /// Jobs that wait behind two that run for long.
-async fn crowded() -> (Hub, Vec<String>) {
+pub(crate) async fn crowded() -> (Hub, Vec<String>) {
     let hub = Hub::with_server(60_000).await;
     let mut paths = Vec::new();
     for prompt in ["one", "two", "three", "four"] {
@@ -52,7 +57,7 @@ async fn the_list_is_filtered_by_what_the_form_names() {
     let hub = Hub::with_server(5).await;
     let path = submit(&hub, "a+quiet+harbour").await;
     hub.ended(id(&path)).await;
-    let other = serde_json::json!({"name": "noir", "prompt_template": "dark"});
+    let other = json!({"name": "noir", "prompt_template": "dark"});
     assert_eq!(hub.json("POST", "/api/v1/styles", &other).await.status, StatusCode::CREATED);
     let lists = |text: &str, listed: bool| (text.to_owned(), listed);
     for (query, listed) in [
@@ -96,18 +101,20 @@ async fn a_waiting_job_says_why_and_is_moved() {
     let (hub, paths) = crowded().await;
     let (third, fourth) = (&paths[2], &paths[3]);
     let list = hub.page("/jobs?state=waiting").await.text();
-    assert!(list.contains("Next in line") && list.contains("sim has its hands full"), "{list}");
+    assert!(list.contains("Next in line") && list.contains("<bdi>sim</bdi> <bdi>has its hands full"), "{list}");
     assert!(list.contains(&format!("formaction=\"{fourth}/move\"")), "{list}");
     let page = shows(&hub, fourth, "1 job before it").await;
     assert!(page.contains("Why it waits") && page.contains("has its hands full"), "{page}");
 
     let moved = hub.form(&format!("{fourth}/move"), "to=first&back=%2Fjobs%3Fstate%3Dwaiting").await;
-    assert_eq!(moved.header("location"), "/jobs?state=waiting&done=moved");
+    let location = moved.header("location");
+    assert!(location.starts_with("/jobs?state=waiting&done=moved&undo="), "{location}");
     shows(&hub, fourth, "Next in line").await;
     shows(&hub, third, "1 job before it").await;
     assert!(hub.page(moved.header("location")).await.text().contains("Moved within the queue"));
     let moved = hub.form(&format!("{fourth}/move"), "to=last").await;
-    assert_eq!(moved.header("location"), format!("{fourth}?done=moved"));
+    let location = moved.header("location");
+    assert!(location.starts_with(&format!("{fourth}?done=moved&undo=")), "{location}");
     shows(&hub, third, "Next in line").await;
 }
 
@@ -146,6 +153,52 @@ async fn a_job_that_ended_is_tried_again_and_its_page_tells_its_story() {
     hub.ended(id(&new)).await;
     let page = hub.page(again.header("location")).await.text();
     assert!(page.contains("Tried again") && page.contains(&format!("href=\"{path}\"")), "{page}");
+}
+
+/// On pages alone: programs are told the same without signs for the eye.
+#[tokio::test]
+async fn a_name_that_is_written_from_right_to_left_stands_apart_in_a_jobs_story() {
+    let hub = Hub::with_server(5).await;
+    let server = hub.engine.servers()[0].id();
+    for (prompt, name) in [("a+fox", "שרת"), ("a+hare", "gpu\u{202e}-1")] {
+        let named = hub.json("PATCH", &format!("/api/v1/servers/{server}"), &json!({ "name": name })).await;
+        assert_eq!(named.status, StatusCode::OK, "{}", named.text());
+        let path = submit(&hub, prompt).await;
+        hub.ended(id(&path)).await;
+        let page = hub.page(&path).await.text();
+        let told = format!("Attempt 1 on \u{2068}{name}\u{2069}</span>");
+        assert!(page.contains(&told), "`{told}` is missing: {page}");
+        let record = hub.get(&format!("/api/v1{path}")).await.text();
+        assert!(record.contains(name) && !record.contains('\u{2068}'), "{record}");
+    }
+}
+
+/// That a whole hub takes it, open and closed, is told beside the hub's doors.
+#[tokio::test]
+async fn the_curl_of_a_job_is_words_of_a_shell_and_has_a_key_where_the_hub_asks_for_one() {
+    let hub = Hub::with_server(5).await;
+    let prompt = "it's $HOME, `id` & a \"fox\"";
+    let job = json!({ "tool": "generate_image", "arguments": { "prompt": prompt, "seed": 7 } });
+    let made = hub.json("POST", "/api/v1/jobs", &job).await.json();
+    let path = format!("/jobs/{}", made["id"].as_str().expect("an id"));
+    hub.ended(id(&path)).await;
+    for key in [None, Some("Authorization: Bearer YOUR_KEY")] {
+        if key.is_some() {
+            assert_eq!(hub.json("POST", "/api/v1/keys", &json!({ "name": "agent" })).await.status, StatusCode::CREATED);
+        }
+        let shown = snippets(&hub.page(&path).await);
+        let curl = shown.iter().find(|(id, _)| id == "call-curl").map(|(_, text)| text).expect("a curl");
+        let Some(mut words) = words(curl) else { return };
+        let body: Value = serde_json::from_str(&words.pop().expect("a body")).expect("JSON");
+        let mut wanted = vec!["-s", "http://hub.test:8001/mcp"];
+        wanted.extend(key.iter().flat_map(|key| ["-H", *key]));
+        wanted.extend(["-H", "Content-Type: application/json", "-d"]);
+        assert_eq!(words, wanted, "{curl}");
+        assert_eq!((&body["method"], &body["params"]["name"]), (&json!("tools/call"), &json!("generate_image")));
+        assert_eq!(body["params"]["arguments"]["prompt"], prompt);
+        let again = json!({ "tool": body["params"]["name"], "arguments": body["params"]["arguments"] });
+        assert_eq!(hub.json("POST", "/api/v1/jobs", &again).await.status, StatusCode::ACCEPTED);
+    }
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ fn picture(prompt: &str) -> Value {
 }
 
 /// A hub whose one server takes no work, so that every job waits.
-async fn idle() -> Hub {
+pub(crate) async fn idle() -> Hub {
     let hub = Hub::with_server(10).await;
     let drained = hub.json("PATCH", "/api/v1/servers/sim", &json!({"enabled": false})).await;
     assert_eq!(drained.status, StatusCode::OK, "{}", drained.text());

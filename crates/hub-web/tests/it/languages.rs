@@ -30,7 +30,7 @@ async fn page(hub: &Hub, path: &str, wishes: &str) -> String {
 #[tokio::test]
 async fn a_page_is_in_the_language_that_its_reader_wishes_for() {
     let hub = hub(&json!({
-        "Every request, newest first. The list follows by itself.": "Alle Anfragen, die neueste zuerst.",
+        "Every request, newest first.": "Alle Anfragen, die neueste zuerst.",
         "Jobs": "Aufträge",
         "Failed": "Misslungen",
         "Nothing here": "Hier ist nichts",
@@ -63,9 +63,7 @@ async fn a_page_is_in_the_language_that_its_reader_wishes_for() {
 /// A filter that does not exist shows only when the page is drawn.
 #[tokio::test]
 async fn a_page_that_its_translation_breaks_is_in_english() {
-    let hub =
-        hub(&json!({"Every request, newest first. The list follows by itself.": "Alle {{ \"x\" | no_such_filter }}"}))
-            .await;
+    let hub = hub(&json!({"Every request, newest first.": "Alle {{ \"x\" | no_such_filter }}"})).await;
     let page = page(&hub, "/jobs", "de").await;
     assert!(page.contains("Every request, newest first.") && page.contains("<html lang=\"en\">"), "{page}");
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use axum::{body::Body, http::StatusCode};
+use hub_core::catalogue::Style;
 use serde_json::{Value, json};
 
 use crate::{
@@ -23,7 +24,7 @@ async fn add_servers(hub: &Hub) {
 
 /// Which of the servers a page or a fragment shows.
 fn shown(html: &str) -> BTreeSet<&'static str> {
-    let is_there = |name: &&str| html.contains(&format!(">{name}</a></h3>"));
+    let is_there = |name: &&str| html.contains(&format!("<bdi>{name}</bdi></a></h3>"));
     ["sim", "card one", "card two", "attic"].into_iter().filter(is_there).collect()
 }
 
@@ -116,6 +117,8 @@ async fn each_filter_of_the_gallery_narrows_it() {
         ("?from=2020-01-01&to=2020-01-02", &[]),
         ("?from=2020-01-01", &[&fox, &hen, &goat]),
         ("?to=2020-01-01", &[]),
+        // That is no filter of this page, so nobody would see that it narrows.
+        ("?state=failed", &[&fox, &hen, &goat]),
     ] {
         let page = hub.page(&format!("/gallery{query}")).await.text();
         for picture in all {
@@ -133,6 +136,12 @@ async fn each_filter_of_the_gallery_narrows_it() {
         let page = hub.page(&format!("/gallery{query}")).await;
         assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY, "{query}");
         assert!(page.text().contains(&format!("id=\"{field}-fault\"")), "{query}: {}", page.text());
+    }
+    // A day of a year that no time has.
+    for path in ["/gallery", "/jobs"] {
+        let page = hub.page(&format!("{path}?from=%2B12345-01-01")).await;
+        assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY, "{path}");
+        assert!(page.text().contains("role=\"alert\"") && page.text().contains("created_from"), "{}", page.text());
     }
 }
 
@@ -249,4 +258,60 @@ async fn a_render_type_is_hidden_or_made_the_default_in_its_row_and_back() {
     assert_eq!(row("other").await["visible"], json!(!visible));
     undo(&hub, &hid).await;
     assert_eq!(row("other").await["visible"], json!(visible));
+}
+
+#[tokio::test]
+async fn a_button_in_a_row_leaves_what_others_changed_meanwhile_and_so_does_taking_it_back() {
+    let hub = Hub::with_server(5).await;
+    let style = async || {
+        let stored = hub.engine.store().style_list().await.expect("styles");
+        stored.into_iter().find(|style| style.name == "anime").expect("a style")
+    };
+    let flags = async || (style().await.enabled, style().await.is_default);
+    let known = style().await;
+    let path = format!("/styles/{}/flags", known.id);
+    // Written past the catalogue, which still holds what was there before.
+    hub.engine.store().style_save(&Style { enabled: false, ..known }).await.expect("saved");
+    assert_eq!(hub.form(&path, "is_default=on").await.status, StatusCode::SEE_OTHER);
+    assert_eq!(flags().await, (false, true));
+    let on = hub.form(&path, "enabled=on").await;
+    assert_eq!(flags().await, (true, true));
+    let other = hub.json("PATCH", "/api/v1/styles/anime", &json!({ "is_default": false })).await;
+    assert_eq!(other.status, StatusCode::OK, "{}", other.text());
+    undo(&hub, &on).await;
+    assert_eq!(flags().await, (false, false));
+
+    let row = async |name: &str| hub.get(&format!("/api/v1/render-types/{name}")).await.json();
+    for name in ["second", "third"] {
+        let new = json!({ "name": name, "workflow": "txt2img-sd15", "mode": "generate" });
+        assert_eq!(hub.json("POST", "/api/v1/render-types", &new).await.status, StatusCode::CREATED);
+    }
+    let path = format!("/render-types/{}/flags", row("second").await["id"].as_str().expect("an id"));
+    let made = hub.form(&path, "is_default=on").await;
+    for (name, change) in [("second", json!({ "visible": false })), ("third", json!({ "is_default": true }))] {
+        let changed = hub.json("PATCH", &format!("/api/v1/render-types/{name}"), &change).await;
+        assert_eq!(changed.status, StatusCode::OK, "{}", changed.text());
+    }
+    undo(&hub, &made).await;
+    let now = row("second").await;
+    assert_eq!((&now["visible"], &now["is_default"]), (&json!(false), &json!(false)));
+    assert_eq!(row("third").await["is_default"], json!(true), "the default of by now stays");
+}
+
+#[tokio::test]
+async fn a_render_type_whose_workflow_is_broken_can_be_hidden_and_is_not_shown_again() {
+    let hub = Hub::with_server(5).await;
+    let row = async || hub.get("/api/v1/render-types/sd15").await.json();
+    let path = format!("/render-types/{}/flags", row().await["id"].as_str().expect("an id"));
+    let workflow = hub.get("/api/v1/workflows").await.json()["workflows"][0]["id"].as_str().expect("an id").to_owned();
+    // Without any slot, so without an output.
+    let broken = hub.form(&format!("/workflows/{workflow}/slots"), "kind=seed&target=").await;
+    assert_eq!(broken.status, StatusCode::SEE_OTHER, "{}", broken.text());
+    let hidden = hub.form(&path, "visible=off").await;
+    assert_eq!(hidden.status, StatusCode::SEE_OTHER, "{}", hidden.text());
+    assert_eq!(row().await["visible"], json!(false));
+    let shown = hub.form(&path, "visible=on").await;
+    assert_eq!(shown.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", shown.text());
+    assert!(shown.text().contains("no slot for an output"), "{}", shown.text());
+    assert_eq!(row().await["visible"], json!(false));
 }

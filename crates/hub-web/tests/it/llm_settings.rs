@@ -66,3 +66,22 @@ async fn the_instructions_for_descriptions_are_changed_in_part_refused_and_reset
     patched(&hub, PATH, &json!({"natural_fr": "Dis."})).await;
     assert_eq!(hub.json("DELETE", PATH, &Value::Null).await.json(), shipped);
 }
+
+#[tokio::test]
+async fn what_is_stored_and_cannot_be_read_is_replaced_by_a_reset_alone() {
+    let hub = Hub::empty().await;
+    for (path, key, change) in [
+        ("/api/v1/describe-templates", "describe_templates", json!({"natural": "Tell."})),
+        ("/api/v1/prompt-generator", "prompt_generator", json!({"subjects_to_propose": 9})),
+    ] {
+        let shipped = hub.get(path).await.json();
+        hub.engine.store().setting_set(key, "no such thing").await.expect("stored");
+        assert!(hub.get(path).await.status.is_server_error(), "{path}");
+        let changed = hub.json("PATCH", path, &change).await;
+        assert!(changed.status.is_server_error(), "{path}: {}", changed.text());
+        assert!(hub.get(path).await.status.is_server_error(), "{path}");
+        let reset = hub.json("DELETE", path, &Value::Null).await;
+        assert_eq!((reset.status, reset.json()), (StatusCode::OK, shipped.clone()), "{path}");
+        assert_eq!(hub.get(path).await.json(), shipped, "{path}");
+    }
+}

@@ -2,6 +2,7 @@
 
 mod api;
 mod archives;
+mod audit;
 mod catalogue_pages;
 mod compare;
 mod config;
@@ -15,15 +16,22 @@ mod hub;
 mod job_pages;
 mod jobs;
 mod languages;
+#[path = "../../../genimage/tests/it/left_out.rs"]
+mod left_out;
 mod list_pages;
 mod llm_settings;
 mod markup;
 mod metrics;
+mod outlines;
 mod pages;
+mod paging;
+mod picture_files;
 mod places;
+mod policy;
 mod pool_pages;
 mod pressed_twice;
 mod settings;
+mod shell;
 mod showcases;
 mod slot_picking;
 mod statistics;

@@ -101,7 +101,9 @@ pub(crate) fn pieces(html: &str) -> Vec<Piece> {
 pub(crate) fn forms(page: &str, html: &str) -> Vec<Form> {
     let mut forms: Vec<(String, Form)> = Vec::new();
     let mut apart: Vec<(String, Field)> = Vec::new();
-    let (mut open, mut area, mut menu) = (false, false, false);
+    let mut open = false;
+    // The text or the menu that is being read, and whether it belongs to the form that it stands in.
+    let mut inside: Option<(&str, bool)> = None;
     for piece in pieces(html) {
         match piece {
             Piece::Start(tag, attributes) => {
@@ -119,16 +121,21 @@ pub(crate) fn forms(page: &str, html: &str) -> Vec<Form> {
                         forms.push((get("id"), form));
                         open = true;
                     }
-                    "textarea" => area = true,
-                    "select" => menu = true,
-                    "option" if menu && (has("selected") || !menu_is_set(&forms)) => {
-                        if let Some(last) = forms.last_mut().and_then(|(_, form)| form.fields.last_mut()) {
-                            last.value = get("value");
+                    "option" => {
+                        let field = inside.filter(|(tag, _)| *tag == "select");
+                        let field = field.and_then(|(_, own)| newest(&mut forms, &mut apart, own));
+                        // A menu that has no choice yet has its first one.
+                        if let Some(field) = field.filter(|field| has("selected") || field.value.is_empty()) {
+                            field.value = get("value");
                         }
                     }
                     _ => {}
                 }
                 let field = Field::of(&tag, &attributes);
+                if field.is_some() && (open || has("form")) {
+                    let read = ["textarea", "select"].into_iter().find(|read| *read == tag);
+                    inside = read.map(|read| (read, !has("form"))).or(inside);
+                }
                 if let Some(field) = field {
                     if has("form") {
                         apart.push((get("form"), field));
@@ -139,17 +146,16 @@ pub(crate) fn forms(page: &str, html: &str) -> Vec<Form> {
             }
             Piece::End(tag) => match tag.as_str() {
                 "form" => open = false,
-                "textarea" => area = false,
-                "select" => menu = false,
+                "textarea" | "select" => inside = None,
                 _ => {}
             },
-            Piece::Text(text) if area => {
-                if let Some(field) = forms.last_mut().and_then(|(_, form)| form.fields.last_mut()) {
+            Piece::Text(text) => {
+                let field = inside.filter(|(tag, _)| *tag == "textarea");
+                if let Some(field) = field.and_then(|(_, own)| newest(&mut forms, &mut apart, own)) {
                     // A line break right after the tag is not part of it.
                     text.strip_prefix('\n').unwrap_or(&text).clone_into(&mut field.value);
                 }
             }
-            Piece::Text(_) => {}
         }
     }
     for (id, field) in apart {
@@ -160,9 +166,13 @@ pub(crate) fn forms(page: &str, html: &str) -> Vec<Form> {
     forms.into_iter().map(|(_, form)| form).collect()
 }
 
-/// Whether the menu that is read has a choice already: its first one.
-fn menu_is_set(forms: &[(String, Form)]) -> bool {
-    forms.last().and_then(|(_, form)| form.fields.last()).is_some_and(|field| !field.value.is_empty())
+/// The field that was read last: of the form that it stands in, or of those that belong to one by `form=`.
+fn newest<'a>(forms: &'a mut [(String, Form)], apart: &'a mut [(String, Field)], own: bool) -> Option<&'a mut Field> {
+    if own {
+        forms.last_mut().and_then(|(_, form)| form.fields.last_mut())
+    } else {
+        apart.last_mut().map(|(_, field)| field)
+    }
 }
 
 /// Where a page leads within the hub.

@@ -23,6 +23,24 @@ async fn an_empty_hub_says_how_to_set_it_up() {
     }
 }
 
+/// Only script redraws these pages: without it each says so, and leads to itself with its filters.
+#[tokio::test]
+async fn what_script_keeps_up_to_date_is_looked_at_again_without_it() {
+    let hub = Hub::with_server(5).await;
+    for (path, here) in [
+        ("/", "/"),
+        ("/jobs", "/jobs"),
+        ("/jobs?state=failed&q=fox", "/jobs?state=failed&amp;q=fox"),
+        ("/servers", "/servers"),
+        ("/servers?q=card&state=off", "/servers?q=card&amp;state=off"),
+    ] {
+        let page = hub.page(path).await.text();
+        let mut without = page.split("<noscript>").skip(1).filter_map(|rest| rest.split("</noscript>").next());
+        assert!(without.any(|said| said.contains(&format!("<a href=\"{here}\">look again</a>"))), "{path}: {page}");
+        assert!(!page.contains("by itself") && page.contains("hx-sse:connect"), "{path}: {page}");
+    }
+}
+
 #[tokio::test]
 async fn the_playground_makes_a_picture_without_script() {
     let hub = Hub::with_server(20).await;
@@ -59,6 +77,22 @@ async fn a_fault_stands_beside_its_field_and_nothing_typed_is_lost() {
     let server = hub.form("/servers", "name=gpu-9&base_url=ftp%3A%2F%2Fx&auth=none").await;
     assert_eq!(server.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert!(server.text().contains("base_url-fault") && server.text().contains("gpu-9"));
+}
+
+#[tokio::test]
+async fn files_that_are_too_large_together_are_refused() {
+    let hub = Hub::with_server(20).await;
+    let large = "x".repeat(20 * 1024 * 1024);
+    let part = |name: &str| {
+        format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"; filename=\"a.png\"\r\n\r\n{large}\r\n")
+    };
+    let sent = request("POST", "/playground/edit_image")
+        .header(header::CONTENT_TYPE, "multipart/form-data; boundary=b")
+        .header(header::ACCEPT, "text/html")
+        .body(Body::from(part("file") + &part("mask_file") + "--b--\r\n"));
+    let refused = hub.send(sent.expect("a request")).await;
+    assert_eq!(refused.status, StatusCode::PAYLOAD_TOO_LARGE);
+    assert!(refused.text().contains("may have 32 MB together"), "{}", refused.text());
 }
 
 #[tokio::test]
@@ -144,7 +178,9 @@ async fn the_playground_tells_a_plan_and_makes_nothing() {
         hub.form("/playground/generate_image/plan", "prompt=a+fox&styles=anime&aspect_ratio=16%3A9&seed=7").await;
     assert_eq!(page.status, StatusCode::OK, "{}", page.text());
     let text = page.text();
-    for told in ["nothing was made", "anime, a fox", "128 × 72 px", "<dd>7</dd>", "can run it", "value=\"7\""] {
+    for told in
+        ["nothing was made", "anime, a fox", "128 × 72 px", "<dd dir=\"auto\">7</dd>", "can run it", "value=\"7\""]
+    {
         assert!(text.contains(told), "`{told}` is missing: {text}");
     }
     assert_eq!(hub.get("/api/v1/jobs").await.json()["jobs"].as_array().map(Vec::len), Some(0));

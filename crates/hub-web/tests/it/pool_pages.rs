@@ -16,6 +16,35 @@ fn encoded(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
+/// What a page says of the only server below this title, with its tags.
+fn marked<'page>(page: &'page str, title: &str) -> &'page str {
+    let rest = page.split(&format!("<dt>{title}</dt><dd")).nth(1).and_then(|rest| rest.split_once('>'));
+    let value = rest.and_then(|(_, rest)| rest.split("</dd>").next());
+    value.unwrap_or_else(|| panic!("no `{title}`: {page}"))
+}
+
+/// The same as it is read.
+fn fact(page: &str, title: &str) -> String {
+    let parts = marked(page, title).split('<').map(|part| part.split_once('>').map_or(part, |(_, text)| text));
+    parts.collect::<String>().trim().to_owned()
+}
+
+/// What a card of a server and its page say alike.
+fn tells_how_it_is(page: &str) {
+    for (title, value) in [("ComfyUI", "0.33.0"), ("In flight", "0 of 2"), ("Auth", "none")] {
+        assert_eq!(fact(page, title), value, "{title}");
+    }
+    assert!(fact(page, "Its queue").parse::<u32>().is_ok(), "{page}");
+    assert!(fact(page, "Latency").strip_suffix(" ms").is_some_and(|ms| ms.parse::<u64>().is_ok()), "{page}");
+    assert_eq!(fact(page, "Model loads"), "1 in 1 run");
+}
+
+fn tells_when_it_answered(page: &str) {
+    let (moment, ago) = (marked(page, "Last seen"), fact(page, "Last seen"));
+    assert!(moment.contains("<time datetime=\"2") && moment.contains(" UTC\""), "{moment}");
+    assert!(ago == "just now" || ago.ends_with(" s ago"), "{moment}");
+}
+
 #[tokio::test]
 async fn an_llm_server_is_added_tested_given_a_role_and_removed() {
     let hub = Hub::with_server(5).await;
@@ -100,7 +129,7 @@ async fn a_server_is_tested_as_typed_and_edited_in_full() {
     let again = hub.form(&path, &form).await;
     assert_eq!(again.status, StatusCode::PRECONDITION_FAILED, "its version is old");
     let list = hub.page("/servers").await.text();
-    assert!(list.contains("<h2>fast</h2>") && list.contains("key in a header"), "{list}");
+    assert!(list.contains("<h2><bdi>fast</bdi></h2>") && list.contains("key in a header"), "{list}");
 }
 
 #[tokio::test]
@@ -144,7 +173,7 @@ async fn settings_are_changed_reset_and_refused_beside_their_field() {
         "queue.max_per_caller",
         "Jobs that one caller may have waiting.",
         "Effective as soon as they are saved",
-        "default 3",
+        "default <bdi>3",
     ] {
         assert!(page.contains(told), "`{told}` is missing: {page}");
     }
@@ -192,6 +221,8 @@ async fn settings_are_changed_reset_and_refused_beside_their_field() {
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
         let html = answer.text();
         assert!(html.contains("What else you typed is kept"), "{html}");
+        let newest = hidden(&hub.page("/settings").await.text(), "version");
+        assert_eq!(hidden(&html, "version"), newest, "what is left can be saved");
         assert!(html.contains("name=\"mcp.wait_s\" type=\"text\" inputmode=\"numeric\" value=\"19\""), "{html}");
         assert!(!html.contains("name=\"queue.max\" type=\"text\" inputmode=\"numeric\" value=\"77\""), "{html}");
         assert_ne!(hub.engine.settings().queue_max, 77);
@@ -200,7 +231,24 @@ async fn settings_are_changed_reset_and_refused_beside_their_field() {
     let version = hidden(&hub.page("/settings").await.text(), "version");
     let press = format!("{}&reset=mcp.wait_s", all(&[("mcp.wait_s", "12")], &version));
     let reset = hub.form("/settings", &press).await;
-    assert_eq!(reset.header("location"), "/settings?done=setting-reset", "{}", reset.text());
+    assert!(reset.header("location").starts_with("/settings?done=setting-reset&undo="), "{}", reset.text());
+}
+
+#[tokio::test]
+async fn a_setting_that_was_reset_already_does_not_hide_what_was_changed_besides() {
+    let hub = Hub::empty().await;
+    hub.json("PATCH", "/api/v1/settings", &json!({ "queue.max": 77 })).await;
+    let version = hidden(&hub.page("/settings").await.text(), "version");
+    // Somebody else was quicker, and changed another one too.
+    let other = json!({ "queue.max": null, "mcp.wait_s": 12 });
+    assert_eq!(hub.json("PATCH", "/api/v1/settings", &other).await.status, StatusCode::OK);
+    let typed = "queue.max=77&mcp.wait_s=45&queue.attempts_max=4&servers.live_previews=on";
+    let reset = hub.form("/settings", &format!("{typed}&version={version}&reset=queue.max")).await;
+    assert_eq!(reset.status, StatusCode::OK, "{}", reset.text());
+    let version = hidden(&reset.text(), "version");
+    let saved = hub.form("/settings", &format!("{typed}&version={version}")).await;
+    assert_eq!(saved.status, StatusCode::PRECONDITION_FAILED, "{}", saved.text());
+    assert_eq!(hub.engine.settings().answers.wait_s, 12);
 }
 
 #[tokio::test]
@@ -230,7 +278,8 @@ async fn instructions_are_previewed_saved_and_reset() {
     let empty = hub.form("/settings/instructions/enhance", "prompt=&negative=x").await;
     assert!(empty.text().contains("id=\"prompt-fault\""), "{}", empty.text());
     let reset = hub.form("/settings/instructions/enhance", "reset=on").await;
-    assert_eq!(reset.header("location"), "/settings/instructions?done=instructions-reset");
+    let location = reset.header("location");
+    assert!(location.starts_with("/settings/instructions?done=instructions-reset&undo="), "{location}");
     assert_ne!(hub.engine.enhance_templates().await.expect("read").prompt, "Be brief.");
 
     let wrong = hub.form("/settings/instructions/generator", "elements_to_propose=0&instructions=x").await;
@@ -253,7 +302,7 @@ async fn all_servers_are_tested_at_once() {
     assert_eq!(page.status, StatusCode::OK);
     let page = page.text();
     let of = |name: &str| {
-        let parts = page.split("<details").filter(|part| part.contains(&format!("<strong>{name}</strong>")));
+        let parts = page.split("<details").filter(|part| part.contains(&format!("<strong><bdi>{name}</bdi></strong>")));
         parts.last().unwrap_or_else(|| panic!("no test of {name}: {page}")).to_owned()
     };
     assert!(of("sim").contains("The test passed") && of("sim").contains("Lists nodes and models"), "{}", of("sim"));
@@ -270,7 +319,22 @@ async fn cards_follow_their_servers_and_a_lost_one_is_told() {
     for path in ["/servers", "/", "/jobs"] {
         assert!(hub.page(path).await.text().contains("id=\"toasts\" class=\"toasts\" role=\"status\""), "{path}");
     }
-    assert!(hub.page("/servers").await.text().contains("<dt>Model loads</dt>"));
+    let loaded = "v1-5-pruned-emaonly-fp16.safetensors";
+    let card = hub.page("/servers").await.text();
+    tells_how_it_is(&card);
+    assert_eq!([fact(&card, "GPU"), fact(&card, "Loaded")], ["Simulated GPU", loaded]);
+    assert!(fact(&card, "VRAM").ends_with(" GB free of 25.8 GB"), "{card}");
+    assert!(fact(&card, "Model files").parse::<u32>().is_ok_and(|files| files > 0), "{card}");
+    let path = format!("/servers/{}", hub.engine.servers()[0].id());
+    let page = hub.page(&path).await.text();
+    tells_how_it_is(&page);
+    assert!(!card.contains("Last seen"), "it is here: {card}");
+    tells_when_it_answered(&page);
+    for (title, value) in [("System", "linux"), ("Python", "3.11.7"), ("PyTorch", "2.11.0+cu130"), ("Group", "none")] {
+        assert_eq!(fact(&page, title), value, "{title}");
+    }
+    assert_eq!([fact(&page, "Memory in use"), fact(&page, "Loaded models")], ["34.4 GB of 68.7 GB", loaded]);
+    assert!(page.contains("Simulated GPU") && page.contains(" of 25.8 GB in use"), "{page}");
     let follow = |path: &str| request("GET", path).body(Body::empty()).expect("a request");
     let mut streams = [hub.follow(follow("/servers/live")).await, hub.follow(follow("/jobs/live")).await];
     let first = streams[0].fragment().await;
@@ -287,6 +351,9 @@ async fn cards_follow_their_servers_and_a_lost_one_is_told() {
             }
             redrawn |= fragment.contains("hx-target=\"#servers-now\"") && !fragment.contains("Ready");
         }
+    }
+    for path in ["/servers", path.as_str()] {
+        tells_when_it_answered(&hub.page(path).await.text());
     }
 }
 

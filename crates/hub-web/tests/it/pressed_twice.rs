@@ -17,10 +17,10 @@ const GRAPH: &str = include_str!("../../../../workflows/smoke.json");
 const TICKED: &str = "\0";
 
 /// A form by the kind of its action: what is typed into it, and how many things it makes.
-type Changes = (&'static str, &'static [(&'static str, &'static str)], usize);
+pub(crate) type Changes = (&'static str, &'static [(&'static str, &'static str)], usize);
 
 /// Each form that changes something. What takes something away comes last.
-const CHANGES: &[Changes] = &[
+pub(crate) const CHANGES: &[Changes] = &[
     ("/start/types", &[], 3),
     ("/start/picture", &[("prompt", "twice")], 1),
     ("/styles/new", &[("name", "twice"), ("prompt_template", "twice")], 1),
@@ -82,29 +82,44 @@ const OTHERS: &[&str] = &[
     "/playground/edit_image",
     "/playground/generate_prompt",
     "/playground/upscale_image",
+    "/render-types/import",
     "/servers/srv/test",
     "/servers/test-all",
     "/setup",
     "/styles/import",
 ];
 
-/// What is wrong with two presses of a form at once.
-async fn pressed_twice(hub: &Hub, form: &Form, values: &[(&str, &str)], makes: usize) -> Option<String> {
+/// The form as its page has it now, and what is sent of it; `None` when it is no longer there.
+pub(crate) async fn filled(hub: &Hub, form: &Form, values: &[(&str, &str)]) -> Option<(Form, Vec<(String, String)>)> {
+    // What an unfinished job runs cannot be deleted, and whether one has ended by now is chance.
+    if form.action.starts_with("/workflows/") && form.action.ends_with("/delete") {
+        let open = hub.get("/api/v1/jobs?state=active").await.json();
+        hub.form("/jobs/cancel", "all=on").await;
+        for job in open["jobs"].as_array().expect("a list") {
+            hub.ended(job["id"].as_str().expect("an id")).await;
+        }
+    }
     // Its page has changed with what was done before: lists of boxes are longer.
     let html = String::from_utf8(hub.page(&form.page).await.body.to_vec()).expect("text");
     let mut shown = forms(&form.page, &html);
     // A list that begins with another one by now has a form of the same kind.
     let kind = |other: &Form| kind_of(&other.action) == kind_of(&form.action);
     let same = shown.iter().position(|other| other.action == form.action);
-    let Some(at) = same.or_else(|| shown.iter().position(kind)) else {
-        return Some(format!("is no longer on {}", form.page));
-    };
+    let at = same.or_else(|| shown.iter().position(kind))?;
     let form = shown.swap_remove(at);
     let own = |name: &str| form.fields.iter().find(|field| field.name == name).map_or("", |field| &field.value);
     let values: Vec<(&str, &str)> =
         values.iter().map(|(name, value)| (*name, if *value == TICKED { own(name) } else { value })).collect();
-    let before = things(hub).await;
     let pairs = form.pairs(&values);
+    Some((form, pairs))
+}
+
+/// What is wrong with two presses of a form at once.
+async fn pressed_twice(hub: &Hub, form: &Form, values: &[(&str, &str)], makes: usize) -> Option<String> {
+    let Some((form, pairs)) = filled(hub, form, values).await else {
+        return Some(format!("is no longer on {}", form.page));
+    };
+    let before = things(hub).await;
     let (one, other) = tokio::join!(send(hub, &form, &pairs, None), send(hub, &form, &pairs, None));
     let after = things(hub).await;
     let more: usize = after.iter().zip(&before).map(|(after, before)| after.saturating_sub(*before)).sum();

@@ -141,3 +141,17 @@ async fn a_render_type_that_works_on_a_picture_is_shown_with_what_the_default_on
         assert_eq!((&told["preview_url"], &told["preview_stale"]), (&record["images"][0]["url"], &json!(false)));
     }
 }
+
+#[tokio::test]
+async fn more_pictures_than_are_asked_for_at_once_are_asked_for_by_the_next_press() {
+    let hub = Hub::with_server(1).await;
+    hub.ready().await;
+    for number in 0..54 {
+        let body = json!({"name": format!("s{number}"), "prompt_template": format!("{{prompt}}, {number}")});
+        assert_eq!(hub.json("POST", "/api/v1/styles", &body).await.status, StatusCode::CREATED);
+    }
+    for asked in ["pictures-asked-some", "pictures-asked"] {
+        let pressed = hub.form("/styles/pictures", "").await;
+        assert_eq!(pressed.header("location"), format!("/styles?done={asked}"), "{}", pressed.text());
+    }
+}

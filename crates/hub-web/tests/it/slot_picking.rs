@@ -62,7 +62,7 @@ async fn a_slot_gets_another_node_by_two_links_of_the_page() {
     let sent_to = hub.form(&format!("{path}/slots"), &sent(&changed, &[("pick", &row.to_string())])).await;
     assert_eq!(sent_to.status, StatusCode::SEE_OTHER, "{}", sent_to.text());
     let drawing = hub.page(sent_to.header("location").split('#').next().expect("a path")).await.text();
-    assert!(drawing.contains("Pick the place of <strong>Seed</strong>: 2 inputs could be it"), "{drawing}");
+    assert!(drawing.contains("Pick the place of <strong><bdi>Seed</bdi></strong>: 2 inputs could be it"), "{drawing}");
     let pick = links(&drawing).into_iter().find(|link| link.contains("at=50.seed")).expect("the other sampler");
     assert!(!links(&drawing).iter().any(|link| link.contains("at=50.cfg") || link.contains("at=2.text")));
 
@@ -90,7 +90,7 @@ async fn a_node_of_the_drawing_tells_its_inputs_and_what_they_could_be() {
     let page = hub.page(&path).await.text();
     let node = links(&page).into_iter().find(|link| link.contains("node=50")).expect("the node leads somewhere");
     let panel = hub.page(&node).await.text();
-    assert!(panel.contains("id=\"node\"") && panel.contains("instead of 5.seed"), "{panel}");
+    assert!(panel.contains("id=\"node\"") && panel.contains("instead of <bdi>5.seed"), "{panel}");
     // Of a kind that has no slot yet, one is added.
     let added = links(&panel).into_iter().find(|link| link.contains("at=50.seed")).expect("a use");
     let given = hub.page(&added).await.text();

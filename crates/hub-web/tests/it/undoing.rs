@@ -3,7 +3,10 @@
 use axum::http::StatusCode;
 use serde_json::json;
 
-use crate::hub::{Answer, Hub, hidden};
+use crate::{
+    hub::{Answer, Hub, hidden},
+    job_pages::{crowded, shows},
+};
 
 /// Presses the button of the page that an answer leads to; answers where that leads.
 pub(crate) async fn undo(hub: &Hub, answer: &Answer) -> Answer {
@@ -11,6 +14,19 @@ pub(crate) async fn undo(hub: &Hub, answer: &Answer) -> Answer {
     let page = hub.page(answer.header("location")).await.text();
     assert!(page.contains("action=\"/undo\""), "{page}");
     hub.form("/undo", &format!("number={}", hidden(&page, "number"))).await
+}
+
+/// Number of what an answer offers to take back.
+async fn number(hub: &Hub, answer: &Answer) -> String {
+    hidden(&hub.page(answer.header("location")).await.text(), "number")
+}
+
+/// That it cannot be taken back once more.
+async fn is_refused_again(hub: &Hub, number: &str) {
+    hub.press_another().await;
+    let again = hub.form("/undo", &format!("number={number}")).await;
+    assert_eq!(again.status, StatusCode::CONFLICT);
+    assert!(again.text().contains("can no longer be taken back"), "{}", again.text());
 }
 
 #[tokio::test]
@@ -42,15 +58,12 @@ async fn only_pictures_that_changed_are_changed_back_and_each_change_once() {
     hub.form("/gallery/favourites", &format!("image={one}&favourite=on&back=/gallery")).await;
     let both = format!("image={one}&image={two}&favourite=on&back=%2Fgallery%3Fq%3Dhens");
     let kept = hub.form("/gallery/favourites", &both).await;
-    let number = hidden(&hub.page(kept.header("location")).await.text(), "number");
+    let taken = number(&hub, &kept).await;
     let undone = undo(&hub, &kept).await;
     assert_eq!(undone.header("location"), "/gallery?q=hens&done=undone");
     let favourites = async || hub.page("/gallery?favourites=on").await.text();
     assert!(favourites().await.contains(&one) && !favourites().await.contains(&two));
-    hub.press_another().await;
-    let again = hub.form("/undo", &format!("number={number}")).await;
-    assert_eq!(again.status, StatusCode::CONFLICT);
-    assert!(again.text().contains("can no longer be taken back"), "{}", again.text());
+    is_refused_again(&hub, &taken).await;
 }
 
 #[tokio::test]
@@ -82,8 +95,7 @@ async fn undo_pressed_twice_answers_as_pressed_once_and_deleting_again_deletes()
     let style = hub.get("/api/v1/styles/anime").await.json()["id"].as_str().expect("an id").to_owned();
     let path = format!("/styles/{style}/delete");
     let deleted = hub.form(&path, "").await;
-    let number = hidden(&hub.page(deleted.header("location")).await.text(), "number");
-    let body = format!("number={number}");
+    let body = format!("number={}", number(&hub, &deleted).await);
     let (one, other) = tokio::join!(hub.form("/undo", &body), hub.form("/undo", &body));
     assert_eq!(one.header("location"), "/styles?done=undone", "{}", one.text());
     assert_eq!(other.headers, one.headers);
@@ -112,4 +124,126 @@ async fn what_was_pressed_twice_is_taken_back_as_what_was_pressed_once() {
     let second = hub.form("/gallery/favourites", &keep).await;
     undo(&hub, &second).await;
     assert!(!hub.page("/gallery?favourites=on").await.text().contains(&image));
+}
+
+#[tokio::test]
+async fn a_moved_job_is_back_where_it_was_in_the_queue() {
+    let (hub, paths) = crowded().await;
+    let (third, fourth) = (&paths[2], &paths[3]);
+    let first = format!("{fourth}/move");
+    let moved = hub.form(&first, "to=first&back=%2Fjobs%3Fstate%3Dwaiting").await;
+    shows(&hub, third, "1 job before it").await;
+    let taken = number(&hub, &moved).await;
+    assert_eq!(undo(&hub, &moved).await.header("location"), "/jobs?state=waiting&done=undone");
+    shows(&hub, third, "Next in line").await;
+    shows(&hub, fourth, "1 job before it").await;
+    is_refused_again(&hub, &taken).await;
+
+    let moved = hub.form(&format!("{third}/move"), "to=last").await;
+    shows(&hub, fourth, "Next in line").await;
+    assert_eq!(undo(&hub, &moved).await.header("location"), format!("{third}?done=undone"));
+    shows(&hub, third, "Next in line").await;
+    // Pressed twice, slowly: the second press moves nothing, and its answer is the one that is seen.
+    hub.form(&first, "to=first").await;
+    hub.press_another().await;
+    let second = hub.form(&first, "to=first").await;
+    undo(&hub, &second).await;
+    assert_eq!(hub.get(&format!("/api/v1{fourth}")).await.json()["priority"], json!(0));
+}
+
+#[tokio::test]
+async fn a_job_that_was_moved_again_or_no_longer_waits_is_not_moved_back() {
+    let (hub, paths) = crowded().await;
+    let fourth = &paths[3];
+    let moved = hub.form(&format!("{fourth}/move"), "to=first").await;
+    let again = hub.json("POST", &format!("/api/v1{fourth}/priority"), &json!({"priority": 50})).await;
+    assert_eq!(again.status, StatusCode::OK, "{}", again.text());
+    let refused = undo(&hub, &moved).await;
+    assert_eq!(refused.status, StatusCode::CONFLICT, "{}", refused.text());
+    assert!(refused.text().contains("was moved again since then"), "{}", refused.text());
+    assert_eq!(hub.get(&format!("/api/v1{fourth}")).await.json()["priority"], json!(50));
+
+    hub.form(&format!("{fourth}/cancel"), "").await;
+    let refused = undo(&hub, &moved).await;
+    assert_eq!(refused.status, StatusCode::CONFLICT, "{}", refused.text());
+    assert!(refused.text().contains("is cancelled; only a job that waits can be moved"), "{}", refused.text());
+}
+
+#[tokio::test]
+async fn a_setting_that_was_reset_is_set_again_unless_somebody_set_it_since() {
+    let hub = Hub::empty().await;
+    let given = json!({"queue.max": 77, "mcp.wait_s": 12});
+    assert_eq!(hub.json("PATCH", "/api/v1/settings", &given).await.status, StatusCode::OK);
+    let shown = hub.get("/api/v1/settings").await.json();
+    let reset = hub.form("/settings", "reset=queue.max").await;
+    assert_ne!(hub.engine.settings().queue_max, 77);
+    let taken = number(&hub, &reset).await;
+    assert_eq!(undo(&hub, &reset).await.header("location"), "/settings?done=undone");
+    assert_eq!(hub.get("/api/v1/settings").await.json(), shown);
+    is_refused_again(&hub, &taken).await;
+
+    let reset = hub.form("/settings", "reset=queue.max").await;
+    hub.json("PATCH", "/api/v1/settings", &json!({"queue.max": 78})).await;
+    let refused = undo(&hub, &reset).await;
+    assert_eq!(refused.status, StatusCode::CONFLICT, "{}", refused.text());
+    assert!(refused.text().contains("Somebody has changed it since it was reset"), "{}", refused.text());
+    assert_eq!(hub.engine.settings().queue_max, 78);
+
+    // Pressed twice, slowly: the second press resets nothing, and its answer is the one that is seen.
+    hub.form("/settings", "reset=mcp.wait_s").await;
+    hub.press_another().await;
+    let second = hub.form("/settings", "reset=mcp.wait_s").await;
+    undo(&hub, &second).await;
+    assert_eq!(hub.engine.settings().answers.wait_s, 12);
+}
+
+/// What else was typed is lost by that, as by leaving the page in any other way: with script it asks.
+#[tokio::test]
+async fn a_reset_that_keeps_what_else_was_typed_is_taken_back_too() {
+    let hub = Hub::empty().await;
+    hub.json("PATCH", "/api/v1/settings", &json!({"queue.max": 77})).await;
+    let page = hub.page("/settings").await.text();
+    assert!(!page.contains("data-guard=\"unsaved\""), "{page}");
+    let reset = hub.form("/settings", "queue.max=77&mcp.wait_s=19&servers.live_previews=on&reset=queue.max").await;
+    assert_eq!(reset.status, StatusCode::OK, "{}", reset.text());
+    let page = reset.text();
+    assert!(page.contains("data-guard=\"unsaved\"") && page.contains("action=\"/undo\""), "{page}");
+    let undone = hub.form("/undo", &format!("number={}", hidden(&page, "number"))).await;
+    assert_eq!(undone.header("location"), "/settings?done=undone", "{}", undone.text());
+    assert_eq!(hub.engine.settings().queue_max, 77);
+}
+
+#[tokio::test]
+async fn instructions_that_were_reset_are_brought_back_unless_somebody_wrote_others() {
+    let hub = Hub::with_server(10).await;
+    let told = async || {
+        let enhance = hub.engine.enhance_templates().await.expect("read");
+        let describe = hub.engine.describe_templates().await.expect("read");
+        (enhance, describe, hub.engine.prompt_generator().await.expect("read"))
+    };
+    for (role, written) in [
+        ("enhance", "prompt=Be+brief.&negative=None."),
+        ("describe", "natural=a&optimized=b&natural_fr=c&optimized_fr=d"),
+        ("generator", "subjects_to_propose=7&allowed_styles=anime&instructions=Invent."),
+    ] {
+        let path = format!("/settings/instructions/{role}");
+        assert_eq!(hub.form(&path, written).await.status, StatusCode::SEE_OTHER, "{role}");
+        let own = told().await;
+        let reset = hub.form(&path, "reset=on").await;
+        assert_ne!(told().await, own, "{role}");
+        let taken = number(&hub, &reset).await;
+        assert_eq!(undo(&hub, &reset).await.header("location"), "/settings/instructions?done=undone");
+        assert_eq!(told().await, own, "{role}");
+        is_refused_again(&hub, &taken).await;
+
+        // Pressed twice, slowly: the second press resets nothing, and its answer is the one that is seen.
+        hub.form(&path, "reset=on").await;
+        hub.press_another().await;
+        let second = hub.form(&path, "reset=on").await;
+        hub.form(&path, written).await;
+        let refused = undo(&hub, &second).await;
+        assert_eq!(refused.status, StatusCode::CONFLICT, "{role}: {}", refused.text());
+        assert!(refused.text().contains("Somebody has changed it since it was reset"), "{}", refused.text());
+        assert_eq!(told().await, own, "{role}");
+    }
 }

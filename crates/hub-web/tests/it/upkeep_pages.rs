@@ -169,8 +169,8 @@ async fn a_configuration_goes_out_and_comes_in_after_a_look() {
 
     for (fields, file, said) in [
         (vec![], None, "Choose a file"),
-        (vec![("text", "{\"a\":")], None, "file-fault"),
-        (vec![], Some("[]"), "file-fault"),
+        (vec![("text", "{\"a\":")], None, "id=\"text-fault\""),
+        (vec![("text", "{}")], Some("[]"), "id=\"file-fault\""),
     ] {
         let refused = upload(&hub, &fields, file).await;
         assert!(refused.status.is_client_error() && refused.text().contains(said), "{}", refused.text());

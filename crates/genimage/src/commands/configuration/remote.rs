@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use hub_engine::{ExportOptions, ImportMode, ImportOptions};
+use hub_engine::{ExportOptions, ExportParts, ImportMode, ImportOptions};
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
@@ -53,10 +53,12 @@ impl Hub {
     }
 
     pub(super) async fn export(&self, options: &ExportOptions) -> anyhow::Result<String> {
-        let mut request = self.http.get(self.base.join("api/v1/config/export")?);
-        if !options.workflows {
-            request = request.query(&[("workflows", "false")]);
-        }
+        let request = self.http.get(self.base.join("api/v1/config/export")?);
+        let request = match options.parts {
+            ExportParts::Everything => request,
+            ExportParts::WithoutWorkflows => request.query(&[("workflows", "false")]),
+            ExportParts::ServersOnly => request.query(&[("only_servers", "true")]),
+        };
         Ok(self.send(request, options.passphrase.as_ref()).await?.text().await?)
     }
 

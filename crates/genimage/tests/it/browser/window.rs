@@ -1,15 +1,12 @@
 //! One window: where it is, what it shows, what is pressed and typed in it, and what it complains of.
 
-use std::time::Instant;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use serde_json::{Value, json};
-use thirtyfour::{By, TypingData, WebDriver, WebElement};
+use thirtyfour::{By, TypingData, WebDriver, WebElement, error::WebDriverError};
 
-use super::PATIENCE;
-
-/// Between two looks at a condition.
-const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_millis(15);
+use super::patience;
 
 pub(crate) struct Window {
     driver: WebDriver,
@@ -84,19 +81,27 @@ impl Window {
         Ok(text.as_str().unwrap_or_default().to_owned())
     }
 
+    /// Waits as [`patience::until`] does; where that is in vain, it is told with the first words of the page.
+    async fn awaits<T, N, Look>(&self, look: impl Fn() -> Look, told: impl FnOnce(N) -> String) -> anyhow::Result<T>
+    where
+        Look: Future<Output = Result<T, N>>,
+    {
+        match patience::until(look, told).await {
+            Ok(found) => Ok(found),
+            Err(missed) => {
+                let text = self.text().await.unwrap_or_default();
+                bail!("{missed}: {}", text.chars().take(600).collect::<String>())
+            }
+        }
+    }
+
     /// Waits until the page says that.
     pub(crate) async fn says(&self, words: &str) -> anyhow::Result<()> {
-        let begun = Instant::now();
-        loop {
-            let text = self.text().await.unwrap_or_default();
-            if text.contains(words) {
-                return Ok(());
-            }
-            if begun.elapsed() > PATIENCE {
-                bail!("it does not say `{words}`: {}", text.chars().take(600).collect::<String>());
-            }
-            tokio::time::sleep(LOOK_AGAIN).await;
-        }
+        let look = || async {
+            let said = self.text().await.is_ok_and(|text| text.contains(words));
+            if said { Ok(()) } else { Err(()) }
+        };
+        self.awaits(look, |()| format!("it does not say `{words}`")).await
     }
 
     pub(crate) async fn has(&self, css: &str) -> anyhow::Result<bool> {
@@ -123,20 +128,17 @@ impl Window {
     }
 
     async fn awaited(&self, css: &str, reload: bool) -> anyhow::Result<()> {
-        let begun = Instant::now();
-        loop {
+        let look = || async {
             // The page may be on its way to another one.
             if self.has(css).await.unwrap_or(false) {
                 return Ok(());
             }
-            if begun.elapsed() > PATIENCE {
-                bail!("there is no `{css}`: {}", self.text().await?.chars().take(600).collect::<String>());
-            }
             if reload {
                 self.driver.refresh().await?;
             }
-            tokio::time::sleep(LOOK_AGAIN).await;
-        }
+            Err(anyhow!("there is no `{css}`"))
+        };
+        self.awaits(look, |missed: anyhow::Error| missed.to_string()).await
     }
 
     /// The browser is no longer logged in.
@@ -152,20 +154,11 @@ impl Window {
 
     /// Waits until a script of ours answers true.
     pub(crate) async fn becomes(&self, script: &str, arguments: Vec<Value>) -> anyhow::Result<()> {
-        let begun = Instant::now();
-        loop {
+        let look = || async {
             let now = self.ask(script, arguments.clone()).await;
-            if now.as_ref().is_ok_and(|now| *now == json!(true)) {
-                return Ok(());
-            }
-            if begun.elapsed() > PATIENCE {
-                bail!(
-                    "`{script}` of {arguments:?} stays {now:?}: {}",
-                    self.text().await?.chars().take(600).collect::<String>()
-                );
-            }
-            tokio::time::sleep(LOOK_AGAIN).await;
-        }
+            if now.as_ref().is_ok_and(|now| *now == json!(true)) { Ok(()) } else { Err(now) }
+        };
+        self.awaits(look, |now: anyhow::Result<Value>| format!("`{script}` of {arguments:?} stays {now:?}")).await
     }
 
     /// Puts words into a field, in place of those that are there. What encloses it is opened.
@@ -193,9 +186,7 @@ impl Window {
 
     /// Lets pages of the hub do what the browser asks a person about.
     pub(crate) async fn allow(&self, permissions: &[&str]) -> anyhow::Result<()> {
-        let given = json!({ "origin": self.hub, "permissions": permissions });
-        self.driver.cdp().send_raw("Browser.grantPermissions", given).await?;
-        Ok(())
+        self.command("Browser.grantPermissions", json!({ "origin": self.hub, "permissions": permissions })).await
     }
 
     /// Presses keys where the focus is.
@@ -221,11 +212,14 @@ impl Window {
 
     /// Chooses a file that is made of these bytes.
     pub(crate) async fn choose_file(&self, css: &str, name: &str, bytes: &[u8]) -> anyhow::Result<()> {
-        let folder = tempfile::tempdir()?.keep();
-        let file = folder.join(name);
-        std::fs::write(&file, bytes)?;
         let field = self.driver.find(By::Css(css)).await.with_context(|| css.to_owned())?;
-        field.send_keys(file.to_str().context("a path of text")?).await?;
+        field.send_keys(file_of_bytes(name, bytes)?).await?;
+        Ok(())
+    }
+
+    /// Gives the browser a command of its own protocol.
+    pub(crate) async fn command(&self, method: &str, parameters: Value) -> anyhow::Result<()> {
+        self.driver.cdp().send_raw(method, parameters).await.with_context(|| method.to_owned())?;
         Ok(())
     }
 
@@ -264,18 +258,9 @@ impl Window {
     /// Opens, ticks or chooses something on the page.
     pub(crate) async fn tap(&self, by: impl Into<By>) -> anyhow::Result<()> {
         let by = by.into();
-        let begun = Instant::now();
-        loop {
-            let tapped = async { self.clear_of_the_bars(&by).await?.click().await }.await;
-            match tapped {
-                Ok(()) => return Ok(()),
-                // A live part may redraw it between the look and the press.
-                Err(error) if begun.elapsed() > PATIENCE => {
-                    return Err(anyhow::Error::new(error).context(format!("pressing {by:?}")));
-                }
-                Err(_) => tokio::time::sleep(LOOK_AGAIN).await,
-            }
-        }
+        // A live part may redraw it between the look and the press.
+        let press = || async { self.clear_of_the_bars(&by).await?.click().await };
+        patience::until(press, |error: WebDriverError| format!("pressing {by:?}: {error}")).await
     }
 
     /// The thing, in the middle of the window: clear of what stays at its edges.
@@ -301,39 +286,20 @@ impl Window {
     async fn leads_on(&self, what: &str, does: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
         self.ask("window.leftBehind = true", vec![]).await?;
         does.await?;
-        let begun = Instant::now();
-        let script =
+        let there =
             "return window.leftBehind !== true && document.readyState !== 'loading' && location.href !== 'about:blank'";
-        loop {
-            // Between two pages there is nothing to ask.
-            if self.ask(script, vec![]).await.is_ok_and(|there| there == json!(true)) {
-                return Ok(());
-            }
-            ensure!(begun.elapsed() < PATIENCE, "{what} leads nowhere");
-            tokio::time::sleep(LOOK_AGAIN).await;
-        }
+        self.becomes(there, vec![]).await.with_context(|| format!("{what} leads nowhere"))
     }
 
     /// Presses what brings a file, and answers that.
     pub(crate) async fn download(&self, by: impl Into<By>) -> anyhow::Result<Vec<u8>> {
         let folder = tempfile::tempdir()?;
         let to = json!({ "behavior": "allow", "downloadPath": folder.path() });
-        self.driver.cdp().send_raw("Browser.setDownloadBehavior", to).await?;
+        self.command("Browser.setDownloadBehavior", to).await?;
         self.tap(by).await?;
-        let begun = Instant::now();
-        loop {
-            // While it comes it has another ending.
-            let mut found = std::fs::read_dir(folder.path())?.filter_map(|entry| Some(entry.ok()?.path()));
-            let whole = |path: &std::path::PathBuf| {
-                let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-                !name.ends_with(".crdownload") && !name.starts_with('.')
-            };
-            if let Some(path) = found.find(whole) {
-                return Ok(std::fs::read(path)?);
-            }
-            ensure!(begun.elapsed() < PATIENCE, "no file comes");
-            tokio::time::sleep(LOOK_AGAIN).await;
-        }
+        let look = || async { whole_file(folder.path()).ok_or(()) };
+        let path = patience::until(look, |()| "no file comes".to_owned()).await?;
+        Ok(std::fs::read(path)?)
     }
 
     /// What the browser complained of since the last time: errors in the console, and requests to other places.
@@ -363,6 +329,23 @@ impl Window {
         }
         complaints
     }
+}
+
+/// Where a file made of these bytes lies now. The browser may read it at any later time.
+pub(crate) fn file_of_bytes(name: &str, bytes: &[u8]) -> anyhow::Result<String> {
+    let file = tempfile::tempdir()?.keep().join(name);
+    std::fs::write(&file, bytes)?;
+    Ok(file.to_str().context("a path of text")?.to_owned())
+}
+
+/// The file that has come into a folder.
+fn whole_file(folder: &Path) -> Option<PathBuf> {
+    let mut found = std::fs::read_dir(folder).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
+    // While it comes it has another ending.
+    found.find(|path| {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        !name.ends_with(".crdownload") && !name.starts_with('.')
+    })
 }
 
 /// What can be pressed on the page by what it says.

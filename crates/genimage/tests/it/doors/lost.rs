@@ -45,13 +45,20 @@ async fn a_form_whose_login_ended_is_given_back_and_saved_once_somebody_is_logge
     assert!(page.contains("action=\"/servers\"") && page.contains("value=\"http://192.0.2.1:8188\""), "{page}");
     assert!(page.contains("value=\"typed &lt;b&gt;name\"") && !page.contains("<b>name"), "{page}");
     assert!(page.contains("href=\"/login\" target=\"_blank\""), "{page}");
+    // Secrets are asked for once only: that page has no token, so its form comes back after the login.
     for secret in ["secret", "headers"] {
-        assert!(page.contains(&format!("name=\"{secret}\"")), "{secret} is typed again: {page}");
+        assert!(!page.contains(&format!("name=\"{secret}\"")), "{secret} is asked for in vain: {page}");
+        assert!(page.contains(&format!("name=\"lost-secret\" value=\"{secret}\"")), "{page}");
     }
     // Logged in in another tab, the form is sent again, with the token of no login.
     let cookie = bed.cookie().await;
-    let page = page_of(bed.sends("/servers", &TYPED).header(header::COOKIE, &cookie), StatusCode::FORBIDDEN).await;
-    assert!(page.contains("value=\"http://192.0.2.1:8188\""), "{page}");
+    let [name, url, ..] = TYPED;
+    let form = [name, url, ("lost-secret", "secret"), ("lost-secret", "headers")];
+    let page = page_of(bed.sends("/servers", &form).header(header::COOKIE, &cookie), StatusCode::FORBIDDEN).await;
+    assert!(page.contains("value=\"http://192.0.2.1:8188\"") && !page.contains("lost-secret"), "{page}");
+    for secret in ["secret", "headers"] {
+        assert!(page.contains(&format!("name=\"{secret}\"")), "{secret} is typed again: {page}");
+    }
     assert_eq!(bed.servers().await, before, "nothing is done before it is asked for");
     // Now with the token of the page.
     let token = token_in(&page);

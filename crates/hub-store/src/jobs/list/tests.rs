@@ -13,11 +13,15 @@ use super::*;
 
 /// The steps of the plan for the first page and for one in the middle.
 async fn steps(store: &Store, filter: &JobFilter) -> Vec<String> {
+    steps_of(store, |cursor| newest(filter, cursor, 51).into_query()).await
+}
+
+async fn steps_of(store: &Store, query: impl Fn(Option<PageCursor>) -> SelectStatement) -> Vec<String> {
     let middle = PageCursor { created_at_ms: 1_795_000_000_000, id: Uuid::now_v7() };
     let mut steps = Vec::new();
     for cursor in [None, Some(middle)] {
         let backend = store.reader().get_database_backend();
-        let Statement { sql, values, .. } = StatementBuilder::build(newest(filter, cursor, 51).as_query(), &backend);
+        let Statement { sql, values, .. } = StatementBuilder::build(&query(cursor), &backend);
         let sql = format!("EXPLAIN QUERY PLAN {sql}");
         let explain = Statement { sql, values, db_backend: backend };
         let rows: Vec<QueryResult> = store.reader().query_all_raw(explain).await.expect("a plan");
@@ -43,6 +47,9 @@ async fn a_page_is_read_by_an_index_that_yields_its_order() {
         (JobFilter { render_type: some("sdxl"), ..all() }, "jobs_render_type"),
         (JobFilter { favourite: Some(true), ..all() }, "jobs_favourite"),
         (JobFilter { has_images: Some(true), ..all() }, "jobs_has_images"),
+        (JobFilter { has_images: Some(true), tool: some("edit_image"), ..all() }, "jobs_tool"),
+        (JobFilter { has_images: Some(true), favourite: Some(true), ..all() }, "jobs_favourite"),
+        (JobFilter { has_images: Some(true), ..in_state(JobStateKind::Failed) }, "jobs_state"),
     ] {
         for step in steps(&store, &filter).await {
             assert!(step.contains(&format!("USING INDEX {index}")), "{filter:?}: {step}");
@@ -84,4 +91,27 @@ async fn beside_another_filter_style_and_text_are_looked_up_by_key() {
     let steps = steps(&store, &filter).await;
     assert!(steps.iter().any(|step| step.contains("SEARCH jobs USING INDEX jobs_state")), "{steps:?}");
     assert!(!steps.iter().any(|step| step.contains("TEMP B-TREE") || step.starts_with("SCAN")), "{steps:?}");
+}
+
+#[tokio::test]
+async fn a_search_reads_the_prompts_and_the_rows_of_its_hits() {
+    let store = Store::open("sqlite::memory:", Arc::new(SystemClock)).await.expect("a database");
+    let filter = JobFilter {
+        text: Some("fox".to_owned()),
+        has_images: Some(true),
+        states: vec![JobStateKind::Failed, JobStateKind::Expired],
+        created_from: Some(DateTime::UNIX_EPOCH),
+        ..JobFilter::default()
+    };
+    let found = steps_of(&store, |cursor| search::found(&filter, cursor, 51).into_query()).await;
+    assert!(
+        found.iter().any(|step| step.starts_with("SEARCH job_prompts USING PRIMARY KEY (created_at>")),
+        "{found:?}"
+    );
+    let of_jobs = || found.iter().filter(|step| step.contains(" jobs "));
+    assert!(of_jobs().all(|step| step.contains("(id=?)")), "{found:?}");
+    // Where a step ends is told by the index alone.
+    for step in steps_of(&store, |cursor| search::last_of(&JobFilter::default(), cursor, 4000).into_query()).await {
+        assert!(step.contains("USING COVERING INDEX jobs_created"), "{step}");
+    }
 }

@@ -4,7 +4,7 @@ use axum::{
     Json,
     extract::{Path, State},
     http::HeaderMap,
-    response::Response,
+    response::{IntoResponse as _, Response},
 };
 use hub_core::{
     caller::Caller,
@@ -25,7 +25,13 @@ use super::{
     list::FilterBody,
     parse_id,
 };
-use crate::{asker::Asker, error::WebError, links, router::App};
+use crate::{
+    asker::Asker,
+    audit::{about_some, nothing_done},
+    error::WebError,
+    links,
+    router::App,
+};
 
 /// Most jobs that one request cancels.
 const CANCEL_MAX: usize = 1000;
@@ -130,7 +136,7 @@ pub(crate) async fn cancel_many(
     State(app): State<App>,
     Asker(caller): Asker,
     JsonBody(body): JsonBody<CancelBody>,
-) -> Result<Json<CancelledRecord>, WebError> {
+) -> Result<Response, WebError> {
     let outcome = match (body.ids, body.filter) {
         (Some(ids), None) => {
             if ids.len() > CANCEL_MAX {
@@ -159,7 +165,11 @@ pub(crate) async fn cancel_many(
         (None, None) => return Err(one_of("ids", "Neither `ids` nor `filter` is given.")),
     };
     let CancelledJobs { cancelled, ended, unknown, more } = outcome;
-    Ok(Json(CancelledRecord { cancelled, ended, unknown, more }))
+    let count = cancelled.len();
+    let response = Json(CancelledRecord { cancelled, ended, unknown, more }).into_response();
+    // What callers do to their own is their business.
+    let only_own = app.engine.sees_only(&caller).is_some();
+    Ok(if only_own { nothing_done(response) } else { about_some(response, count, "job") })
 }
 
 fn one_of(argument: &str, message: &str) -> WebError {

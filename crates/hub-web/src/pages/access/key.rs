@@ -89,8 +89,13 @@ fn page(app: &App, key: &ApiKey, typed: Typed, error: Option<&UserError>) -> Key
         read_version: version(app, key),
         scopes: scopes(&typed),
         typed,
-        fault: error.map(|error| Fault::of(error).elsewhere(&FIELDS)),
+        fault: error.map(|error| fault_of(error).elsewhere(&FIELDS)),
     }
+}
+
+/// What is wrong with a key, beside its field: of the moment when it ends the last day is typed.
+pub(super) fn fault_of(error: &UserError) -> Fault {
+    Fault::of(error).typed_into(&[("expires_at", "expires_on")])
 }
 
 /// Address of a key's page.

@@ -56,14 +56,7 @@ impl Target<'_> {
     }
 
     fn bearer(&self) -> Option<String> {
-        self.key.map(|key| format!("Bearer {key}"))
-    }
-
-    /// The header for curl, on a line of its own.
-    fn curl_header(&self) -> String {
-        self.bearer()
-            .map(|bearer| format!(" \\\n  -H {}", word(&format!("Authorization: {bearer}"))))
-            .unwrap_or_default()
+        self.key.map(bearer)
     }
 
     fn of_agents(&self) -> Vec<Snippet> {
@@ -135,7 +128,7 @@ impl Target<'_> {
         let call = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call",
             "params": { "name": "generate_image", "arguments": { "prompt": "a red fox in the snow" } } });
         let job = json!({ "tool": "generate_image", "arguments": { "prompt": "a red fox in the snow" } });
-        let header = self.curl_header();
+        let header = curl_header(self.key);
         vec![
             Snippet::new("python", said!("Python"), said!("Standard library only."), self.python()),
             Snippet::new(
@@ -189,7 +182,7 @@ impl Target<'_> {
     }
 
     fn of_admins(&self) -> Vec<Snippet> {
-        let header = self.curl_header();
+        let header = curl_header(self.key);
         let post = |path: &str, body: &Value| {
             format!("curl -s {}{header}{}", word(&format!("{}{path}", self.base)), json_body(body))
         };
@@ -223,8 +216,17 @@ impl Target<'_> {
     }
 }
 
+fn bearer(key: &str) -> String {
+    format!("Bearer {key}")
+}
+
+/// The header for curl, on a line of its own; nothing where no key is asked for.
+pub(in crate::pages) fn curl_header(key: Option<&str>) -> String {
+    key.map(|key| format!(" \\\n  -H {}", word(&format!("Authorization: {}", bearer(key))))).unwrap_or_default()
+}
+
 /// The body of a request by curl, on lines of their own.
-fn json_body(body: &Value) -> String {
+pub(in crate::pages) fn json_body(body: &Value) -> String {
     format!(" \\\n  -H 'Content-Type: application/json' \\\n  -d {}", word(&body.to_string()))
 }
 
@@ -234,7 +236,7 @@ fn pretty(value: &Value) -> String {
 }
 
 /// One word of a POSIX shell: nothing in it means anything to the shell.
-fn word(text: &str) -> String {
+pub(in crate::pages) fn word(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:".contains(&byte);
     if !text.is_empty() && text.bytes().all(plain) {
         return text.to_owned();

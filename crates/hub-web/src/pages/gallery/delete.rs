@@ -9,11 +9,18 @@ use serde::{Deserialize, Serialize};
 
 use super::super::{
     Frame,
-    form::{Sent, picture_page, ticked},
+    back::Back,
+    form::{Sent, ticked},
     html, see_other,
     shown::ShownImage,
 };
-use crate::{error::WebError, render::Page, router::App, said};
+use crate::{
+    audit::{about_some, nothing_done},
+    error::WebError,
+    render::Page,
+    router::App,
+    said,
+};
 
 /// Pictures shown before they go; of more only the number is told.
 const SHOWN_MAX: usize = 24;
@@ -26,8 +33,7 @@ pub(crate) struct DeletePage {
     more: usize,
     ids: Vec<String>,
     favourites: usize,
-    back: String,
-    /// Where it leads back to without deleting anything.
+    /// Where it leads back to, whether anything is deleted or not.
     leave_path: String,
 }
 
@@ -47,11 +53,12 @@ pub(crate) async fn delete(State(app): State<App>, Sent(form): Sent<Doomed>) -> 
     for image in form.image.iter().take(super::BULK_MAX) {
         ids.push(image.parse().map_err(|_| WebError::missing("picture", image))?);
     }
+    let back = Back::to_pictures(&form.back);
     if ids.is_empty() {
-        return Ok(see_other(&picture_page(&form.back, "none-chosen")));
+        return Ok(nothing_done(see_other(&back.with("none-chosen"))));
     }
     if !ticked(&form.sure) {
-        return Ok(html(&app, &ask(&app, &ids, form.back).await?)?.into_response());
+        return Ok(nothing_done(html(&app, &ask(&app, &ids, &back).await?)?.into_response()));
     }
     let outcome = app.engine.artifacts_delete(&ids, ticked(&form.favourites)).await?;
     let stayed = !outcome.favourites.is_empty() || !outcome.in_use.is_empty();
@@ -60,10 +67,10 @@ pub(crate) async fn delete(State(app): State<App>, Sent(form): Sent<Doomed>) -> 
         (false, true) => "pictures-deleted-some",
         (false, false) => "pictures-deleted",
     };
-    Ok(see_other(&picture_page(&form.back, done)))
+    Ok(about_some(see_other(&back.with(done)), outcome.deleted.len(), "picture"))
 }
 
-async fn ask(app: &App, ids: &[ArtifactId], back: String) -> Result<DeletePage, WebError> {
+async fn ask(app: &App, ids: &[ArtifactId], back: &Back) -> Result<DeletePage, WebError> {
     let (mut shown, mut favourites, mut found) = (Vec::new(), 0, Vec::new());
     for id in ids {
         // What is gone already needs no asking.
@@ -74,15 +81,13 @@ async fn ask(app: &App, ids: &[ArtifactId], back: String) -> Result<DeletePage, 
         }
         found.push(id.to_string());
     }
-    let left = picture_page(&back, "");
     Ok(DeletePage {
         frame: Frame::new("gallery", said!("Delete pictures")),
         more: found.len() - shown.len(),
         shown,
         ids: found,
         favourites,
-        leave_path: left.trim_end_matches("done=").trim_end_matches(['?', '&']).to_owned(),
-        back,
+        leave_path: back.path().to_owned(),
     })
 }
 
@@ -98,8 +103,7 @@ impl Page for DeletePage {
             more: 2,
             ids: vec!["img_1".to_owned()],
             favourites: 1,
-            back: sample::HOSTILE.to_owned(),
-            leave_path: "/gallery".to_owned(),
+            leave_path: format!("/gallery?q={}", sample::HOSTILE),
         }
     }
 }

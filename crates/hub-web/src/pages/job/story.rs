@@ -1,6 +1,9 @@
 //! What happened to a job: the points of its life, its attempts, its kin.
 
-use crate::{language::Said, said};
+use crate::{
+    language::{Said, apart},
+    said,
+};
 use chrono::{DateTime, Utc};
 use hub_core::job::Job;
 use hub_engine::{AttemptView, TimelinePoint, TimelineStep};
@@ -52,6 +55,7 @@ impl ShownAttempt {
             Some("cancelled") => (said!("cancelled"), "off"),
             Some(_) => (said!("over"), "off"),
         };
+        let error = attempt.error.as_ref().map(apart::error);
         Self {
             number: attempt.number,
             part: attempt.part,
@@ -60,8 +64,8 @@ impl ShownAttempt {
             took: attempt.ended_at.map(|end| duration(end - attempt.assigned_at)),
             outcome,
             tone,
-            error: attempt.error.as_ref().map(|error| error.message.clone()),
-            hint: attempt.error.and_then(|error| error.hint),
+            error: error.as_ref().map(|error| error.message.clone()),
+            hint: error.and_then(|error| error.hint),
             prompt_id: attempt.prompt_id,
         }
     }
@@ -106,7 +110,8 @@ pub(super) fn milestones(timeline: Vec<TimelinePoint>, now: DateTime<Utc>) -> Ve
                 Some(part) => said!("Picture {part}: {what}", part, what = title),
                 None => title,
             };
-            Milestone { title, at: Moment::of(point.at, now), after, detail: point.detail, tone }
+            let detail = point.detail.map(|detail| apart::sentence(&detail).into_owned());
+            Milestone { title, at: Moment::of(point.at, now), after, detail, tone }
         })
         .collect()
 }
@@ -119,7 +124,7 @@ pub(super) fn sample() -> (Vec<Milestone>, Vec<ShownAttempt>) {
         number: 1,
         part: Some(2),
         server_id: hub_core::ids::ServerId::from_uuid(uuid::Uuid::from_u128(4)),
-        server: Some("<gpu>".to_owned()),
+        server: Some("<gpu>\u{202e}".to_owned()),
         prompt_id: HOSTILE.to_owned(),
         assigned_at: now(),
         ended_at: Some(now()),
@@ -132,7 +137,7 @@ pub(super) fn sample() -> (Vec<Milestone>, Vec<ShownAttempt>) {
         step,
         attempt: Some(1),
         part: Some(2),
-        server: Some("<gpu>".to_owned()),
+        server: Some("<gpu>\u{202e}".to_owned()),
         detail: Some(HOSTILE.to_owned()),
     };
     let timeline = [TimelineStep::Created, TimelineStep::Assigned, TimelineStep::AttemptEnded].map(point);

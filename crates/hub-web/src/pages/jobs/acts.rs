@@ -12,14 +12,13 @@ use super::filter::ListQuery;
 use crate::{
     api,
     asker::Asker,
+    audit::about_some,
     error::WebError,
-    pages::{
-        form::{Sent, own_page},
-        see_other,
-    },
-    presses,
+    pages::{back::Back, form::Sent, see_other},
+    presses::{self, MoreIsLeft},
     router::App,
     said,
+    undo::Undo,
 };
 
 /// Most jobs that one form cancels.
@@ -36,9 +35,13 @@ pub(crate) struct Pressed {
 }
 
 impl Pressed {
-    /// Back to where the button was.
+    /// Where the button was.
+    fn place(&self, id: JobId) -> Back {
+        Back::of(&self.back, "/jobs").unwrap_or_else(|| Back::job(id))
+    }
+
     fn done(&self, id: JobId, what: &str) -> Response {
-        see_other(&own_page(&self.back, "/jobs", &format!("/jobs/{id}"), what))
+        see_other(&self.place(id).with(what))
     }
 }
 
@@ -70,8 +73,15 @@ pub(crate) async fn shift(
 ) -> Result<Response, WebError> {
     let id = api::parse_id(&id)?;
     let to = if pressed.to == "last" { Precedence::Last } else { Precedence::First };
-    app.engine.prioritise(id, to).await?;
-    Ok(pressed.done(id, "moved"))
+    let moved = app.engine.job_move(id, to).await?;
+    let back = pressed.place(id);
+    let number = if moved.changed() {
+        Some(app.undos.keep(Undo::Move(moved), &back))
+    } else {
+        // A second press moves nothing, and can be taken back as the first one can.
+        app.undos.find(|kept| matches!(kept, Undo::Move(first) if (first.job, first.after) == (id, moved.after)))
+    };
+    Ok(see_other(&number.map_or_else(|| back.with("moved"), |number| back.with_undo("moved", number))))
 }
 
 /// Ticked jobs, or all that a filter finds.
@@ -96,10 +106,15 @@ pub(crate) async fn cancel_many(State(app): State<App>, Sent(form): Sent<CancelF
             .map_err(|error| UserError::argument("matching", said!("The filter cannot be read: {error}.", error)))?;
         app.engine.cancel_matching(&query.filter(&app).await?, CANCEL_MAX).await?
     };
+    let (more, count) = (outcome.more, outcome.cancelled.len());
     let done = match outcome {
         CancelledJobs { more: true, .. } => "jobs-cancelled-more",
         CancelledJobs { cancelled, .. } if cancelled.is_empty() => "jobs-none-cancelled",
         _ => "jobs-cancelled",
     };
-    Ok(see_other(&own_page(&form.back, "/jobs", "/jobs", done)))
+    let mut response = see_other(&Back::to(&form.back, "/jobs").with(done));
+    if more {
+        response.extensions_mut().insert(MoreIsLeft);
+    }
+    Ok(about_some(response, count, "job"))
 }

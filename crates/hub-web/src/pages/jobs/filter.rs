@@ -5,7 +5,14 @@ use hub_core::{error::UserError, job::JobStateKind, request::JOB_TOOLS};
 use hub_store::JobFilter;
 use serde::{Deserialize, Serialize};
 
-use crate::{api, error::WebError, language::Said, pages::shown::tool_title, router::App, said};
+use crate::{
+    api,
+    error::WebError,
+    language::Said,
+    pages::{form::Fault, shown::tool_title},
+    router::App,
+    said,
+};
 
 /// Groups of states: name, title, states as the API names them.
 pub(in crate::pages) const GROUPS: [(&str, Said, &str); 6] = [
@@ -35,14 +42,50 @@ pub(crate) struct ListQuery {
     pub(in crate::pages) cursor: String,
     #[serde(skip_serializing)]
     pub(in crate::pages) done: Option<String>,
+    /// Number of the change that is told, where it can be taken back.
+    #[serde(skip_serializing)]
+    pub(in crate::pages) undo: Option<u64>,
+}
+
+/// What can be chosen in the form, each with what is chosen.
+#[derive(Debug, Serialize)]
+pub(in crate::pages) struct Choices {
+    tools: Vec<Choice>,
+    servers: Vec<Choice>,
+    render_types: Vec<Choice>,
+    styles: Vec<Choice>,
 }
 
 /// An entry of a choice.
 #[derive(Debug, Serialize)]
-pub(in crate::pages) struct Choice {
-    pub(in crate::pages) name: String,
-    pub(in crate::pages) title: String,
-    pub(in crate::pages) chosen: bool,
+struct Choice {
+    name: String,
+    title: String,
+    chosen: bool,
+}
+
+impl Choices {
+    /// What the hub has now.
+    pub(in crate::pages) fn of(app: &App, typed: &ListQuery) -> Self {
+        let same = |name: &str| (name.to_owned(), name.to_owned());
+        let servers = app.engine.servers();
+        let catalogue = app.engine.catalogue();
+        let render_types = catalogue.render_types.iter().map(|row| (row.name.clone(), row.title.clone()));
+        Self {
+            tools: tools(&typed.tool),
+            servers: choices(servers.iter().map(|view| same(&view.server.name)), &typed.server),
+            render_types: choices(render_types, &typed.render_type),
+            styles: choices(catalogue.styles.iter().map(|row| same(&row.name)), &typed.style),
+        }
+    }
+
+    /// What is chosen is gone from the hub, and what remains of it is a caller's text.
+    #[cfg(test)]
+    pub(in crate::pages) fn sample() -> Self {
+        let gone = crate::pages::shown::sample::HOSTILE;
+        let choice = || choices(std::iter::empty(), gone);
+        Self { tools: tools(gone), servers: choice(), render_types: choice(), styles: choice() }
+    }
 }
 
 impl ListQuery {
@@ -119,6 +162,11 @@ impl ListQuery {
     }
 }
 
+/// What is wrong with a filter, beside its field; one that is no field of the form stands above it.
+pub(in crate::pages) fn fault_of(error: &UserError) -> Fault {
+    Fault::of(error).elsewhere(&ListQuery::default().fields().map(|(name, _)| name))
+}
+
 fn day(field: &str, text: &str) -> Result<Option<NaiveDate>, UserError> {
     let text = text.trim();
     if text.is_empty() {
@@ -137,7 +185,7 @@ pub(in crate::pages) fn states(group: &str) -> Vec<JobStateKind> {
 }
 
 /// Choices with what is chosen, which may be gone from the hub.
-pub(in crate::pages) fn choices(known: impl Iterator<Item = (String, String)>, chosen: &str) -> Vec<Choice> {
+fn choices(known: impl Iterator<Item = (String, String)>, chosen: &str) -> Vec<Choice> {
     let mut choices: Vec<Choice> = known.map(|(name, title)| Choice { chosen: name == chosen, name, title }).collect();
     if !chosen.is_empty() && !choices.iter().any(|choice| choice.chosen) {
         choices.push(Choice { name: chosen.to_owned(), title: chosen.to_owned(), chosen: true });
@@ -146,7 +194,7 @@ pub(in crate::pages) fn choices(known: impl Iterator<Item = (String, String)>, c
 }
 
 /// Tools that make jobs.
-pub(in crate::pages) fn tools(chosen: &str) -> Vec<Choice> {
+fn tools(chosen: &str) -> Vec<Choice> {
     choices(JOB_TOOLS.iter().map(|tool| ((*tool).to_owned(), tool_title(tool).to_string())), chosen)
 }
 
@@ -177,5 +225,7 @@ mod tests {
     fn a_day_that_is_none_is_told_by_its_field() {
         assert_eq!(day("from", " ").expect("left out"), None);
         assert_eq!(day("to", "21.11.2026").expect_err("no day").argument.as_deref(), Some("to"));
+        assert_eq!(fault_of(&UserError::argument("to", "x")).field, "to");
+        assert_eq!(fault_of(&UserError::argument("created_to", "x")).field, "");
     }
 }

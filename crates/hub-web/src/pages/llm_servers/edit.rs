@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     api::{self, Dialect, LlmServerBody},
+    audit::about,
     error::WebError,
     lookup,
     render::Page,
@@ -41,6 +42,8 @@ pub(crate) struct LlmServerPage {
     typed: Typed,
     /// Where the stored key is kept, when there is one.
     key: Option<String>,
+    /// A key was typed that is not shown again.
+    secrets_gone: bool,
     fault: Option<Fault>,
 }
 
@@ -124,7 +127,7 @@ pub(crate) async fn add(State(app): State<App>, Sent(typed): Sent<Typed>) -> Res
         Err(error) => Err(error),
     };
     match added {
-        Ok(_) => Ok(see_other("/llm-servers?done=llm-server-added")),
+        Ok(server) => Ok(about(see_other("/llm-servers?done=llm-server-added"), server.name)),
         Err(error) => refused(&app, &error, &page(None, typed, Some(&error))),
     }
 }
@@ -166,6 +169,7 @@ fn page(stored: Option<&LlmServer>, typed: Typed, error: Option<&UserError>) -> 
         action: path.clone().unwrap_or_else(|| "/llm-servers/new".to_owned()),
         delete_path: path.map(|path| format!("{path}/delete")),
         key: stored.filter(|server| server.api_key.is_some()).map(key_of),
+        secrets_gone: !typed.api_key.trim().is_empty(),
         fault: error.map(|error| Fault::of(error).elsewhere(&FIELDS)),
         typed,
     }

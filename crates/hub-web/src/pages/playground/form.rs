@@ -256,16 +256,17 @@ fn number(text: &str) -> Value {
 
 /// `x, y, width, height`, as it is typed.
 fn region_text(region: &hub_core::request::Region) -> String {
-    let sides = serde_json::to_value(region).unwrap_or_default();
-    let side = |name: &str| sides.get(name).map(ToString::to_string).unwrap_or_default();
-    ["left", "top", "width", "height"].map(side).join(", ")
+    region.to_string().trim_matches(['[', ']']).to_owned()
 }
 
-/// The picture that is named or picked. Without script both may come: then what was typed anew counts, else the pick.
+/// The picture that is named or picked; empty for none. Without script both may come: then what was typed anew counts,
+/// else the pick, which may be that of none. A name that was taken out takes out the pick that only repeats it.
 fn chosen(fields: &FormFields, name: &str, pick: &str) -> String {
-    let (named, picked) = (fields.first(name), fields.first(pick));
-    let typed_anew = !named.trim().is_empty() && named != fields.first(&format!("{name}_before"));
-    if typed_anew || picked.is_empty() { named } else { picked }
+    let (named, before) = (fields.first(name), fields.first(&format!("{name}_before")));
+    match fields.texts.iter().find(|(key, _)| key == pick) {
+        Some((_, picked)) if named == before || (named.trim().is_empty() && *picked != before) => picked.clone(),
+        _ => named,
+    }
 }
 
 #[cfg(test)]
@@ -274,7 +275,7 @@ pub(super) fn sample_typed() -> Typed {
     Typed {
         prompt: HOSTILE.to_owned(),
         negative_prompt: HOSTILE.to_owned(),
-        styles: vec!["<anime>".to_owned()],
+        styles: vec!["<anime>\u{202e}".to_owned()],
         seed: "-5<b>".to_owned(),
         image: "\"><script>".to_owned(),
         subject: HOSTILE.to_owned(),
@@ -309,7 +310,7 @@ pub(super) fn sample_catalogue() -> Catalogue {
         description: HOSTILE.to_owned(),
         prompt_template: "{prompt}".to_owned(),
         is_default: true,
-        ..Style::new("<anime>", HOSTILE)
+        ..Style::new("<anime>\u{202e}", HOSTILE)
     };
     Catalogue {
         version: 1,
@@ -325,89 +326,4 @@ pub(super) fn sample_catalogue() -> Catalogue {
 }
 
 #[cfg(test)]
-mod tests {
-    use hub_core::request::{StyleChoice, ToolCall};
-    use serde_json::json;
-
-    use super::*;
-
-    fn typed(pairs: &[(&str, &str)]) -> Typed {
-        let texts = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Typed::read(&FormFields { texts, ..FormFields::default() })
-    }
-
-    #[test]
-    fn a_filled_form_says_what_was_ticked_and_an_empty_one_says_none() {
-        let form = typed(&[
-            ("prompt", "a fox\r\nin snow"),
-            ("styles", "a"),
-            ("styles", "b"),
-            ("seed", " 42 "),
-            ("enhance", "on"),
-        ]);
-        assert_eq!(
-            Value::Object(form.arguments("generate_image")),
-            json!({"prompt": "a fox\nin snow", "seed": 42, "styles": ["a", "b"], "enhance": true})
-        );
-        let call =
-            ToolCall::parse("generate_image", &typed(&[("prompt", "x")]).arguments("generate_image")).expect("valid");
-        let JobRequest::Image(request) = call.request else { panic!("an image") };
-        assert_eq!((request.styles, request.enhance), (StyleChoice::Named(vec![]), Some(false)));
-    }
-
-    #[test]
-    fn a_number_that_is_none_is_told_in_the_tools_words() {
-        for (field, value, said) in [
-            ("seed", "-5", "-5"),
-            ("seed", "18446744073709551616", "18446744073709551615"),
-            ("seed", "many", "is a text"),
-            ("width", "5", "from 16"),
-        ] {
-            let mut pairs = vec![("prompt", "x"), ("height", "512"), ("width", "512")];
-            pairs.retain(|(name, _)| *name != field);
-            pairs.push((field, value));
-            let error =
-                ToolCall::parse("generate_image", &typed(&pairs).arguments("generate_image")).expect_err("refused");
-            assert_eq!(error.argument.as_deref(), Some(field));
-            assert!(error.message.contains(said), "{}", error.message);
-        }
-        let all = u64::MAX.to_string();
-        assert_eq!(typed(&[("seed", &all)]).arguments("generate_image")["seed"], json!(u64::MAX));
-    }
-
-    #[test]
-    fn a_picked_picture_counts_unless_another_was_typed_since() {
-        let image = |pairs: &[(&str, &str)]| typed(pairs).image;
-        assert_eq!(image(&[("image", ""), ("image_before", ""), ("picked", "img_1")]), "img_1");
-        assert_eq!(image(&[("image", "img_2"), ("image_before", "img_2"), ("picked", "img_1")]), "img_1");
-        assert_eq!(image(&[("image", "img_3"), ("image_before", "img_2"), ("picked", "img_1")]), "img_3");
-        assert_eq!(image(&[("image", "img_2"), ("image_before", "img_2")]), "img_2");
-    }
-
-    #[test]
-    fn each_tool_is_given_only_its_own_arguments() {
-        let pairs = [
-            ("prompt", "x"),
-            ("image", "img_00000000000000000000000000000001"),
-            ("denoise", "0.3"),
-            ("aspect_ratio", "1:1"),
-            ("language", "fr"),
-            ("description_type", "natural"),
-            ("n", "3"),
-            ("part", "face"),
-            ("subject", "a harbour"),
-            ("elements", "boats\r\n\r\nfog"),
-            ("style", "none"),
-        ];
-        let prompt = typed(&pairs).arguments("generate_prompt");
-        assert_eq!(
-            Value::Object(prompt),
-            json!({"subject": "a harbour", "style": "none", "elements": ["boats", "fog"]})
-        );
-        let boxed = typed(&[("region", "10, 20 100;50"), ("image", "x")]).arguments("detail_image");
-        assert_eq!(boxed["region"], json!([10, 20, 100, 50]));
-        for tool in hub_core::request::JOB_TOOLS {
-            ToolCall::parse(tool, &typed(&pairs).arguments(tool)).expect(tool);
-        }
-    }
-}
+mod tests;

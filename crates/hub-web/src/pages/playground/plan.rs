@@ -1,6 +1,9 @@
 //! What a tool would do, without doing it.
 
-use crate::{language::Said, said};
+use crate::{
+    language::{Said, apart},
+    said,
+};
 use hub_engine::PlanView;
 use serde::Serialize;
 
@@ -35,7 +38,7 @@ impl ShownPlan {
         ];
         let mut add = |name, value: Option<String>| facts.extend(value.map(|value| (name, value)));
         add(said!("Size"), recipe.size.map(|size| format!("{} × {} px", size.width_px, size.height_px)));
-        add(said!("Styles"), Some(recipe.styles.join(", ")).filter(|styles| !styles.is_empty()));
+        add(said!("Styles"), Some(apart::list(&recipe.styles, ", ")).filter(|styles| !styles.is_empty()));
         add(said!("Steps"), recipe.steps.map(|steps| steps.to_string()));
         add(said!("Guidance"), recipe.cfg.map(|cfg| cfg.to_string()));
         add(said!("Denoise"), recipe.denoise.map(|denoise| denoise.to_string()));
@@ -44,11 +47,14 @@ impl ShownPlan {
             prompt: recipe.prompt.clone(),
             negative: recipe.negative_prompt.clone(),
             would_enhance: plan.would_enhance,
-            warnings: plan.warnings.clone(),
+            warnings: apart::sentences(&plan.warnings),
             servers: plan
                 .servers
                 .iter()
-                .map(|server| Place { name: server.name.clone(), why_not: server.why_not.clone() })
+                .map(|server| Place {
+                    name: server.name.clone(),
+                    why_not: server.why_not.as_deref().map(|why| apart::sentence(why).into_owned()),
+                })
                 .collect(),
         }
     }

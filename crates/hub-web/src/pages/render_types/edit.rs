@@ -17,11 +17,15 @@ use serde::{Deserialize, Serialize};
 
 use super::super::{
     Frame,
+    back::Back,
     form::{Begin, Done, Fault, Sent, lines, number, refused, ticked},
     html, see_other,
     shown::{ShownShowcase, tool_title},
 };
-use crate::{api, asker::Asker, error::WebError, language::Said, lookup, render::Page, router::App, said, undo::Undo};
+use crate::{
+    api, asker::Asker, audit::about, error::WebError, language::Said, lookup, render::Page, router::App, said,
+    undo::Undo,
+};
 
 /// Fields that a fault can stand beside.
 const FIELDS: [&str; 13] = [
@@ -39,6 +43,8 @@ const FIELDS: [&str; 13] = [
     "denoise",
     "prompt_guide",
 ];
+/// Arguments that are typed into fields of other names.
+const TYPED_INTO: [(&str, &str); 2] = [("defaults.aspect", "aspect"), ("defaults.denoise", "denoise")];
 
 /// The page of one render type, stored or not yet.
 #[derive(Debug, Serialize)]
@@ -239,7 +245,7 @@ pub(crate) async fn add(State(app): State<App>, Sent(typed): Sent<Typed>) -> Res
         Err(error) => Err(error),
     };
     match saved {
-        Ok(_) => Ok(see_other("/render-types?done=render-type-added")),
+        Ok(row) => Ok(about(see_other("/render-types?done=render-type-added"), row.name)),
         Err(error) => refused(&app, &error, &page(&app, None, typed, Some(&error)).await?),
     }
 }
@@ -267,8 +273,9 @@ pub(crate) async fn save(
 pub(crate) async fn remove(State(app): State<App>, Path(id): Path<String>) -> Result<Response, WebError> {
     let known = lookup::render_type(&app, &id)?;
     app.engine.render_type_delete(known.id).await?;
-    let number = app.undos.keep(Undo::RenderType(Box::new(known)), "/render-types");
-    Ok(see_other(&format!("/render-types?done=render-type-deleted&undo={number}")))
+    let back = Back::page("/render-types");
+    let number = app.undos.keep(Undo::RenderType(Box::new(known)), &back);
+    Ok(see_other(&back.with_undo("render-type-deleted", number)))
 }
 
 /// Has its picture made.
@@ -311,7 +318,7 @@ async fn page(
         frame: Frame::new("render_types", title),
         delete_path: id.map(|_| format!("{action}/delete")),
         action,
-        fault: error.map(|error| Fault::of(error).elsewhere(&FIELDS)),
+        fault: error.map(|error| Fault::of(error).typed_into(&TYPED_INTO).elsewhere(&FIELDS)),
         workflows: workflows.into_iter().map(|workflow| workflow.name).collect(),
         modes: Mode::ALL.map(|mode| choice(mode, &typed.mode)).into(),
         ratios: AspectRatio::ALL

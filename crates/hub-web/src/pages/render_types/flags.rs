@@ -8,10 +8,11 @@ use hub_core::catalogue::RenderType;
 use serde::Deserialize;
 
 use super::super::{
+    back::Back,
     form::{Sent, ticked},
     see_other,
 };
-use crate::{error::WebError, lookup, router::App, undo::Undo};
+use crate::{audit::about, error::WebError, lookup, router::App, undo::Undo};
 
 /// The button that was pressed.
 #[derive(Debug, Default, Deserialize)]
@@ -27,26 +28,36 @@ pub(crate) async fn set_flags(
     Sent(form): Sent<Flags>,
 ) -> Result<Response, WebError> {
     let known = lookup::render_type(&app, &id)?;
-    let visible = form.visible.as_deref().map_or(known.visible, ticked);
-    let is_default = form.is_default.as_deref().map_or(known.is_default, ticked);
+    let (visible, is_default) = (form.visible.as_deref().map(ticked), form.is_default.as_deref().map(ticked));
     // A tool has one default: the one before is to come back.
     let default_before = app.engine.catalogue().default_for(known.mode).map(|row| row.id);
-    app.engine.render_type_edit(known.id, |row| Ok(RenderType { visible, is_default, ..row.clone() })).await?;
-    let done = match (&form.visible, visible) {
-        (Some(_), true) => "render-type-shown",
-        (Some(_), false) => "render-type-hidden",
-        (None, _) => "render-type-default",
+    // What was not pressed stays as it is by now.
+    let edit = |now: &RenderType| {
+        let (visible, is_default) = (visible.unwrap_or(now.visible), is_default.unwrap_or(now.is_default));
+        Ok(RenderType { visible, is_default, ..now.clone() })
     };
-    let changed = (known.visible, known.is_default) != (visible, is_default);
-    // A second press changes nothing, and can be taken back as the first one can.
-    let same = |kept: &Undo| matches!(kept, Undo::RenderTypeFlags { row, .. } if *row == known.id);
-    let again = if changed { None } else { app.undos.find(same) };
+    app.engine.render_type_edit(known.id, edit).await?;
+    let (done, state) = match visible {
+        Some(true) => ("render-type-shown", "shown"),
+        Some(false) => ("render-type-hidden", "hidden"),
+        None => ("render-type-default", "default"),
+    };
+    let changed = visible.is_some_and(|on| on != known.visible) || is_default.is_some_and(|on| on != known.is_default);
+    let (was_visible, was_default) = (visible.map(|on| !on), is_default.map(|on| !on));
     let undo = Undo::RenderTypeFlags {
         row: known.id,
-        visible: known.visible,
-        is_default: known.is_default,
-        default_before: default_before.filter(|before| *before != known.id && is_default),
+        visible: was_visible,
+        is_default: was_default,
+        default_before: default_before.filter(|before| *before != known.id && is_default == Some(true)),
     };
-    let number = again.unwrap_or_else(|| app.undos.keep(undo, "/render-types"));
-    Ok(see_other(&format!("/render-types?done={done}&undo={number}")))
+    // All but the default before, which a second press no longer finds.
+    let same = |kept: &Undo| match kept {
+        Undo::RenderTypeFlags { row, visible, is_default, .. } => {
+            (*row, *visible, *is_default) == (known.id, was_visible, was_default)
+        }
+        _ => false,
+    };
+    let back = Back::page("/render-types");
+    let number = app.undos.keep_once(undo, changed, same, &back);
+    Ok(about(see_other(&back.with_undo(done, number)), format!("{}: {state}", known.name)))
 }

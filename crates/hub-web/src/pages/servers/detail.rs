@@ -4,6 +4,7 @@ use axum::{
     extract::{Path, State},
     response::{Html, Response},
 };
+use chrono::{DateTime, Utc};
 use hub_core::{error::UserError, server::Server};
 use hub_engine::ServerView;
 use serde::{Deserialize, Serialize};
@@ -17,7 +18,7 @@ use super::{
     ShownServer,
     shown::{ShownLive, ShownTest},
 };
-use crate::{error::WebError, language::Said, lookup, render::Page, router::App, said};
+use crate::{audit::about, error::WebError, language::Said, lookup, render::Page, router::App, said};
 
 /// The page of one server.
 #[derive(Debug, Serialize)]
@@ -67,8 +68,9 @@ pub(crate) async fn drain(
 ) -> Result<Response, WebError> {
     let view = lookup::server(&app, &id)?;
     app.engine.server_edit(view.id(), |server| Ok(Server { draining: form.draining, ..server.clone() })).await?;
-    let done = if form.draining { "server-draining" } else { "server-resumed" };
-    Ok(see_other(&format!("/servers/{}?done={done}", view.id())))
+    let (done, state) = if form.draining { ("server-draining", "draining") } else { ("server-resumed", "resumed") };
+    let response = see_other(&format!("/servers/{}?done={done}", view.id()));
+    Ok(about(response, format!("{}: {state}", view.server.name)))
 }
 
 /// What is said by hand of a workflow.
@@ -95,7 +97,8 @@ pub(crate) async fn say(
         }
     };
     app.engine.server_say(view.id(), &form.workflow, said).await?;
-    Ok(see_other(&format!("/servers/{}?done=server-said", view.id())))
+    let response = see_other(&format!("/servers/{}?done=server-said", view.id()));
+    Ok(about(response, format!("{}: {}", view.server.name, form.workflow)))
 }
 
 async fn load(app: &App, view: ServerView) -> Result<ServerDetailPage, WebError> {
@@ -103,10 +106,10 @@ async fn load(app: &App, view: ServerView) -> Result<ServerDetailPage, WebError>
     let names: Vec<String> = workflows.into_iter().map(|workflow| workflow.name).collect();
     let files = app.engine.server_files(view.id());
     let live = ShownLive::of(&view.live, &names, files);
-    Ok(page(view, live))
+    Ok(page(view, live, app.engine.store().clock().now()))
 }
 
-fn page(view: ServerView, live: ShownLive) -> ServerDetailPage {
+fn page(view: ServerView, live: ShownLive, now: DateTime<Utc>) -> ServerDetailPage {
     let server = &view.server;
     let seconds = |seconds: u32| super::super::shown::duration(chrono::TimeDelta::seconds(i64::from(seconds)));
     let none = || said!("none").to_string();
@@ -124,7 +127,7 @@ fn page(view: ServerView, live: ShownLive) -> ServerDetailPage {
         test: None,
         draining: server.draining,
         path: format!("/servers/{}", server.id),
-        server: ShownServer::of(view),
+        server: ShownServer::of(view, now),
     }
 }
 
@@ -133,11 +136,12 @@ impl Page for ServerDetailPage {
 
     #[cfg(test)]
     fn sample() -> Self {
-        use super::super::shown::sample::HOSTILE;
+        use super::super::shown::sample::{HOSTILE, now};
         use hub_engine::{DeviceView, Lack, ServerInfo, ServerLive, WorkflowOnServer};
         let text = || HOSTILE.to_owned();
         let mut view = super::sample_view();
         view.live = ServerLive {
+            last_seen: Some(now()),
             info: Some(ServerInfo {
                 version: Some(text()),
                 os: text(),
@@ -167,6 +171,6 @@ impl Page for ServerDetailPage {
         };
         let files = [("lora_name".to_owned(), vec![text()])].into();
         let live = ShownLive::of(&view.live, &[text()], files);
-        Self { test: Some(ShownTest::sample()), ..page(view, live) }
+        Self { test: Some(ShownTest::sample()), ..page(view, live, now()) }
     }
 }

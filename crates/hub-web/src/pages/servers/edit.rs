@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     api::{self, AuthRecord},
+    audit::about,
     error::WebError,
     language::Said,
     lookup,
@@ -31,12 +32,12 @@ use crate::{
 };
 
 /// Fields that a fault can stand beside.
-const FIELDS: [&str; 12] = [
+const FIELDS: [&str; 13] = [
     "name",
     "base_url",
     "auth",
-    "auth.header",
-    "auth.headers",
+    "header",
+    "headers",
     "origin",
     "ca",
     "weight",
@@ -44,7 +45,10 @@ const FIELDS: [&str; 12] = [
     "gpu",
     "max_in_flight",
     "run_limit_s",
+    "stall_limit_s",
 ];
+/// Arguments that are typed into fields of other names.
+const TYPED_INTO: [(&str, &str); 3] = [("auth.kind", "auth"), ("auth.header", "header"), ("auth.headers", "headers")];
 
 /// Kinds of proof: name and title.
 const AUTH_KINDS: [(&str, Said); 5] = [
@@ -67,6 +71,10 @@ pub(crate) struct ServerPage {
     typed: Typed,
     /// What is stored of a secret, in words.
     secret: Option<String>,
+    /// Several headers are stored.
+    headers_stored: bool,
+    /// Secrets were typed that are not shown again.
+    secrets_gone: bool,
     fault: Option<Fault>,
     test: Option<ShownTest>,
     auth_kinds: [(&'static str, Said); 5],
@@ -109,7 +117,7 @@ pub(crate) async fn add(State(app): State<App>, Sent(typed): Sent<Typed>) -> Res
         Err(error) => Err(error),
     };
     match added {
-        Ok(_) => Ok(see_other("/servers?done=server-added")),
+        Ok(server) => Ok(about(see_other("/servers?done=server-added"), server.name)),
         Err(error) => refused(&app, &error, &page(&app, None, with_box, Some(&error))),
     }
 }
@@ -168,7 +176,10 @@ pub(crate) async fn test_typed(
     }
 }
 
-fn page(app: &App, stored: Option<&Server>, typed: Typed, error: Option<&UserError>) -> ServerPage {
+fn page(app: &App, stored: Option<&Server>, mut typed: Typed, error: Option<&UserError>) -> ServerPage {
+    if !typed.headers.is_empty() {
+        typed.header_names = typed.names_again(stored);
+    }
     let mut groups: Vec<String> = app.engine.servers().into_iter().filter_map(|view| view.server.group).collect();
     groups.sort();
     groups.dedup();
@@ -183,7 +194,9 @@ fn page(app: &App, stored: Option<&Server>, typed: Typed, error: Option<&UserErr
         back_path: path.clone().unwrap_or_else(|| "/servers".to_owned()),
         delete_path: path.map(|path| format!("{path}/delete")),
         secret: stored.and_then(|server| secret_of(&server.auth)),
-        fault: error.map(|error| Fault::of(error).elsewhere(&FIELDS)),
+        headers_stored: stored.is_some_and(|server| matches!(server.auth, ServerAuth::Headers { .. })),
+        secrets_gone: typed.holds_secrets(),
+        fault: error.map(|error| Fault::of(error).typed_into(&TYPED_INTO).elsewhere(&FIELDS)),
         test: None,
         auth_kinds: AUTH_KINDS,
         groups,
@@ -220,6 +233,8 @@ impl Page for ServerPage {
             delete_path: Some("/servers/srv_1/delete".to_owned()),
             typed,
             secret: secret_of(&server.auth),
+            headers_stored: true,
+            secrets_gone: true,
             fault: Some(Fault { field: "base_url".to_owned(), text: HOSTILE.to_owned(), changed: false }),
             test: Some(ShownTest::sample()),
             auth_kinds: AUTH_KINDS,

@@ -8,7 +8,10 @@ use hub_engine::{
 use serde::Serialize;
 
 use super::super::shown::bytes;
-use crate::{language::Said, said};
+use crate::{
+    language::{Said, apart},
+    said,
+};
 
 /// Files listed of one kind.
 const FILES_SHOWN: usize = 200;
@@ -59,7 +62,9 @@ impl ShownTest {
                 StageName::Inventory => said!("Lists nodes and models"),
                 StageName::RenderTypes => said!("Can render"),
             };
-            Stage { title, tone, icon, outcome, detail: stage.detail.clone(), hint: stage.hint.clone() }
+            let detail = apart::sentence(&stage.detail).into_owned();
+            let hint = stage.hint.as_deref().map(|hint| apart::sentence(hint).into_owned());
+            Stage { title, tone, icon, outcome, detail, hint }
         };
         Self {
             ok: test.ok,
@@ -166,7 +171,7 @@ impl ShownLive {
             flags: info.map(|info| info.flags.clone()).unwrap_or_default(),
             devices: info.map(|info| info.devices.iter().map(Device::of).collect()).unwrap_or_default(),
             loaded: live.loaded.clone(),
-            warnings: live.warnings.clone(),
+            warnings: apart::sentences(&live.warnings),
             inventory: match live.inventory.state {
                 InventoryState::Unknown => said!("Not read yet.").to_string(),
                 InventoryState::Known | InventoryState::Stale => read(&live.inventory),

@@ -2,14 +2,17 @@
 
 use hub_core::{
     error::UserError,
-    server::{DEFAULT_MAX_IN_FLIGHT, DEFAULT_RUN_LIMIT_S, DEFAULT_STALL_LIMIT_S, DEFAULT_WEIGHT, NewServer, Server},
+    server::{
+        DEFAULT_MAX_IN_FLIGHT, DEFAULT_RUN_LIMIT_S, DEFAULT_STALL_LIMIT_S, DEFAULT_WEIGHT, NewServer, Server,
+        ServerAuth,
+    },
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::{
     api::{AuthRecord, ServerBody},
-    pages::form::{lines, number, ticked},
+    pages::form::{number, ticked},
     said,
 };
 
@@ -41,7 +44,7 @@ pub(crate) struct Typed {
     pub(super) version: String,
     /// Id of the stored server, of a test.
     pub(super) stored: String,
-    /// Names of stored headers, to begin the field with.
+    /// What the field for several headers is filled with: names alone.
     #[serde(skip_deserializing)]
     pub(super) header_names: String,
 }
@@ -92,7 +95,7 @@ impl Typed {
         }
     }
 
-    fn auth(&self) -> Map<String, Value> {
+    fn auth(&self, stored: Option<&Server>) -> Result<Map<String, Value>, UserError> {
         let kind = if self.auth.is_empty() { "none" } else { self.auth.as_str() };
         let mut auth = Map::new();
         auth.insert("kind".to_owned(), json!(kind));
@@ -111,17 +114,47 @@ impl Typed {
         match kind {
             "basic" => drop(auth.insert("user".to_owned(), json!(self.user.trim()))),
             "api_key" => drop(auth.insert("header".to_owned(), json!(self.header.trim()))),
-            "headers" => {
-                let pair = |line: &str| match line.split_once(':') {
-                    Some((name, value)) => json!({"name": name.trim(), "value": value.trim()}),
-                    None => json!({"name": line}),
-                };
-                let pairs = lines(&self.headers).iter().map(|line| pair(line)).collect();
-                auth.insert("headers".to_owned(), Value::Array(pairs));
-            }
+            "headers" => drop(auth.insert("headers".to_owned(), Value::Array(self.header_pairs(stored)?))),
             _ => {}
         }
-        auth
+        Ok(auth)
+    }
+
+    /// The headers as typed; those whose value is stored may come without one.
+    fn header_pairs(&self, stored: Option<&Server>) -> Result<Vec<Value>, UserError> {
+        let refused = |why: String| Err(UserError::argument("auth.headers", why));
+        let known = stored_headers(stored);
+        let mut pairs = Vec::new();
+        for (at, line) in self.headers.lines().map(str::trim).enumerate().filter(|(_, line)| !line.is_empty()) {
+            let Some((name, value)) = header_of(line, &known) else {
+                return refused(said!(
+                    "Line {number} is no header: write it as X-Name: value. It is not shown again, since it may be a secret.",
+                    number = at + 1
+                ));
+            };
+            if value.is_empty() && !is_among(&known, name) {
+                let name: String = name.chars().take(80).collect();
+                return refused(said!("The header `{name}` needs a value: none is stored of it.", name));
+            }
+            pairs.push(json!({"name": name, "value": value}));
+        }
+        if pairs.is_empty() {
+            return refused(said!("Write one header a line at least, as X-Name: value.").to_string());
+        }
+        Ok(pairs)
+    }
+
+    /// What the field for several headers is filled with after it was typed into: the names, for the values are secrets.
+    pub(super) fn names_again(&self, stored: Option<&Server>) -> String {
+        let known = stored_headers(stored);
+        let headers = self.headers.lines().filter_map(|line| header_of(line.trim(), &known));
+        headers.map(|(name, _)| format!("{name}: ")).collect::<Vec<_>>().join("\n")
+    }
+
+    /// Whether secrets were typed, which are not shown again.
+    pub(super) fn holds_secrets(&self) -> bool {
+        let has_value = |line: &str| line.split_once(':').is_some_and(|(_, value)| !value.trim().is_empty());
+        !self.secret.trim().is_empty() || self.headers.lines().any(has_value)
     }
 
     pub(super) fn server(&self, stored: Option<&Server>) -> Result<NewServer, UserError> {
@@ -129,7 +162,7 @@ impl Typed {
         let body = ServerBody {
             name: self.name.clone(),
             base_url: self.base_url.clone(),
-            auth: Some(self.auth()),
+            auth: Some(self.auth(stored)?),
             origin: text(&self.origin),
             ca: text(&self.ca),
             weight: number("weight", &self.weight, said!("number"))?,
@@ -143,6 +176,29 @@ impl Typed {
         };
         body.parse(stored)
     }
+}
+
+/// Names of the headers that are stored with their values.
+fn stored_headers(stored: Option<&Server>) -> Vec<&str> {
+    match stored.map(|server| &server.auth) {
+        Some(ServerAuth::Headers { headers }) => headers.iter().map(|(name, _)| name.as_str()).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn is_among(known: &[&str], name: &str) -> bool {
+    known.iter().any(|known| known.eq_ignore_ascii_case(name))
+}
+
+/// Name and value of the header in a line; the value may be empty. What has no colon is the name of a stored one, or
+/// none: it may be a secret.
+fn header_of<'a>(line: &'a str, known: &[&str]) -> Option<(&'a str, &'a str)> {
+    let (name, value) = match line.split_once(':') {
+        Some((name, value)) => (name.trim(), value.trim()),
+        None => (line, ""),
+    };
+    let named = line.contains(':') || is_among(known, line);
+    (named && http::HeaderName::try_from(name).is_ok()).then_some((name, value))
 }
 
 #[cfg(test)]
@@ -168,6 +224,28 @@ mod tests {
             let again = typed.server(Some(&server)).expect("as it was").into_server(server.id, server.created_at);
             assert_eq!(again, server);
         }
+    }
+
+    #[test]
+    fn headers_are_given_back_by_name_and_need_a_value_unless_one_is_stored() {
+        let mut server = super::super::sample_server();
+        server.auth = ServerAuth::Headers { headers: vec![("X-A".to_owned(), "hunter2".to_owned().into())] };
+        let typed = |headers: &str| Typed { headers: headers.to_owned(), ..Typed::of(&server, String::new()) };
+        let again = |headers: &str| typed(headers).names_again(Some(&server));
+        assert_eq!(again("x-a\r\n\r\nX-B : hunter3:4\nX-C:\nhunter5\nno name: hunter6"), "x-a: \nX-B: \nX-C: ");
+        let taken = typed("x-a\nX-B: hunter3").server(Some(&server)).expect("valid");
+        let kept =
+            vec![("x-a".to_owned(), "hunter2".to_owned().into()), ("X-B".to_owned(), "hunter3".to_owned().into())];
+        assert_eq!(taken.auth, ServerAuth::Headers { headers: kept });
+        for (headers, told) in
+            [("X-A:\nX-B:", "`X-B` needs a value"), ("\nhunter2", "Line 2"), (" \n", "one header a line")]
+        {
+            let error = typed(headers).server(Some(&server)).expect_err("refused");
+            assert_eq!(error.argument.as_deref(), Some("auth.headers"));
+            let why = error.explain();
+            assert!(why.contains(told) && !why.contains("hunter"), "{why}");
+        }
+        assert!(typed("X-A: hunter3").holds_secrets() && !typed("X-A: \nX-B").holds_secrets());
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What LLMs are told in their roles: instructions that can be changed, previewed and reset.
 
+use std::sync::{Mutex, PoisonError};
+
 use axum::{
     extract::{Path, Request, State},
     http::HeaderMap,
@@ -11,10 +13,20 @@ use serde::Serialize;
 
 use super::super::{
     Frame,
+    back::Back,
     form::{Done, Fault, FormFields, lines, number, refused, shown},
     html, see_other,
 };
-use crate::{api, error::WebError, language::Said, render::Page, router::App, said};
+use crate::{
+    api,
+    audit::nothing_done,
+    error::WebError,
+    language::Said,
+    render::Page,
+    router::App,
+    said,
+    undo::{Instructions, Undo},
+};
 
 /// The page.
 #[derive(Debug, Serialize)]
@@ -98,8 +110,8 @@ pub(crate) async fn act(
         _ => return Err(WebError::missing_among("kind of instructions", &kind, ["enhance", "describe", "generator"])),
     };
     match saved {
-        Ok(()) if reset => Ok(see_other("/settings/instructions?done=instructions-reset")),
-        Ok(()) => Ok(see_other("/settings/instructions?done=instructions-saved")),
+        Ok(before) if reset => Ok(was_reset(&app, before)),
+        Ok(_) => Ok(see_other("/settings/instructions?done=instructions-saved")),
         Err(error) => {
             let mut page = load(&app).await?;
             page.keep(&kind, &fields, &error);
@@ -108,19 +120,33 @@ pub(crate) async fn act(
     }
 }
 
-/// What is stored is written only when it is still what the form was filled from.
-async fn save_enhance(app: &App, fields: &FormFields, reset: bool) -> Result<(), UserError> {
+/// After a reset, with what was there `before`, which can be brought back.
+fn was_reset(app: &App, before: Instructions) -> Response {
+    let (back, done) = (Back::page("/settings/instructions"), "instructions-reset");
+    if before.are_shipped() {
+        // A second press changes nothing, and can be taken back as the first one can.
+        let role = before.role();
+        let first = app.undos.find(|kept| matches!(kept, Undo::Instructions(first) if first.role() == role));
+        return nothing_done(see_other(&first.map_or_else(|| back.with(done), |number| back.with_undo(done, number))));
+    }
+    see_other(&back.with_undo(done, app.undos.keep(Undo::Instructions(before), &back)))
+}
+
+/// What is stored is written only when it is still what the form was filled from. Answers what was there before.
+async fn save_enhance(app: &App, fields: &FormFields, reset: bool) -> Result<Instructions, UserError> {
     let typed = if reset { EnhanceTemplates::default() } else { enhance_of(fields) };
     for (name, text) in [("prompt", &typed.prompt), ("negative", &typed.negative)] {
         if text.is_empty() {
             return Err(UserError::argument(name, said!("These instructions must not be empty.")));
         }
     }
-    let edit = |now: &EnhanceTemplates| unchanged(app, fields, now).map(|()| typed.clone());
-    app.engine.enhance_templates_edit(edit).await.map(drop)
+    let before = Mutex::default();
+    let edit = |now: &EnhanceTemplates| unchanged(app, fields, now, &before).map(|()| typed.clone());
+    app.engine.enhance_templates_edit(edit).await?;
+    Ok(Instructions::Enhance(before.into_inner().unwrap_or_else(PoisonError::into_inner)))
 }
 
-async fn save_describe(app: &App, fields: &FormFields, reset: bool) -> Result<(), UserError> {
+async fn save_describe(app: &App, fields: &FormFields, reset: bool) -> Result<Instructions, UserError> {
     let text = |name| text(fields, name);
     let typed = if reset {
         DescribeTemplates::default()
@@ -132,17 +158,28 @@ async fn save_describe(app: &App, fields: &FormFields, reset: bool) -> Result<()
             optimized_fr: text("optimized_fr"),
         }
     };
-    let edit = |now: &DescribeTemplates| unchanged(app, fields, now).map(|()| typed.clone());
-    app.engine.describe_templates_edit(edit).await.map(drop)
+    let before = Mutex::default();
+    let edit = |now: &DescribeTemplates| unchanged(app, fields, now, &before).map(|()| typed.clone());
+    app.engine.describe_templates_edit(edit).await?;
+    Ok(Instructions::Describe(before.into_inner().unwrap_or_else(PoisonError::into_inner)))
 }
 
-async fn save_generator(app: &App, fields: &FormFields, reset: bool) -> Result<(), UserError> {
+async fn save_generator(app: &App, fields: &FormFields, reset: bool) -> Result<Instructions, UserError> {
     let typed = if reset { PromptGeneratorSettings::default() } else { generator_of(fields)? };
-    let edit = |now: &PromptGeneratorSettings| unchanged(app, fields, now).map(|()| typed.clone());
-    app.engine.prompt_generator_edit(edit).await.map(drop)
+    let before = Mutex::default();
+    let edit = |now: &PromptGeneratorSettings| unchanged(app, fields, now, &before).map(|()| typed.clone());
+    app.engine.prompt_generator_edit(edit).await?;
+    Ok(Instructions::Generator(before.into_inner().unwrap_or_else(PoisonError::into_inner)))
 }
 
-fn unchanged(app: &App, fields: &FormFields, now: &impl Serialize) -> Result<(), UserError> {
+/// Keeps what is there `now` as `before`: an edit may look several times, and what it saw last is what it replaces.
+fn unchanged<T: Clone + Serialize>(
+    app: &App,
+    fields: &FormFields,
+    now: &T,
+    before: &Mutex<T>,
+) -> Result<(), UserError> {
+    before.lock().unwrap_or_else(PoisonError::into_inner).clone_from(now);
     api::same_version(&fields.first("version"), &app.versions.of(now))
 }
 
@@ -218,86 +255,79 @@ fn page(
     (describe, describe_version): (&DescribeTemplates, String),
     (generator, generator_version): (&PromptGeneratorSettings, String),
 ) -> InstructionsPage {
-    let entry = |name, label, help, value: &str, rows| Entry { name, label, help, value: value.to_owned(), rows };
-    let count = |name, label, value: u32| Entry { name, label, help: None, value: value.to_string(), rows: 0 };
-    let group = |(name, title, about), version, changed, numbers, texts| Group {
-        name,
-        title,
-        about,
-        version,
-        numbers,
-        texts,
-        fault: None,
-        changed,
-    };
-    let styles = generator.allowed_styles.clone().unwrap_or_default().join("\n");
     InstructionsPage {
         frame: Frame::new("settings", said!("Instructions for LLMs")),
         groups: vec![
-            group(
-                ENHANCE,
-                enhance_version,
-                *enhance != EnhanceTemplates::default(),
-                Vec::new(),
-                vec![
-                    entry("prompt", said!("For the prompt"), None, &enhance.prompt, 12),
-                    entry("negative", said!("For the negative prompt"), None, &enhance.negative, 8),
-                ],
-            ),
-            group(
-                DESCRIBE,
-                describe_version,
-                *describe != DescribeTemplates::default(),
-                Vec::new(),
-                vec![
-                    entry(
-                        "natural",
-                        said!("Prose"),
-                        Some(said!("Every language without its own.")),
-                        &describe.natural,
-                        6,
-                    ),
-                    entry(
-                        "optimized",
-                        said!("Keywords"),
-                        Some(said!("Every language without its own.")),
-                        &describe.optimized,
-                        6,
-                    ),
-                    entry("natural_fr", said!("Prose, French"), None, &describe.natural_fr, 6),
-                    entry("optimized_fr", said!("Keywords, French"), None, &describe.optimized_fr, 6),
-                ],
-            ),
-            group(
-                GENERATOR,
-                generator_version,
-                *generator != PromptGeneratorSettings::default(),
-                vec![
-                    count("subjects_to_propose", said!("Subjects proposed"), generator.subjects_to_propose),
-                    count("elements_to_propose", said!("Elements proposed"), generator.elements_to_propose),
-                    count("elements_to_select", said!("Elements drawn"), generator.elements_to_select),
-                    count("variations_to_propose", said!("Variations each"), generator.variations_to_propose),
-                ],
-                vec![
-                    entry(
-                        "instructions",
-                        said!("Instructions"),
-                        Some(said!("Told before the task itself.")),
-                        &generator.instructions,
-                        6,
-                    ),
-                    entry(
-                        "allowed_styles",
-                        said!("Styles it may use"),
-                        Some(said!("One a line; none = every enabled one.")),
-                        &styles,
-                        3,
-                    ),
-                ],
-            ),
+            enhance_group(enhance, enhance_version),
+            describe_group(describe, describe_version),
+            generator_group(generator, generator_version),
         ],
         render_types: Vec::new(),
         preview: String::new(),
+    }
+}
+
+fn enhance_group(enhance: &EnhanceTemplates, version: String) -> Group {
+    let texts = vec![
+        Entry::text("prompt", said!("For the prompt"), None, &enhance.prompt, 12),
+        Entry::text("negative", said!("For the negative prompt"), None, &enhance.negative, 8),
+    ];
+    Group { changed: *enhance != EnhanceTemplates::default(), texts, ..Group::of(ENHANCE, version) }
+}
+
+fn describe_group(describe: &DescribeTemplates, version: String) -> Group {
+    let others = Some(said!("Every language without its own."));
+    let texts = vec![
+        Entry::text("natural", said!("Prose"), others, &describe.natural, 6),
+        Entry::text("optimized", said!("Keywords"), others, &describe.optimized, 6),
+        Entry::text("natural_fr", said!("Prose, French"), None, &describe.natural_fr, 6),
+        Entry::text("optimized_fr", said!("Keywords, French"), None, &describe.optimized_fr, 6),
+    ];
+    Group { changed: *describe != DescribeTemplates::default(), texts, ..Group::of(DESCRIBE, version) }
+}
+
+fn generator_group(generator: &PromptGeneratorSettings, version: String) -> Group {
+    let numbers = vec![
+        Entry::count("subjects_to_propose", said!("Subjects proposed"), generator.subjects_to_propose),
+        Entry::count("elements_to_propose", said!("Elements proposed"), generator.elements_to_propose),
+        Entry::count("elements_to_select", said!("Elements drawn"), generator.elements_to_select),
+        Entry::count("variations_to_propose", said!("Variations each"), generator.variations_to_propose),
+    ];
+    let styles = generator.allowed_styles.clone().unwrap_or_default().join("\n");
+    let texts = vec![
+        Entry::text(
+            "instructions",
+            said!("Instructions"),
+            Some(said!("Told before the task itself.")),
+            &generator.instructions,
+            6,
+        ),
+        Entry::text(
+            "allowed_styles",
+            said!("Styles it may use"),
+            Some(said!("One a line; none = every enabled one.")),
+            &styles,
+            3,
+        ),
+    ];
+    let changed = *generator != PromptGeneratorSettings::default();
+    Group { numbers, texts, changed, ..Group::of(GENERATOR, version) }
+}
+
+impl Group {
+    /// A group without entries, as nobody has changed it.
+    fn of((name, title, about): (&'static str, Said, Said), version: String) -> Self {
+        Self { name, title, about, version, numbers: Vec::new(), texts: Vec::new(), fault: None, changed: false }
+    }
+}
+
+impl Entry {
+    fn text(name: &'static str, label: Said, help: Option<Said>, value: &str, rows: u32) -> Self {
+        Self { name, label, help, value: value.to_owned(), rows }
+    }
+
+    fn count(name: &'static str, label: Said, value: u32) -> Self {
+        Self { name, label, help: None, value: value.to_string(), rows: 0 }
     }
 }
 

@@ -48,7 +48,7 @@ pub(crate) fn view(state: JobState) -> JobView {
     request.negative_prompt = Some(HOSTILE.to_owned());
     let job = Job {
         id: JobId::from_uuid(Uuid::from_u128(1)),
-        caller: Caller::named("<i>caller</i>"),
+        caller: Caller::named("<i>caller</i>\u{202e}"),
         request: JobRequest::Image(request),
         state,
         recipe: Some(recipe()),
@@ -75,13 +75,13 @@ pub(crate) fn view(state: JobState) -> JobView {
     progress.steps = Some((12, 20));
     progress.node = Some("<KSampler>".into());
     progress.preview = Some(LivePreview { mime: "image/jpeg", bytes: bytes::Bytes::from_static(b"jpeg") });
-    JobView { artifacts: vec![artifact()], server: Some("<gpu>".to_owned()), progress: Some(progress), job }
+    JobView { artifacts: vec![artifact()], server: Some("<gpu>\u{202e}".to_owned()), progress: Some(progress), job }
 }
 
 pub(crate) fn waiting() -> hub_engine::WhyWaiting {
     let server = |number| hub_engine::ServerWhy {
         server: hub_core::ids::ServerId::from_uuid(Uuid::from_u128(number)),
-        name: "<gpu>".to_owned(),
+        name: "<gpu>\u{202e}".to_owned(),
         state: hub_core::server::ServerState::Down,
         reason: hub_engine::WaitReason::NotReady,
         detail: HOSTILE.to_owned(),
@@ -97,14 +97,14 @@ pub(crate) fn failed() -> JobState {
 fn recipe() -> Recipe {
     Recipe {
         mode: Mode::Generate,
-        render_type: "<b>sdxl</b>".to_owned(),
+        render_type: "<b>sdxl</b>\u{202e}".to_owned(),
         workflow: "txt2img".to_owned(),
         workflow_version: 3,
         workflow_id: WorkflowId::from_uuid(Uuid::from_u128(9)),
         prompt_asked: Some(HOSTILE.to_owned()),
         prompt: Some(HOSTILE.to_owned()),
         negative_prompt: Some(HOSTILE.to_owned()),
-        styles: vec!["<i>anime</i>".to_owned()],
+        styles: vec!["<i>anime</i>\u{202e}".to_owned()],
         enhanced: true,
         not_enhanced_because: Some("none".to_owned()),
         seed: u64::MAX,

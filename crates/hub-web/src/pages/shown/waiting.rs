@@ -5,7 +5,7 @@ use hub_engine::{ServerWhy, WaitReason, WhyWaiting};
 use serde::Serialize;
 
 use super::duration;
-use crate::said;
+use crate::{language::apart, said};
 
 /// Why a job waits.
 #[derive(Debug, Clone, Serialize)]
@@ -60,7 +60,7 @@ impl Reason {
             WaitReason::Free => "good",
         };
         let ends = why.ends_in_s.map(|seconds| said!("would be done in {time}", time = in_seconds(seconds)));
-        Self { name: why.name.clone(), text: why.detail.clone(), tone, ends }
+        Self { name: why.name.clone(), text: apart::sentence(&why.detail).into_owned(), tone, ends }
     }
 }
 

@@ -5,7 +5,7 @@ use hub_engine::JobView;
 use serde::Serialize;
 
 use super::super::shown::{ShownImage, ShownProgress, ShownState};
-use crate::{error::WebError, render::Page, router::App};
+use crate::{error::WebError, language::apart, render::Page, router::App};
 
 /// How far it is, and what came out.
 #[derive(Debug, Serialize)]
@@ -29,13 +29,13 @@ impl FirstPicture {
 
     fn of(view: &JobView) -> Self {
         let job = &view.job;
-        let error = if let JobState::Failed(error) = &job.state { Some(error.explain()) } else { None };
+        let error = if let JobState::Failed(error) = &job.state { Some(apart::error(error).explain()) } else { None };
         Self {
             job_path: format!("/jobs/{}", job.id),
             live_path: format!("/start/live?job={}", job.id),
             here: format!("/start?job={}#picture", job.id),
             state: ShownState::of_view(view),
-            progress: view.progress.as_ref().filter(|_| !job.state.kind().is_terminal()).map(ShownProgress::of),
+            progress: ShownProgress::of_view(view),
             image: view
                 .artifacts
                 .iter()

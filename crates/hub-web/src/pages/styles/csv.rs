@@ -1,66 +1,60 @@
-//! The list of styles as a table that spreadsheets read and write.
-//!
-//! An import goes the way of every configuration file: read whole, compared, shown before it is
-//! written, and written in one step or not at all. Styles that the table does not name stay.
+//! The list of styles as a table.
 
 use axum::{
     extract::{Request, State},
-    http::header,
-    response::{IntoResponse as _, Response},
+    response::Response,
 };
 use hub_core::{catalogue::Style, error::UserError};
-use hub_engine::{ImportMode, ImportOptions, ImportReport};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::{
     super::{
-        form::{Fault, FormFields, refused, shown},
+        form::{Fault, refused, shown},
         see_other,
-        shown::ShownReport,
+        table::{Import, Row, Table, yes_or_no},
     },
-    ListQuery, ShownImport, page,
+    ListQuery, page,
 };
-use crate::{error::WebError, router::App, said};
+use crate::{
+    attachment,
+    audit::{about_import, nothing_done},
+    error::WebError,
+    router::App,
+};
 
-/// Columns, in their order. Only the first two must be there.
-const COLUMNS: [&str; 9] = [
-    "name",
-    "prompt_template",
-    "negative_template",
-    "category",
-    "description",
-    "render_types",
-    "preferred_render_type",
-    "is_default",
-    "enabled",
-];
+const TABLE: Table = Table {
+    columns: &[
+        "name",
+        "prompt_template",
+        "negative_template",
+        "category",
+        "description",
+        "render_types",
+        "preferred_render_type",
+        "is_default",
+        "enabled",
+    ],
+    needed: 2,
+};
 /// Between the names of several render types in one cell.
 const LIST_SEPARATOR: char = ';';
-/// How spreadsheets know that a file is UTF-8.
-const BYTE_ORDER_MARK: &str = "\u{feff}";
 
 /// All styles as a file.
 pub(crate) async fn download(State(app): State<App>) -> Result<Response, WebError> {
     let table = write(&app.engine.catalogue().styles).map_err(|error| WebError::internal(&error))?;
-    let headers = [
-        (header::CONTENT_TYPE, "text/csv; charset=utf-8"),
-        (header::CONTENT_DISPOSITION, "attachment; filename=\"styles.csv\""),
-    ];
-    Ok((headers, table).into_response())
+    Ok(attachment::answer("styles.csv", "text/csv; charset=utf-8", table))
 }
 
 /// Shows what a table would change, or changes it.
 pub(crate) async fn upload(State(app): State<App>, request: Request) -> Result<Response, WebError> {
-    let form = FormFields::read(request, &app).await?;
-    let dry_run = form.first("step") != "import";
-    match import(&app, &form, dry_run).await {
-        Ok(report) if dry_run => {
+    match Import::of(&app, request, "styles", read).await? {
+        Import::Done(report) => Ok(about_import(see_other("/styles?done=styles-imported"), &report)),
+        Import::Shown(report) => {
             let mut page = page(&app, &ListQuery::default()).await?;
-            page.report = Some(ShownImport { table: table_of(&form), report: ShownReport::of(report) });
-            shown(&app, &page)
+            page.report = Some(report);
+            shown(&app, &page).map(nothing_done)
         }
-        Ok(_) => Ok(see_other("/styles?done=styles-imported")),
-        Err(error) => {
+        Import::Refused(error) => {
             let mut page = page(&app, &ListQuery::default()).await?;
             page.fault = Some(Fault::of(&error));
             refused(&app, &error, &page)
@@ -68,113 +62,47 @@ pub(crate) async fn upload(State(app): State<App>, request: Request) -> Result<R
     }
 }
 
-async fn import(app: &App, form: &FormFields, dry_run: bool) -> Result<ImportReport, UserError> {
-    let table = table_of(form);
-    if table.is_empty() {
-        return Err(refuse(said!("Choose a CSV file first.")));
-    }
-    let document = json!({"format": "genimage-config", "version": 1, "styles": read(&table)?});
-    let options = ImportOptions { mode: ImportMode::Merge, dry_run, passphrase: None };
-    app.engine.config_import(document.to_string().as_bytes(), &options).await
-}
-
-/// The file, or the text of one that was shown already.
-fn table_of(form: &FormFields) -> String {
-    let file = form.file("file").map(|file| String::from_utf8_lossy(&file.bytes).into_owned());
-    file.unwrap_or_else(|| form.first("table"))
-}
-
 fn write(styles: &[Style]) -> Result<String, Box<dyn std::error::Error>> {
-    let mut table = ::csv::Writer::from_writer(Vec::new());
-    table.write_record(COLUMNS)?;
-    for style in styles {
-        let render_types = style.render_types.join(&LIST_SEPARATOR.to_string());
-        table.write_record([
-            style.name.as_str(),
-            &style.prompt_template,
-            &style.negative_template,
-            &style.category,
-            &style.description,
-            &render_types,
-            style.preferred_render_type.as_deref().unwrap_or(""),
-            if style.is_default { "yes" } else { "no" },
-            if style.enabled { "yes" } else { "no" },
-        ])?;
-    }
-    let bytes = table.into_inner().map_err(|error| error.to_string())?;
-    Ok(format!("{BYTE_ORDER_MARK}{}", String::from_utf8(bytes)?))
+    TABLE.write(styles.iter().map(|style| {
+        [
+            style.name.clone(),
+            style.prompt_template.clone(),
+            style.negative_template.clone(),
+            style.category.clone(),
+            style.description.clone(),
+            style.render_types.join(&LIST_SEPARATOR.to_string()),
+            style.preferred_render_type.clone().unwrap_or_default(),
+            yes_or_no(style.is_default),
+            yes_or_no(style.enabled),
+        ]
+    }))
 }
 
 /// The rows as styles of a configuration file.
 fn read(text: &str) -> Result<Vec<Value>, UserError> {
-    let text = text.trim_start_matches(BYTE_ORDER_MARK);
-    if text.contains('\u{fffd}') {
-        return Err(refuse(said!("The file is not UTF-8 text; save it as “CSV UTF-8”.")));
-    }
-    // Spreadsheets of half the world write semicolons.
-    let head = text.lines().next().unwrap_or("");
-    let delimiter = if head.contains(';') && !head.contains(',') { b';' } else { b',' };
-    let mut table = ::csv::ReaderBuilder::new().delimiter(delimiter).flexible(false).from_reader(text.as_bytes());
-    let heads = table.headers().map_err(|error| unreadable(&error))?.clone();
-    if let Some(unknown) = heads.iter().find(|head| !COLUMNS.contains(&head.trim())) {
-        let shown: String = unknown.chars().take(40).collect();
-        return Err(refuse(said!("The table has a column `{shown}`.", shown)).with_valid(COLUMNS));
-    }
-    for needed in &COLUMNS[..2] {
-        if !heads.iter().any(|head| head.trim() == *needed) {
-            return Err(refuse(said!("The table has no column `{needed}`.", needed)).with_valid(COLUMNS));
-        }
-    }
-    let rows = table.records().enumerate().map(|(index, row)| {
-        let row = row.map_err(|error| unreadable(&error))?;
-        let cells = heads.iter().zip(row.iter()).filter(|(_, cell)| !cell.trim().is_empty());
-        cells.map(|(head, cell)| Ok((head.trim().to_owned(), value(head.trim(), cell, index + 2)?))).collect()
-    });
-    rows.collect::<Result<Vec<Map<String, Value>>, UserError>>().map(|rows| {
-        rows.into_iter()
-            .map(|mut row| {
-                // Said by leaving the cell empty.
-                row.entry("prompt_template").or_insert_with(|| Value::from(""));
-                Value::Object(row)
-            })
-            .collect()
-    })
+    TABLE.read(text)?.iter().map(entry).collect()
 }
 
-fn value(column: &str, cell: &str, line: usize) -> Result<Value, UserError> {
-    Ok(match column {
-        "render_types" => cell.split(LIST_SEPARATOR).map(str::trim).filter(|name| !name.is_empty()).collect(),
-        "is_default" | "enabled" => match cell.trim().to_lowercase().as_str() {
-            "yes" | "true" | "1" | "x" => Value::Bool(true),
-            "no" | "false" | "0" => Value::Bool(false),
-            other => {
-                let shown: String = other.chars().take(40).collect();
-                return Err(refuse(said!("Row {line}: `{shown}` in `{column}`.", line, shown, column))
-                    .with_valid(["yes", "no"]));
-            }
-        },
-        "name" | "category" | "preferred_render_type" => Value::from(cell.trim()),
-        _ => Value::from(cell),
-    })
-}
-
-fn refuse(message: impl Into<String>) -> UserError {
-    UserError::argument("file", message.into())
-}
-
-fn unreadable(error: &::csv::Error) -> UserError {
-    let place = error.position().map(|at| format!(" at line {}", at.line())).unwrap_or_default();
-    let why = match error.kind() {
-        ::csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
-            format!("a row has {len} cells where the head has {expected_len}")
-        }
-        _ => "it is no CSV".to_owned(),
-    };
-    refuse(said!("The table cannot be read{place}: {why}.", place, why))
+fn entry(row: &Row) -> Result<Value, UserError> {
+    let mut entry = Map::new();
+    for (column, cell) in row.cells() {
+        let value = match column {
+            "render_types" => cell.split(LIST_SEPARATOR).map(str::trim).filter(|name| !name.is_empty()).collect(),
+            "is_default" | "enabled" => row.flag(column)?.into(),
+            "name" | "category" | "preferred_render_type" => cell.trim().into(),
+            _ => cell.into(),
+        };
+        entry.insert(column.to_owned(), value);
+    }
+    // Said by leaving the cell empty.
+    entry.entry("prompt_template").or_insert_with(|| Value::from(""));
+    Ok(entry.into())
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

@@ -10,11 +10,12 @@ use serde::{Deserialize, Serialize};
 
 use super::super::{
     Frame,
+    back::Back,
     form::{Begin, Done, Fault, Sent, refused, shown, ticked},
     html, see_other,
     shown::ShownShowcase,
 };
-use crate::{api, error::WebError, lookup, render::Page, router::App, said, undo::Undo};
+use crate::{api, audit::about, error::WebError, lookup, render::Page, router::App, said, undo::Undo};
 
 /// What is tried when nothing was typed.
 const SAMPLE_PROMPT: &str = "a red fox in fresh snow";
@@ -172,7 +173,7 @@ pub(crate) async fn add(State(app): State<App>, Sent(typed): Sent<Typed>) -> Res
         Err(error) => Err(error),
     };
     match saved {
-        Ok(_) => Ok(see_other("/styles?done=style-added")),
+        Ok(style) => Ok(about(see_other("/styles?done=style-added"), style.name)),
         Err(error) => refused(&app, &error, &page(&app, None, typed, Some(&error)).await?),
     }
 }
@@ -200,8 +201,9 @@ pub(crate) async fn save(
 pub(crate) async fn remove(State(app): State<App>, Path(id): Path<String>) -> Result<Response, WebError> {
     let known = lookup::style(&app, &id)?;
     app.engine.style_delete(known.id).await?;
-    let number = app.undos.keep(Undo::Style(known), "/styles");
-    Ok(see_other(&format!("/styles?done=style-deleted&undo={number}")))
+    let back = Back::page("/styles");
+    let number = app.undos.keep(Undo::Style(known), &back);
+    Ok(see_other(&back.with_undo("style-deleted", number)))
 }
 
 /// The form again with its preview; nothing is stored. Scripts get the preview alone.

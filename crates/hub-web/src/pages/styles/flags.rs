@@ -8,10 +8,11 @@ use hub_core::catalogue::Style;
 use serde::Deserialize;
 
 use super::super::{
-    form::{Sent, own_back, own_page, ticked},
+    back::Back,
+    form::{Sent, ticked},
     see_other,
 };
-use crate::{error::WebError, lookup, router::App, undo::Undo};
+use crate::{audit::about, error::WebError, lookup, router::App, undo::Undo};
 
 /// The button that was pressed.
 #[derive(Debug, Default, Deserialize)]
@@ -29,20 +30,24 @@ pub(crate) async fn set_flags(
     Sent(form): Sent<Flags>,
 ) -> Result<Response, WebError> {
     let known = lookup::style(&app, &id)?;
-    let enabled = form.enabled.as_deref().map_or(known.enabled, ticked);
-    let is_default = form.is_default.as_deref().map_or(known.is_default, ticked);
-    app.engine.style_edit(known.id, |style| Ok(Style { enabled, is_default, ..style.clone() })).await?;
-    let done = match (&form.enabled, enabled, is_default) {
-        (Some(_), true, _) => "style-on",
-        (Some(_), false, _) => "style-off",
-        (None, _, true) => "style-default",
-        (None, _, false) => "style-no-default",
+    let (enabled, is_default) = (form.enabled.as_deref().map(ticked), form.is_default.as_deref().map(ticked));
+    // What was not pressed stays as it is by now.
+    let edit = |now: &Style| {
+        let (enabled, is_default) = (enabled.unwrap_or(now.enabled), is_default.unwrap_or(now.is_default));
+        Ok(Style { enabled, is_default, ..now.clone() })
     };
-    let changed = (known.enabled, known.is_default) != (enabled, is_default);
-    // A second press changes nothing, and can be taken back as the first one can.
-    let same = |kept: &Undo| matches!(kept, Undo::StyleFlags { style, .. } if *style == known.id);
-    let again = if changed { None } else { app.undos.find(same) };
-    let undo = Undo::StyleFlags { style: known.id, enabled: known.enabled, is_default: known.is_default };
-    let number = again.unwrap_or_else(|| app.undos.keep(undo, own_back(&form.back, "/styles")));
-    Ok(see_other(&own_page(&form.back, "/styles", "/styles", &format!("{done}&undo={number}"))))
+    app.engine.style_edit(known.id, edit).await?;
+    let (done, state) = match (enabled, is_default) {
+        (Some(true), _) => ("style-on", "on"),
+        (Some(false), _) => ("style-off", "off"),
+        (None, Some(true)) => ("style-default", "default"),
+        (None, _) => ("style-no-default", "no default"),
+    };
+    let changed = enabled.is_some_and(|on| on != known.enabled) || is_default.is_some_and(|on| on != known.is_default);
+    let undo =
+        Undo::StyleFlags { style: known.id, enabled: enabled.map(|on| !on), is_default: is_default.map(|on| !on) };
+    let same = undo.clone();
+    let back = Back::to(&form.back, "/styles");
+    let number = app.undos.keep_once(undo, changed, |kept| *kept == same, &back);
+    Ok(about(see_other(&back.with_undo(done, number)), format!("{}: {state}", known.name)))
 }

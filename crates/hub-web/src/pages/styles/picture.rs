@@ -19,7 +19,16 @@ use super::{
     },
     ListQuery, Scene, page,
 };
-use crate::{api, asker::Asker, error::WebError, lookup, router::App, said};
+use crate::{
+    api,
+    asker::Asker,
+    audit::{about, about_some},
+    error::WebError,
+    lookup,
+    presses::MoreIsLeft,
+    router::App,
+    said,
+};
 
 /// Has the style's picture made.
 pub(crate) async fn make(
@@ -53,7 +62,11 @@ pub(crate) async fn make_missing(
                 (_, 0) => "pictures-asked",
                 _ => "pictures-asked-some",
             };
-            Ok(see_other(&format!("/styles?done={done}")))
+            let mut response = see_other(&format!("/styles?done={done}"));
+            if outcome.asked > 0 && outcome.left > 0 {
+                response.extensions_mut().insert(MoreIsLeft);
+            }
+            Ok(about_some(response, outcome.asked, "picture"))
         }
         Err(error) => {
             let mut page = page(&app, &ListQuery::default()).await?;
@@ -100,7 +113,7 @@ pub(crate) async fn set_scene(State(app): State<App>, Sent(typed): Sent<TypedSce
         Err(error) => Err(error),
     };
     match saved {
-        Ok(_) => Ok(see_other("/styles?done=scene-saved")),
+        Ok(scene) => Ok(about(see_other("/styles?done=scene-saved"), scene.prompt)),
         Err(error) => {
             let mut page = page(&app, &ListQuery::default()).await?;
             let read_version = if error.code == ErrorCode::Changed { page.scene.read_version } else { typed.version };

@@ -2,8 +2,7 @@
 
 use axum::{
     extract::{Path, RawQuery, State},
-    http::{HeaderValue, header},
-    response::{Html, IntoResponse as _, Response},
+    response::{Html, Response},
 };
 use hub_core::{
     catalogue::Workflow,
@@ -27,7 +26,7 @@ use super::{
     slots::{self, Row},
     trial::Trial,
 };
-use crate::{api, error::WebError, lookup, render::Page, router::App, said};
+use crate::{api, attachment, error::WebError, language::apart, lookup, render::Page, router::App, said};
 
 /// The page of one version.
 #[derive(Debug, Serialize)]
@@ -127,17 +126,8 @@ pub(crate) async fn remove(State(app): State<App>, Path(id): Path<String>) -> Re
 pub(crate) async fn download(State(app): State<App>, Path(id): Path<String>) -> Result<Response, WebError> {
     let workflow = lookup::workflow(&app, &id).await?;
     let text = serde_json::to_string_pretty(&workflow.graph).map_err(|error| WebError::internal(&error))?;
-    let mut response = text.into_response();
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    // Names may hold what no header may: the file is named by what surely fits.
-    let plain: String =
-        workflow.name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect();
-    let disposition = format!("attachment; filename=\"{plain}-v{}.json\"", workflow.version);
-    if let Ok(value) = HeaderValue::try_from(disposition) {
-        headers.insert(header::CONTENT_DISPOSITION, value);
-    }
-    Ok(response)
+    let name = format!("{}-v{}.json", workflow.name, workflow.version);
+    Ok(attachment::answer(&name, attachment::JSON, text))
 }
 
 /// The page as it is without anything asked for, with a test run.
@@ -207,7 +197,10 @@ fn all_places(nodes: &[NodeView]) -> Vec<Place> {
         let inputs = node.inputs.iter().map(|input| Place {
             address: format!("{}.{}", node.id, input.name),
             text: match &input.holds {
-                InputHolds::Value(value) => format!("{title}: {}", shorten(value, picking::VALUE_SHOWN_CHARS)),
+                InputHolds::Value(value) => {
+                    let value = shorten(value, picking::VALUE_SHOWN_CHARS);
+                    format!("{}: {}", apart::apart(&title), apart::apart(&value))
+                }
                 InputHolds::Link(_) => title.clone(),
             },
         });

@@ -6,7 +6,10 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::super::shown::shorten;
-use crate::{language::Said, said};
+use crate::{
+    language::{Said, apart},
+    said,
+};
 
 /// Longest value shown, in characters.
 const VALUE_SHOWN_CHARS: usize = 80;
@@ -101,7 +104,7 @@ fn words(value: Option<&Value>) -> String {
 
 fn name(id: &str, node: &Value) -> String {
     let title = node["_meta"]["title"].as_str().or(node["class_type"].as_str()).unwrap_or_default();
-    format!("{id} {}", shorten(title, VALUE_SHOWN_CHARS))
+    format!("{id} {}", apart::apart(&shorten(title, VALUE_SHOWN_CHARS)))
 }
 
 impl Difference {

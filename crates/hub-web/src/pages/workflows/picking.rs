@@ -15,7 +15,7 @@ use super::{
     slot_title,
     slots::Row,
 };
-use crate::said;
+use crate::{language::apart, said};
 
 /// Longest value in the list of inputs, in characters.
 pub(super) const VALUE_SHOWN_CHARS: usize = 60;
@@ -238,7 +238,10 @@ impl Links<'_> {
             PanelInput {
                 name: input.name.clone(),
                 value,
-                source: source.map(|id| format!("{id} · {}", titles.get(id.as_str()).unwrap_or(&""))),
+                source: source.map(|id| {
+                    let title = titles.get(id.as_str()).copied().unwrap_or_default();
+                    format!("{id} · {}", apart::apart(title))
+                }),
                 source_path: source.map(|id| self.node(id)),
                 is: is.collect(),
                 uses: if self.graph.is_newest { self.uses(&place, rows) } else { Vec::new() },

@@ -5,7 +5,7 @@ use axum::{
     response::Response,
 };
 use hub_core::{catalogue::Workflow, error::UserError};
-use hub_engine::SlotView;
+use hub_engine::{NodeView, SlotView};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -89,18 +89,36 @@ impl Row {
         (&self.kind, &self.target) == (&other.kind, &other.target)
     }
 
-    /// The address in what was typed: `6.text` of `6.text — a red fox`.
-    fn place(&self) -> &str {
-        self.target.split_whitespace().next().unwrap_or_default()
+    /// The address in what was typed: `6.text` of `6.text — a red fox`. Names of inputs may hold blanks: the longest of
+    /// the `known` places that it begins with is meant, and only where there is none the first word.
+    fn place(&self, known: &[String]) -> &str {
+        let typed = self.target.trim();
+        let is_begin = |place: &&String| {
+            let rest = typed.strip_prefix(place.as_str());
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace))
+        };
+        match known.iter().filter(is_begin).max_by_key(|place| place.len()) {
+            Some(place) => &typed[..place.len()],
+            None => typed.split_whitespace().next().unwrap_or_default(),
+        }
     }
 
-    fn check(&self, app: &App, workflow: &Workflow) -> Option<String> {
+    fn check(&self, app: &App, workflow: &Workflow, known: &[String]) -> Option<String> {
+        let place = self.place(known);
         if self.kind.is_empty() {
-            let fault = said!("`{place}` has no kind: choose what the hub shall put there.", place = self.place());
-            return Some(fault);
+            return Some(said!("`{place}` has no kind: choose what the hub shall put there.", place));
         }
-        app.engine.slot_check(workflow, &self.kind, self.place()).err().map(|error| error.explain())
+        app.engine.slot_check(workflow, &self.kind, place).err().map(|error| error.explain())
     }
+}
+
+/// Every place of a graph: `node.input`, and the node alone.
+fn known_places(nodes: &[NodeView]) -> Vec<String> {
+    let of_node = |node: &NodeView| {
+        let inputs = node.inputs.iter().map(|input| format!("{}.{}", node.id, input.name));
+        inputs.chain([node.id.clone()]).collect::<Vec<_>>()
+    };
+    nodes.iter().flat_map(of_node).collect()
 }
 
 /// The rows of stored slots, one for each place.
@@ -127,13 +145,14 @@ pub(crate) async fn choose(
         response.extensions_mut().insert(NothingDone);
         return Ok(response);
     }
+    let known = known_places(&app.engine.workflow_nodes(&workflow));
     for row in &mut rows {
-        row.fault = row.check(&app, &workflow);
+        row.fault = row.check(&app, &workflow, &known);
     }
     if rows.iter().any(|row| row.fault.is_some()) {
         return faulty(&app, workflow, rows).await;
     }
-    let pairs: Vec<_> = rows.iter().map(|row| (row.kind.clone(), row.place().to_owned())).collect();
+    let pairs: Vec<_> = rows.iter().map(|row| (row.kind.clone(), row.place(&known).to_owned())).collect();
     match app.engine.workflow_choose_slots(workflow.id, &pairs).await {
         Ok(stored) => Ok(see_other(&format!("/workflows/{}?done=workflow-slots", stored.workflow.id))),
         Err(error) => {
@@ -167,6 +186,8 @@ impl Row {
 
 #[cfg(test)]
 mod tests {
+    use hub_engine::{InputHolds, InputView};
+
     use super::*;
 
     #[test]
@@ -180,6 +201,25 @@ mod tests {
         let prompt = (1, "prompt".to_owned(), "6.text fox".to_owned());
         assert_eq!(rows(""), std::slice::from_ref(&prompt));
         assert_eq!(rows("2"), [prompt, (2, "seed".to_owned(), " ".to_owned())]);
-        assert_eq!(Row::typed("prompt", " 6.text fox").place(), "6.text");
+    }
+
+    #[test]
+    fn a_place_is_cut_where_its_name_ends_though_that_holds_blanks() {
+        let input = |name: &str| InputView { name: name.to_owned(), holds: InputHolds::Value("1".to_owned()) };
+        let inputs = vec![input("text"), input("number"), input("number of images")];
+        let node = NodeView { id: "12".to_owned(), class: "Node".to_owned(), title: None, inputs };
+        let known = known_places(&[node]);
+        for (typed, place) in [
+            ("12.number of images", "12.number of images"),
+            (" 12.number of images — 4 ", "12.number of images"),
+            ("12.number of anything", "12.number"),
+            ("12.number ofimages", "12.number"),
+            ("12.text — a red fox", "12.text"),
+            ("12 — Save", "12"),
+            ("6.text fox", "6.text"),
+            ("", ""),
+        ] {
+            assert_eq!(Row::typed("prompt", typed).place(&known), place, "{typed}");
+        }
     }
 }

@@ -17,7 +17,9 @@ use super::{
     },
     detail,
 };
-use crate::{api, asker::Asker, error::WebError, live, lookup, presses, render::Page, router::App, said};
+use crate::{
+    api, asker::Asker, error::WebError, language::apart, live, lookup, presses, render::Page, router::App, said,
+};
 
 /// What is drawn unless somebody says something else.
 const PROMPT: &str = "a red fox in fresh snow, morning light";
@@ -66,6 +68,8 @@ pub(super) struct Typed {
 pub(crate) struct Run {
     job_path: String,
     live_path: String,
+    /// The page that shows it, to look at again.
+    here: String,
     state: ShownState,
     progress: Option<ShownProgress>,
     image: Option<ShownImage>,
@@ -118,8 +122,9 @@ impl Check {
         Self {
             path: format!("/servers/{id}"),
             chosen: id == chosen,
-            name: check.name,
-            why_not: check.why_not,
+            // Both stand in one option of a list, which takes no markup.
+            name: apart::apart(&check.name).into_owned(),
+            why_not: check.why_not.map(|why| apart::sentence(&why).into_owned()),
             read: check.read_s_ago.map(ago),
             id,
         }
@@ -141,19 +146,20 @@ impl Run {
         if job.recipe.as_ref().is_none_or(|recipe| recipe.workflow_id != workflow.id) {
             return None;
         }
-        let error = if let JobState::Failed(error) = &job.state { Some(error.explain()) } else { None };
+        let error = if let JobState::Failed(error) = &job.state { Some(apart::error(error).explain()) } else { None };
         Some(Self {
             job_path: format!("/jobs/{}", job.id),
             live_path: format!("/workflows/{}/test-run/live?run={}", workflow.id, job.id),
+            here: format!("/workflows/{}?run={}#test-run", workflow.id, job.id),
             state: ShownState::of_view(view),
-            progress: view.progress.as_ref().filter(|_| !job.state.kind().is_terminal()).map(ShownProgress::of),
+            progress: ShownProgress::of_view(view),
             image: view
                 .artifacts
                 .iter()
                 .find(|file| file.kind == MediaKind::Image)
                 .map(|artifact| ShownImage::of(artifact, job.request.prompt())),
             error,
-            warnings: job.warnings.clone(),
+            warnings: apart::sentences(&job.warnings),
             server: view.server.clone(),
         })
     }

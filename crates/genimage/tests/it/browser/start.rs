@@ -4,11 +4,19 @@ use anyhow::ensure;
 use hub_sim::ComfySim;
 
 use super::{
-    making::PICTURE,
+    playground::PICTURE,
     window::{Window, css, labelled},
 };
 
 const ADD: &str = "#server form:has(#base_url) button[type=submit]";
+
+pub(crate) async fn the_start_makes_a_first_picture(window: &Window) -> anyhow::Result<()> {
+    window.go("/start").await?;
+    window.key_in("#prompt", "a red fox, walked").await?;
+    window.press(css("#picture form button[type=submit]")).await?;
+    window.until(PICTURE).await?;
+    window.says("Done").await
+}
 
 pub(crate) async fn an_empty_hub_comes_to_its_first_picture(window: &Window, sim: &ComfySim) -> anyhow::Result<()> {
     window.go("/").await?;

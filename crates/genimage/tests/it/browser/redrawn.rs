@@ -1,11 +1,11 @@
-//! Lists that redraw themselves under the hands of somebody who is at work in them.
+//! Jobs, dashboard and servers: lists that redraw themselves under the hands of somebody who is at work in them.
 
 use anyhow::ensure;
 use hub_sim::{ComfySim, Fault};
 use serde_json::{Value, json};
 
 use super::{
-    live::{cancel_all, ready, submit, submit_and_see_it_run},
+    jobs_live::{cancel_all, ready, submit, submit_and_see_it_run},
     window::{Window, css, labelled},
 };
 use crate::hub::client;
@@ -14,9 +14,6 @@ pub(crate) async fn the_list_of_jobs_is_redrawn_and_forgets_nothing(
     window: &Window,
     sim: &ComfySim,
 ) -> anyhow::Result<()> {
-    if !window.has_script() {
-        return Ok(());
-    }
     ready(window, sim).await?;
     let mark = window.mark();
     sim.inject(Fault::Hold.containing(&mark));
@@ -41,7 +38,7 @@ pub(crate) async fn the_list_of_jobs_is_redrawn_and_forgets_nothing(
     let wanted = json!({ "ticked": true, "others": 1, "confirm": true, "filters": true, "typed": "half-typed" });
     ensure!(kept == wanted, "after a redraw: {kept}");
     let focus = window.ask("return document.activeElement.id", vec![]).await?;
-    ensure!(focus == "caller" || focus == "", "the focus went to {focus}");
+    ensure!(focus == "caller", "the focus went to {focus}");
     // What was ticked is what is cancelled.
     window.go("/jobs").await?;
     window.tap(css(&format!("label[for='pick-{ticked}']"))).await?;
@@ -77,9 +74,6 @@ async fn is_where_it_was(window: &Window, after: &str) -> anyhow::Result<()> {
 }
 
 pub(crate) async fn what_has_the_focus_stays_what_it_is(window: &Window, sim: &ComfySim) -> anyhow::Result<()> {
-    if !window.has_script() {
-        return Ok(());
-    }
     ready(window, sim).await?;
     let mark = window.mark();
 

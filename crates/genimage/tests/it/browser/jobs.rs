@@ -1,11 +1,11 @@
-//! Jobs that wait, and jobs that fail.
+//! The list of jobs and their pages: those that wait, and those that fail.
 
 use anyhow::ensure;
 use hub_sim::{ComfySim, Fault};
 
 use super::{
-    live::{cancel_all, ready, submit, submit_and_see_it_run},
-    making::PICTURE,
+    jobs_live::{cancel_all, ready, submit, submit_and_see_it_run},
+    playground::{PICTURE, SEND},
     window::{Window, css, labelled},
 };
 
@@ -71,7 +71,7 @@ pub(crate) async fn a_failed_job_shows_its_error_and_is_tried_again(
     window.go("/playground").await?;
     window.fill("#prompt", &mark).await?;
     window.fill("#render_type", "sdxl").await?;
-    window.press(css("main form[action='/playground/generate_image'] button.primary")).await?;
+    window.press(css(SEND)).await?;
     window.until("#job-now .notice.tone-bad").await?;
     window.says("Failed").await?;
     window.says(&format!("the shapes of {mark} do not fit")).await?;
@@ -97,7 +97,7 @@ pub(crate) async fn jobs_are_found_cancelled_and_tried_again(window: &Window, si
     window.go("/playground").await?;
     window.fill("#prompt", &mark).await?;
     window.fill("#n", "8").await?;
-    window.press(css("main form[action='/playground/generate_image'] button.primary")).await?;
+    window.press(css(SEND)).await?;
     window.press(labelled("Cancel job")).await?;
     window.says("Job cancelled").await?;
     window.go("/jobs").await?;

@@ -1,8 +1,16 @@
-//! The first account, the login, keys and the audit log.
+//! The first account, the login, keys and the audit log; and with a login what an open hub lets everybody do.
 
 use anyhow::{Context as _, ensure};
+use futures_util::future::BoxFuture;
+use serde_json::json;
 
-use super::window::{Window, css, labelled};
+use super::{
+    gallery,
+    playground::SEND,
+    servers, styles,
+    window::{Window, css, labelled},
+    workflows,
+};
 
 const PASSWORD: &str = "correct horse battery";
 const OTHER_PASSWORD: &str = "battery horse correct";
@@ -37,26 +45,40 @@ async fn log_in(window: &Window, path: &str, password: &str) -> anyhow::Result<(
 }
 
 pub(crate) async fn a_secret_can_be_looked_at_while_it_is_typed(window: &Window) -> anyhow::Result<()> {
-    window.go("/login").await?;
-    let visible = "return document.querySelector('[data-reveal=password]').checkVisibility()";
-    let there = window.ask(visible, vec![]).await? == serde_json::json!(true);
-    ensure!(there == window.has_script(), "what only script can do is there exactly with script");
+    can_be_looked_at(window, "/login", "password").await?;
+    log_in(window, "/", PASSWORD).await?;
+    for (path, field) in [("/servers/new", "secret"), ("/llm-servers/new", "api_key")] {
+        can_be_looked_at(window, path, field).await?;
+    }
+    log_out(window).await
+}
+
+/// What is typed into the field of that page can be looked at, exactly where there is script.
+async fn can_be_looked_at(window: &Window, path: &str, field: &str) -> anyhow::Result<()> {
+    let (reveal, field) = (format!("[data-reveal={field}]"), format!("#{field}"));
+    window.go(path).await?;
+    let visible = "return document.querySelector(arguments[0]).checkVisibility()";
+    let there = window.ask(visible, vec![json!(reveal)]).await? == json!(true);
+    ensure!(there == window.has_script(), "{path}: what only script can do is there exactly with script");
     if !there {
         return Ok(());
     }
-    window.fill("#password", "wrong horse battery").await?;
+    window.fill(&field, "wrong horse battery").await?;
     for (kind, pressed) in [("text", "true"), ("password", "false"), ("text", "true")] {
-        window.tap(css("[data-reveal=password]")).await?;
-        ensure!(window.attribute("#password", "type").await? == kind, "it does not become a field of {kind}");
-        ensure!(window.attribute("[data-reveal=password]", "aria-pressed").await? == pressed, "{kind}");
-        ensure!(window.value("#password").await? == "wrong horse battery", "what was typed is lost");
+        window.tap(css(&reveal)).await?;
+        ensure!(window.attribute(&field, "type").await? == kind, "{path}: it does not become a field of {kind}");
+        ensure!(window.attribute(&reveal, "aria-pressed").await? == pressed, "{path}: {kind}");
+        ensure!(window.value(&field).await? == "wrong horse battery", "{path}: what was typed is lost");
     }
-    // As the form is sent, it is a password again.
-    let sent = "const form = document.querySelector('main form');
+    // As the form is sent, it is a password again. It is not sent, and nothing of it is left to be asked about.
+    let sent = "const field = document.querySelector(arguments[0]);
+        const form = field.form;
+        form.noValidate = true;
         form.addEventListener('submit', (event) => event.preventDefault());
         form.requestSubmit();
-        return document.querySelector('#password').type";
-    ensure!(window.ask(sent, vec![]).await? == "password", "it leaves as plain text");
+        form.remove();
+        return field.type";
+    ensure!(window.ask(sent, vec![json!(field)]).await? == "password", "{path}: it leaves as plain text");
     Ok(())
 }
 
@@ -149,6 +171,66 @@ pub(crate) async fn a_key_is_put_into_the_snippets_and_tested(window: &Window) -
     window.press(labelled("Test this connection")).await?;
     window.says("refuses with 401: the API key is wrong").await?;
     log_out(window).await
+}
+
+/// Does with a login what is done on open hubs: whatever changes something there carries the token of its page. Also a task
+/// that fails leaves nobody logged in.
+async fn logged_in(window: &Window, task: BoxFuture<'_, anyhow::Result<()>>) -> anyhow::Result<()> {
+    log_in(window, "/", PASSWORD).await?;
+    let done = task.await;
+    window.forget_login().await?;
+    done
+}
+
+pub(crate) async fn a_style_is_previewed_with_a_login(window: &Window) -> anyhow::Result<()> {
+    logged_in(window, Box::pin(styles::a_style_is_added_changed_copied_and_deleted(window))).await
+}
+
+pub(crate) async fn a_picture_is_kept_and_deleted_with_a_login(window: &Window) -> anyhow::Result<()> {
+    logged_in(window, Box::pin(gallery::the_playground_makes_and_the_gallery_keeps_and_deletes(window))).await
+}
+
+pub(crate) async fn a_workflow_is_imported_with_a_login(window: &Window) -> anyhow::Result<()> {
+    logged_in(window, Box::pin(workflows::a_workflow_is_imported_corrected_compared_and_brought_back(window))).await
+}
+
+pub(crate) async fn a_server_is_tested_first_with_a_login(window: &Window) -> anyhow::Result<()> {
+    logged_in(window, Box::pin(servers::a_server_is_added_tested_switched_and_removed(window))).await
+}
+
+pub(crate) async fn jobs_are_cancelled_from_their_list_with_a_login(window: &Window) -> anyhow::Result<()> {
+    logged_in(window, Box::pin(jobs_are_cancelled_from_their_list(window))).await
+}
+
+async fn jobs_are_cancelled_from_their_list(window: &Window) -> anyhow::Result<()> {
+    let mark = window.mark();
+    // However long the pages take, nothing is done before.
+    both_servers_are_drained_or_not(window, "gets no more work").await?;
+    for which in ["first", "second"] {
+        window.go("/playground").await?;
+        window.fill("#prompt", &format!("{which} {mark}")).await?;
+        window.press(css(SEND)).await?;
+        window.until("#why-title").await?;
+    }
+    window.go(&format!("/jobs?q={mark}")).await?;
+    window.press(css(".job-acts button[formaction$='/cancel']")).await?;
+    window.says("Job cancelled").await?;
+    // Only the other one can be ticked now.
+    window.tap(css(".job-pick label")).await?;
+    window.press(labelled("Cancel ticked")).await?;
+    window.says("Cancelled.").await?;
+    ensure!(!window.has(".job-acts button[formaction$='/cancel']").await?, "one still waits");
+    both_servers_are_drained_or_not(window, "gets work again").await
+}
+
+async fn both_servers_are_drained_or_not(window: &Window, told: &str) -> anyhow::Result<()> {
+    for server in ["demo-1", "demo-2"] {
+        window.go("/servers").await?;
+        window.press(labelled(server)).await?;
+        window.press(css("main form[action$='/drain'] button")).await?;
+        window.says(told).await?;
+    }
+    Ok(())
 }
 
 pub(crate) async fn a_password_is_changed(window: &Window) -> anyhow::Result<()> {

@@ -1,12 +1,12 @@
 //! What moves while one looks: a job on its way, on its page and in the lists.
 
-use anyhow::ensure;
+use anyhow::{anyhow, ensure};
 use hub_sim::{ComfySim, Fault};
 use serde_json::{Value, json};
 
 use super::{
-    PATIENCE,
-    making::PICTURE,
+    patience,
+    playground::{PICTURE, SEND},
     window::{Window, css},
 };
 use crate::hub::client;
@@ -17,8 +17,7 @@ const FRAME: &str = "#job-progress img[alt='Unfinished picture']";
 /// Sees to it that the server is one of the hub's, and works.
 pub(crate) async fn ready(window: &Window, sim: &ComfySim) -> anyhow::Result<()> {
     let api = format!("{}/api/v1/servers", window.hub());
-    let begun = std::time::Instant::now();
-    loop {
+    let look = || async {
         let servers: Value = client().get(&api).send().await?.json().await?;
         let servers = servers.to_string();
         if servers.contains("\"state\":\"ready\"") {
@@ -28,9 +27,9 @@ pub(crate) async fn ready(window: &Window, sim: &ComfySim) -> anyhow::Result<()>
             let body = json!({ "name": "bench", "base_url": sim.url() });
             client().post(&api).json(&body).send().await?.error_for_status()?;
         }
-        ensure!(begun.elapsed() < PATIENCE, "the server does not become ready: {servers}");
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+        Err(anyhow!("{servers}"))
+    };
+    patience::until(look, |servers: anyhow::Error| format!("the server does not become ready: {servers:#}")).await
 }
 
 /// Asks for a picture by the API; answers the id of its job.
@@ -44,15 +43,17 @@ pub(crate) async fn submit(window: &Window, prompt: &str) -> anyhow::Result<Stri
 /// The same; answers once a server works on it.
 pub(crate) async fn submit_and_see_it_run(window: &Window, prompt: &str) -> anyhow::Result<String> {
     let job = submit(window, prompt).await?;
-    let begun = std::time::Instant::now();
-    loop {
+    gets_to(window, &job, "running").await?;
+    Ok(job)
+}
+
+/// Waits until a job is in that state.
+pub(crate) async fn gets_to(window: &Window, job: &str, state: &str) -> anyhow::Result<()> {
+    let look = || async {
         let now: Value = client().get(format!("{}/api/v1/jobs/{job}", window.hub())).send().await?.json().await?;
-        if now["state"] == "running" {
-            return Ok(job);
-        }
-        ensure!(begun.elapsed() < PATIENCE, "it does not run: {now}");
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+        if now["state"] == state { Ok(()) } else { Err(anyhow!("{now}")) }
+    };
+    patience::until(look, |now: anyhow::Error| format!("it does not get to {state}: {now:#}")).await
 }
 
 /// Cancels everything that is not done.
@@ -73,7 +74,7 @@ pub(crate) async fn a_running_job_shows_how_far_it_is_and_then_its_picture(
     window.go("/playground").await?;
     window.fill("#prompt", &format!("a fox {mark}")).await?;
     window.fill("#render_type", "sdxl").await?;
-    window.press(css("main form[action='/playground/generate_image'] button.primary")).await?;
+    window.press(css(SEND)).await?;
 
     // It stands still half-way. Without script the page turns by itself, every few seconds: nothing is loaded here.
     window.becomes("return document.querySelector(arguments[0])?.naturalWidth > 0", vec![json!(FRAME)]).await?;

@@ -38,8 +38,7 @@ pub(crate) async fn a_server_is_added_tested_switched_and_removed(window: &Windo
     window.press(labelled(&mark)).await?;
     window.press(css("main form[action$='/drain'] button")).await?;
     window.says("gets no more work").await?;
-    window.tap(css(".confirm summary")).await?;
-    window.press(labelled("Yes, delete")).await?;
+    window.confirm("//main").await?;
     window.says("Server removed").await
 }
 

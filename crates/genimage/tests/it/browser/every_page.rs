@@ -1,10 +1,12 @@
 //! Every page at both widths, in both colours, with script and without: it fits, it has its landmarks, it complains of
-//! nothing and asks nobody else.
+//! nothing and asks nobody else; also where the things that it shows have names to break it.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::collections::BTreeMap;
+
+use anyhow::Context as _;
 
 use super::{
-    PATIENCE, Report, SHAPES,
+    Report, SHAPES, hostile, patience,
     places::{kind_of, own_page},
     window::Window,
 };
@@ -33,6 +35,9 @@ const LOOK: &str = "
     const [red, green, blue] = getComputedStyle(document.body).backgroundColor.match(/[\\d.]+/g).map(Number);
     if ((red + green + blue < 384) !== dark) wrong.push('has the colours of the other theme');
     for (const image of document.images) if (image.complete && image.naturalWidth === 0 && image.loading !== 'lazy') wrong.push(`has a broken picture ${image.src}`);
+    for (const hidden of document.querySelectorAll('[hidden]')) {
+      if (hidden.getClientRects().length) wrong.push(`shows ${hidden.className || hidden.localName}, which is hidden`);
+    }
     // What can be pressed must be wide and high enough for a finger, and inside the window.
     for (const button of document.querySelectorAll('main button, main a.button, main summary')) {
       const box = button.getBoundingClientRect();
@@ -46,15 +51,11 @@ const LOOK: &str = "
 /// What is not as it must be of a page, once it is there with its colours and pictures.
 async fn look(window: &Window, path: &str) -> anyhow::Result<Vec<String>> {
     window.go(path).await?;
-    let begun = Instant::now();
-    loop {
+    let look = || async {
         let wrong = window.ask(LOOK, vec![]).await?;
-        if !wrong.is_null() {
-            return Ok(serde_json::from_value(wrong)?);
-        }
-        anyhow::ensure!(begun.elapsed() < PATIENCE, "it is not whole in time");
-        tokio::task::yield_now().await;
-    }
+        serde_json::from_value::<Option<Vec<String>>>(wrong)?.context("it is not whole")
+    };
+    patience::until(look, |missed: anyhow::Error| format!("{missed:#}")).await
 }
 
 /// One page of each kind: by its path with what varies taken out, and the names of its query.
@@ -89,7 +90,9 @@ fn links(page: &str) -> Vec<String> {
 }
 
 pub(crate) async fn look_at_every_page(window: &mut Window, script: bool, report: &mut Report) {
-    let pages = pages(window.hub()).await;
+    let named = hostile::fill(window).await.unwrap();
+    let mut pages = pages(window.hub()).await;
+    pages.extend(named.into_iter().map(|path| (path.clone(), path)));
     for needed in
         ["/", "/start", "/jobs/job", "/servers/srv/settings", "/workflows/wf", "/styles/sty", "/configuration"]
     {

@@ -1,11 +1,18 @@
-//! What pictures are made of: workflows, render types, styles.
+//! Workflows: from a file, as ComfyUI saves them or out of a picture; corrected, and run.
+
+use std::io::Cursor;
 
 use anyhow::ensure;
+use serde_json::Value;
 
 use super::window::{Window, css, labelled};
 
 const GRAPH: &str = include_str!("../../../../../workflows/smoke.json");
-const SAVE: &str = "main form[data-guard] button.primary";
+/// The same small graph as the editor saves it and as a program sends it.
+const BOTH: &str = include_str!("../../../../comfyui/tests/fixtures/graphs/ui_vs_api_format.json");
+/// A graph of the editor's whose model nobody has.
+const LACKING: &str = include_str!("../../../../comfyui/tests/fixtures/saved/text_to_image.json");
+const IMPORT: &str = "form[action='/workflows'] button.primary";
 
 pub(crate) async fn a_workflow_is_imported_corrected_compared_and_brought_back(window: &Window) -> anyhow::Result<()> {
     let mark = window.mark();
@@ -36,8 +43,7 @@ pub(crate) async fn a_workflow_is_imported_corrected_compared_and_brought_back(w
     window.says("a blue fox").await?;
     window.press(labelled("Restore version 1")).await?;
     window.says("That version is the newest again").await?;
-    window.tap(css(".confirm summary")).await?;
-    window.press(labelled("Yes, delete")).await?;
+    window.confirm("//main").await?;
     window.says("Workflow deleted").await
 }
 
@@ -80,11 +86,8 @@ pub(crate) async fn a_slot_is_given_another_node_in_the_drawing(window: &Window)
     Ok(())
 }
 
+/// Without script the browser's own field takes what is dropped on it.
 pub(crate) async fn a_workflow_is_dropped_or_pasted(window: &Window) -> anyhow::Result<()> {
-    // Without script the browser's own field takes what is dropped on it.
-    if !window.has_script() {
-        return Ok(());
-    }
     for how in ["drop", "paste"] {
         let mark = window.mark();
         window.go("/workflows").await?;
@@ -99,105 +102,90 @@ pub(crate) async fn a_workflow_is_dropped_or_pasted(window: &Window) -> anyhow::
     Ok(())
 }
 
-pub(crate) async fn a_render_type_is_made_changed_and_deleted(window: &Window) -> anyhow::Result<()> {
-    let mark = window.mark();
-    window.go("/render-types").await?;
-    window.press(labelled("New render type")).await?;
-    window.fill("#name", &mark).await?;
-    window.fill("#workflow", "smoke").await?;
-    window.fill("#size-1", "big").await?;
-    window.press(css(SAVE)).await?;
-    ensure!(window.has("#sizes-fault").await?, "the fault does not stand beside its field");
-    ensure!(window.value("#size-1").await? == "big", "the size is lost");
-    window.fill("#size-1", "256x256").await?;
-    window.press(css(SAVE)).await?;
-    window.says("Render type added").await?;
-    window.press(labelled(&mark)).await?;
-    window.fill("#title", &format!("Titled {mark}")).await?;
-    window.press(css(SAVE)).await?;
-    window.says("Render type saved").await?;
-    window.tap(css(".confirm summary")).await?;
-    window.press(labelled("Yes, delete")).await?;
-    window.says("Render type deleted").await
+/// The graph as the editor saves it, with this title on one node.
+fn saved(title: &str) -> anyhow::Result<Value> {
+    let mut graph = serde_json::from_str::<Value>(BOTH)?["ui_format"].take();
+    graph["nodes"][1]["title"] = title.into();
+    Ok(graph)
 }
 
-pub(crate) async fn a_style_is_added_changed_copied_and_deleted(window: &Window) -> anyhow::Result<()> {
-    let mark = window.mark();
-    window.go("/styles").await?;
-    window.press(labelled("New style")).await?;
-    window.fill("#name", &mark).await?;
-    window.fill("#prompt_template", "walked, {prompt}").await?;
-    window.fill("#sample", "a hen").await?;
-    if !window.has_script() {
-        window.press(labelled("Preview")).await?;
-    }
-    // With script the preview follows by itself.
-    window.says("walked, a hen").await?;
-    window.press(css(SAVE)).await?;
-    window.says("Style added").await?;
-    window.press(labelled(&mark)).await?;
-    window.fill("#description", "changed").await?;
-    window.press(css(SAVE)).await?;
-    window.says("Style saved").await?;
-    window.press(labelled("Copy to a new style")).await?;
-    ensure!(window.value("#prompt_template").await? == "walked, {prompt}", "the copy has other words");
-    window.go(&format!("/styles?q={mark}")).await?;
-    window.press(labelled(&mark)).await?;
-    window.tap(css(".confirm summary")).await?;
-    window.press(labelled("Yes, delete")).await?;
-    window.says("Style deleted").await
+/// Imports what is in the file field, looks at the graph, and has a server of the page's run it.
+async fn is_imported_and_runs(window: &Window, mark: &str) -> anyhow::Result<()> {
+    window.fill("#name", mark).await?;
+    window.press(css(IMPORT)).await?;
+    window.says("Workflow imported").await?;
+    let titles = "return [...document.querySelectorAll('.graph-drawing text')].map((text) => text.textContent)";
+    let titles = window.ask(titles, vec![]).await?;
+    ensure!(titles.to_string().contains(mark), "the drawing shows {titles}");
+    window.says("2 of 2 servers can run this version").await?;
+    window.choose("#server", "demo-2").await?;
+    window.press(css("#test-run form:has(#server) button.primary")).await?;
+    window.until("#workflow-run img[src^='/outputs/']").await?;
+    window.says("Done").await?;
+    window.says("on demo-2").await?;
+    window.confirm("//main").await?;
+    window.says("Workflow deleted").await
 }
 
-pub(crate) async fn a_style_shows_what_it_looks_like(window: &Window) -> anyhow::Result<()> {
+pub(crate) async fn a_saved_workflow_is_imported_and_run(window: &Window) -> anyhow::Result<()> {
     let mark = window.mark();
-    window.go("/styles/new").await?;
-    window.fill("#name", &mark).await?;
-    window.fill("#prompt_template", "pictured, {prompt}").await?;
-    window.press(css(SAVE)).await?;
-    window.press(labelled(&mark)).await?;
-    window.press(labelled("Render a picture")).await?;
-    window.until_reloaded("a.shot-canvas img[src^='/thumbs/']").await?;
-    window.fill("#prompt_template", "pictured otherwise, {prompt}").await?;
-    window.press(css(SAVE)).await?;
-    window.says("out of date").await
+    window.go("/workflows").await?;
+    window.choose_file("#file", "saved.json", saved(&mark)?.to_string().as_bytes()).await?;
+    is_imported_and_runs(window, &mark).await
 }
 
-pub(crate) async fn what_was_deleted_is_taken_back(window: &Window) -> anyhow::Result<()> {
+/// A picture as ComfyUI writes it: its graph stands beside the pixels.
+fn picture(keyword: &str, graph: &Value) -> anyhow::Result<Vec<u8>> {
+    let mut file = Cursor::new(Vec::new());
+    let mut encoder = png::Encoder::new(&mut file, 8, 8);
+    encoder.set_color(png::ColorType::Grayscale);
+    encoder.add_text_chunk(keyword.to_owned(), graph.to_string())?;
+    encoder.write_header()?.write_image_data(&[90; 64])?;
+    Ok(file.into_inner())
+}
+
+pub(crate) async fn a_picture_brings_its_workflow(window: &Window) -> anyhow::Result<()> {
+    // One of ComfyUI's own has the graph that ran; one that was only saved has the editor's.
     let mark = window.mark();
-    window.go("/styles/new").await?;
-    window.fill("#name", &mark).await?;
-    window.fill("#prompt_template", "taken back, {prompt}").await?;
-    window.press(css(SAVE)).await?;
-    window.press(labelled(&mark)).await?;
-    window.tap(css(".confirm summary")).await?;
-    window.press(labelled("Yes, delete")).await?;
-    window.says("Style deleted").await?;
-    window.press(labelled("Undo")).await?;
-    window.says("Taken back").await?;
-    window.press(labelled(&mark)).await?;
-    ensure!(window.value("#prompt_template").await? == "taken back, {prompt}", "its words are lost");
+    window.go("/workflows").await?;
+    window.choose_file("#file", "saved.png", &picture("workflow", &saved(&mark)?)?).await?;
+    is_imported_and_runs(window, &mark).await?;
+
+    let mark = window.mark();
+    let mut graph = serde_json::from_str::<Value>(BOTH)?["api_format"].take();
+    graph["2"]["_meta"]["title"] = mark.as_str().into();
+    window.go("/workflows").await?;
+    window.choose_file("#file", "made.png", &picture("prompt", &graph)?).await?;
+    is_imported_and_runs(window, &mark).await?;
+
+    // A picture of anything else brings nothing, and that is said.
+    window.go("/workflows").await?;
+    let mut other = Cursor::new(Vec::new());
+    image::GrayImage::new(8, 8).write_to(&mut other, image::ImageFormat::Png)?;
+    window.choose_file("#file", "photo.png", &other.into_inner()).await?;
+    window.press(css(IMPORT)).await?;
+    ensure!(window.has("#graph-fault").await?, "the fault does not stand beside its field");
     Ok(())
 }
 
-pub(crate) async fn styles_go_through_a_table(window: &Window) -> anyhow::Result<()> {
+pub(crate) async fn a_workflow_that_no_server_can_run_says_why(window: &Window) -> anyhow::Result<()> {
     let mark = window.mark();
-    let table = reqwest::get(format!("{}/styles.csv", window.hub())).await?.text().await?;
-    let head = table.lines().next().unwrap_or_default();
-    let row = head.split(',').map(|column| match column.trim() {
-        "name" => mark.clone(),
-        "prompt_template" => "tabled {prompt}".to_owned(),
-        "enabled" => "yes".to_owned(),
-        "default" | "is_default" => "no".to_owned(),
-        _ => String::new(),
-    });
-    let row = row.collect::<Vec<_>>().join(",");
-    window.go("/styles").await?;
-    window.tap(labelled("Import CSV")).await?;
-    window.choose_file("#file", "styles.csv", format!("{head}\n{row}\n").as_bytes()).await?;
-    window.press(labelled("Show what would change")).await?;
-    window.says("This would change 1 style").await?;
-    window.says(&mark).await?;
-    window.press(labelled("Import these")).await?;
-    window.says("Styles imported").await?;
-    window.says(&mark).await
+    let graph = serde_json::from_str::<Value>(LACKING)?["ui"].take();
+    window.go("/workflows").await?;
+    window.choose_file("#file", "lacking.json", graph.to_string().as_bytes()).await?;
+    window.fill("#name", &mark).await?;
+    window.press(css(IMPORT)).await?;
+    window.says("Workflow imported").await?;
+    window.says("0 of 2 servers can run this version").await?;
+    window.says("my-model.safetensors").await?;
+    ensure!(window.has("#test-run form:has(#server) button.primary:disabled").await?, "it can be run");
+    window.press(labelled("Recheck demo-1")).await?;
+    window.says("were read just now").await?;
+    window.says("checked just now").await?;
+    window.press(labelled("Recheck all servers")).await?;
+    window.says("were read just now").await?;
+    window.go("/workflows").await?;
+    window.press(labelled(&mark)).await?;
+    window.confirm("//main").await?;
+    window.says("Workflow deleted").await
 }

@@ -1,11 +1,12 @@
-//! From a prompt to a picture, and what is done with pictures and jobs.
+//! The playground: from a prompt or a picture to what a tool makes of it.
 
 use anyhow::ensure;
 use serde_json::json;
 
 use super::window::{Window, css, labelled};
 
-const DELETE_FOR_GOOD: &str = "form.ask button[type=submit]";
+/// What sends the form of a tool.
+pub(crate) const SEND: &str = "main form.playground button.primary";
 pub(crate) const PICTURE: &str = "main img[src^='/outputs/']";
 /// What must come back as it was typed.
 const ODD_WORDS: &str = "kept words <b>{{ 7*7 }} שלום 🦊 \"'&amp;";
@@ -14,7 +15,7 @@ const ODD_WORDS: &str = "kept words <b>{{ 7*7 }} שלום 🦊 \"'&amp;";
 pub(crate) async fn picture(window: &Window, prompt: &str) -> anyhow::Result<String> {
     window.go("/playground").await?;
     window.fill("#prompt", prompt).await?;
-    window.press(css("main form[action='/playground/generate_image'] button.primary")).await?;
+    window.press(css(SEND)).await?;
     window.until(PICTURE).await?;
     Ok(window.path().await)
 }
@@ -26,82 +27,25 @@ pub(crate) async fn shown(window: &Window) -> anyhow::Result<String> {
     Ok(id.to_owned())
 }
 
-pub(crate) async fn the_start_makes_a_first_picture(window: &Window) -> anyhow::Result<()> {
-    window.go("/start").await?;
-    window.key_in("#prompt", "a red fox, walked").await?;
-    window.press(css("#picture form button[type=submit]")).await?;
-    window.until(PICTURE).await?;
-    window.says("Done").await
-}
-
-pub(crate) async fn the_playground_makes_and_the_gallery_keeps_and_deletes(window: &Window) -> anyhow::Result<()> {
-    let mark = window.mark();
-    let job = picture(window, &format!("a hen {mark}")).await?;
-    window.says(&mark).await?;
-    window.go(&format!("/gallery?q={mark}")).await?;
-    window.tap(css(".shot-pick label")).await?;
-    window.press(labelled("Keep as favourites")).await?;
-    window.says("Kept as favourites").await?;
-    window.tap(css(".shot-pick label")).await?;
-    window.press(labelled("Delete…")).await?;
-    window.says("Delete 1 picture?").await?;
-    window.tap(css("label[for=favourites]")).await?;
-    window.press(css(DELETE_FOR_GOOD)).await?;
-    window.says("Deleted.").await?;
-    window.says("No picture fits").await?;
-    window.go(&job).await?;
-    window.says("ended without a picture").await
-}
-
-pub(crate) async fn two_pictures_are_compared_and_downloaded(window: &Window) -> anyhow::Result<()> {
-    let mark = window.mark();
-    for animal in ["hen", "fox"] {
-        picture(window, &format!("a {animal} {mark}")).await?;
-    }
-    // In the playground, the newest come first.
-    window.go("/playground").await?;
-    for pick in ["#compared-1", "#compared-2"] {
-        window.tap(css(pick)).await?;
-    }
-    window.press(labelled("Compare")).await?;
-    window.says("What differs").await?;
-    for animal in ["hen", "fox"] {
-        window.says(&format!("a {animal} {mark}")).await?;
-    }
-    let slider = window.ask("return document.querySelector('#share').checkVisibility()", vec![]).await?;
-    ensure!(slider == json!(window.has_script()), "the slider is there exactly with script");
-
-    window.go(&format!("/gallery?q={mark}")).await?;
-    for pick in ["label[for=pick-1]", "label[for=pick-2]"] {
-        window.tap(css(pick)).await?;
-    }
-    let archive = window.download(css("button[formaction='/gallery/zip']")).await?;
-    ensure!(archive.starts_with(b"PK\x03\x04") && archive.len() > 1_000, "{} bytes of no archive", archive.len());
-    Ok(())
-}
-
 pub(crate) async fn a_picture_that_was_given_is_picked_again(window: &Window) -> anyhow::Result<()> {
     window.go("/playground?tool=upscale_image").await?;
     let mut given = std::io::Cursor::new(Vec::new());
     let shade = if window.has_script() { 10 } else { 20 };
     image::RgbImage::from_pixel(24, 24, image::Rgb([shade, 90, 120])).write_to(&mut given, image::ImageFormat::Png)?;
     window.choose_file("#file", "given.png", &given.into_inner()).await?;
-    window.press(css("main form.playground button.primary")).await?;
+    window.press(css(SEND)).await?;
     window.until(PICTURE).await?;
     window.go("/playground?tool=upscale_image").await?;
     let image = window.value("#given-1").await?;
     window.tap(css("#given-1")).await?;
     window.fill("#denoise", "0.4").await?;
-    window.press(css("main form.playground button.primary")).await?;
+    window.press(css(SEND)).await?;
     window.until(PICTURE).await?;
     ensure!(window.has(&format!("main [src*='{image}'], main [href*='{image}']")).await?, "another picture was taken");
     Ok(())
 }
 
 pub(crate) async fn a_picture_is_dropped_or_pasted(window: &Window) -> anyhow::Result<()> {
-    if !window.has_script() {
-        return Ok(());
-    }
     let mut picture = std::io::Cursor::new(Vec::new());
     image::RgbImage::from_pixel(24, 24, image::Rgb([30, 60, 90])).write_to(&mut picture, image::ImageFormat::Png)?;
     let picture = picture.into_inner();
@@ -112,7 +56,7 @@ pub(crate) async fn a_picture_is_dropped_or_pasted(window: &Window) -> anyhow::R
         let held = window.file_of("#file").await?;
         ensure!(held == Some(("dropped.png".to_owned(), picture.len() as u64)), "{how}: the field holds {held:?}");
     }
-    window.press(css("main form.playground button.primary")).await?;
+    window.press(css(SEND)).await?;
     window.until("main [src^='/thumbs/'], main [src^='/outputs/']").await
 }
 
@@ -132,7 +76,7 @@ pub(crate) async fn a_picture_is_edited_upscaled_and_redrawn(window: &Window) ->
     let image = shown(window).await?;
     window.press(labelled("Upscale")).await?;
     ensure!(window.value("#image").await? == image, "the picture does not go along");
-    window.press(css("main form.playground button.primary")).await?;
+    window.press(css(SEND)).await?;
     window.until(PICTURE).await?;
     for (tool, more) in [("edit_image", None), ("detail_image", Some(("#region", "0.25, 0.25, 0.5, 0.5")))] {
         window.go(&format!("/playground?tool={tool}&image={image}")).await?;
@@ -140,7 +84,7 @@ pub(crate) async fn a_picture_is_edited_upscaled_and_redrawn(window: &Window) ->
         if let Some((field, value)) = more {
             window.fill(field, value).await?;
         }
-        window.press(css("main form.playground button.primary")).await?;
+        window.press(css(SEND)).await?;
         window.until(PICTURE).await?;
     }
     Ok(())
@@ -151,14 +95,14 @@ pub(crate) async fn a_picture_is_described(window: &Window) -> anyhow::Result<()
     let mut picture = std::io::Cursor::new(Vec::new());
     image::RgbImage::from_pixel(32, 32, image::Rgb([180, 90, 20])).write_to(&mut picture, image::ImageFormat::Png)?;
     window.choose_file("#file", "a fox.png", &picture.into_inner()).await?;
-    window.press(css("main form.playground button.primary")).await?;
+    window.press(css(SEND)).await?;
     window.until("#result-text").await
 }
 
 pub(crate) async fn a_prompt_is_written(window: &Window) -> anyhow::Result<()> {
     window.go("/playground?tool=generate_prompt").await?;
     window.fill("#subject", "a lighthouse keeper").await?;
-    window.press(css("main form.playground button.primary")).await?;
+    window.press(css(SEND)).await?;
     window.says("lighthouse").await?;
     ensure!(!window.has("[role=alert]").await?, "it complains: {}", window.text().await?);
     Ok(())
@@ -169,7 +113,7 @@ pub(crate) async fn a_fault_keeps_what_was_typed(window: &Window) -> anyhow::Res
     window.fill("#prompt", ODD_WORDS).await?;
     window.fill("#negative_prompt", ODD_WORDS).await?;
     window.fill("#seed", "-5").await?;
-    window.press(css("main form[action='/playground/generate_image'] button.primary")).await?;
+    window.press(css(SEND)).await?;
     window.says("one field needs another look").await?;
     for (field, kept) in [("#prompt", ODD_WORDS), ("#negative_prompt", ODD_WORDS), ("#seed", "-5")] {
         let now = window.value(field).await?;
@@ -177,5 +121,16 @@ pub(crate) async fn a_fault_keeps_what_was_typed(window: &Window) -> anyhow::Res
     }
     let said = window.ask("return document.querySelector('#seed-fault')?.checkVisibility()", vec![]).await?;
     ensure!(said == json!(true), "the fault does not stand beside its field");
+    Ok(())
+}
+
+pub(crate) async fn what_was_typed_goes_along_to_another_tool(window: &Window) -> anyhow::Result<()> {
+    let mark = window.mark();
+    window.go("/playground").await?;
+    window.fill("#prompt", &mark).await?;
+    window.press(labelled("Edit")).await?;
+    ensure!(window.value("#prompt").await? == mark, "the prompt is lost");
+    window.go("/playground").await?;
+    ensure!(window.value("#prompt").await?.is_empty(), "it comes back unasked");
     Ok(())
 }

@@ -1,13 +1,11 @@
-//! Settings that are used again: from the page of any tool's job back to the form, as it was filled in.
+//! The playground again: from the page of any tool's job back to the form, as it was filled in.
 
 use anyhow::ensure;
 
 use super::{
-    making::{picture, shown},
+    playground::{SEND, picture, shown},
     window::{Window, css, labelled},
 };
-
-const SEND: &str = "main form.playground button.primary";
 
 type Fields<'a> = [(&'a str, &'a str)];
 
