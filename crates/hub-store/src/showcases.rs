@@ -47,7 +47,7 @@ impl ShowcaseOf {
 pub struct Showcase {
     /// The job.
     pub job: Job,
-    /// Its pictures, the primary one first.
+    /// Its pictures, the primary one first; none before it has ended.
     pub pictures: Vec<Artifact>,
     /// What the subject was when the job was asked for, as the engine puts it: another one now means that the picture
     /// is out of date.
@@ -114,15 +114,18 @@ impl Store {
             query = query.filter(showcase::Column::Subject.eq(of.as_uuid()));
         }
         let rows = query.all(self.reader()).await?;
-        let ids: Vec<JobId> = rows.iter().map(|row| JobId::from_uuid(row.job_id)).collect();
-        let mut pictures = self.artifacts_of_many(&ids).await?;
+        let ids: Vec<Uuid> = rows.iter().map(|row| row.job_id).collect();
         let mut jobs: HashMap<Uuid, Job> = HashMap::new();
         for chunk in ids.chunks(CHUNK) {
-            let found = job::Entity::find().filter(job::Column::Id.is_in(chunk.iter().map(|id| id.as_uuid())));
+            let found = job::Entity::find().filter(job::Column::Id.is_in(chunk.iter().copied()));
             for row in found.all(self.reader()).await? {
                 jobs.insert(row.id, Job::try_from(row)?);
             }
         }
+        // What a job made is stored together with its end: whoever read the pictures first could find one that ended in
+        // between without any.
+        let ended: Vec<JobId> = jobs.values().filter(|job| job.state.kind().is_terminal()).map(|job| job.id).collect();
+        let mut pictures = self.artifacts_of_many(&ended).await?;
         let mut found = Showcases::default();
         for row in rows {
             // One that was deleted in between is gone with its job.

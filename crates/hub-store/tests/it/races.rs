@@ -1,12 +1,12 @@
 //! Several writers at once: exactly one wins.
 
 use hub_core::job::JobState;
-use hub_store::{JobFilter, NewJob, Ran};
+use hub_store::{JobFilter, NewJob, Ran, ShowcaseOf};
 use tokio::task::JoinSet;
 
 use crate::{
     bed::{Bed, on_both},
-    samples::{artifact, assigned, attempt, failure, insert, planning, queued, recipe},
+    samples::{artifact, assigned, attempt, failure, insert, planning, queued, recipe, style},
 };
 
 /// Rounds of each race; luck decides each, so there are several.
@@ -16,6 +16,7 @@ on_both!(
     two_dispatchers_assign_a_job_once,
     a_cancel_and_a_success_make_one_end,
     a_requeue_and_a_success_make_one_change,
+    a_job_that_is_shown_is_never_read_as_ended_without_its_picture,
     of_many_plans_one_is_taken_with_its_warnings,
     what_nobody_waits_for_is_written_whole_or_not_at_all,
 );
@@ -65,6 +66,29 @@ async fn a_requeue_and_a_success_make_one_change(bed: &Bed) {
         let succeed =
             tokio::spawn(async move { two.job_succeed(id, 1, id, Ran::default(), &[]).await.unwrap().is_some() });
         assert!(requeue.await.unwrap() ^ succeed.await.unwrap());
+    }
+}
+
+async fn a_job_that_is_shown_is_never_read_as_ended_without_its_picture(bed: &Bed) {
+    let of = ShowcaseOf::Style(style("oil").id);
+    for _ in 0..ROUNDS {
+        // The picture of the round before is on view meanwhile.
+        let (id, _) = assigned(&bed.store).await;
+        bed.store.showcase_add(of, id, "look").await.unwrap();
+        let store = bed.store.clone();
+        let succeed =
+            tokio::spawn(async move { store.job_succeed(id, 1, id, Ran::default(), &[artifact(1, 0)]).await.unwrap() });
+        loop {
+            let found = bed.store.showcases(Some(of)).await.unwrap();
+            let newest = &found.of(of)[0];
+            assert_eq!(newest.job.id, id);
+            if newest.job.state == JobState::Succeeded {
+                assert_eq!(newest.pictures.len(), 1, "it would be asked for once more");
+                break;
+            }
+        }
+        assert!(succeed.await.unwrap().is_some());
+        bed.clock.advance(chrono::TimeDelta::seconds(1));
     }
 }
 
