@@ -15,7 +15,7 @@ use hub_core::{
 };
 use hub_schedule::Flight;
 use hub_store::Cancelled;
-use tokio::sync::broadcast;
+use tokio::sync::{Mutex, broadcast};
 
 use crate::{
     CrashPoint, JobProgress, JobView, JobWatch, PlannedServer, ReconcilerView, ServerView, WhyWaiting,
@@ -53,6 +53,9 @@ pub(crate) struct Inner {
     pub(crate) graphs: GraphCache,
     pub(crate) ended: Ended,
     pub(crate) reconcilers: Reconcilers,
+    /// Held by who moves a job, from the write until the dispatcher knows: else two moves of it could reach the
+    /// store in one order and the queue in the other.
+    pub(crate) moves: Mutex<()>,
 }
 
 impl Background {
@@ -73,6 +76,7 @@ impl Background {
             graphs: GraphCache::default(),
             ended: Ended::default(),
             reconcilers: Reconcilers::default(),
+            moves: Mutex::default(),
             ctx,
         });
         let background = Self { inner: inner.clone() };
@@ -254,12 +258,13 @@ impl Background {
         None
     }
 
-    /// Least and highest priority among a caller's jobs in the queue, `except` this one.
+    /// Least and highest priority among a caller's jobs in the queue, `except` this one and its parts.
     pub(crate) async fn priorities(&self, caller: &Caller, except: JobId) -> Option<(i32, i32)> {
         self.inner.dispatch.priorities(caller, except).await
     }
 
-    /// Gives jobs that wait another priority, which is stored already; done when this returns.
+    /// Gives jobs that wait another priority, which is stored already; done when this returns. Call it with `moves`
+    /// held since before the write.
     pub(crate) async fn prioritise(&self, moved: &[(JobId, i32)]) {
         for &(job, priority) in moved {
             self.inner.dispatch.prioritise(job, priority).await;

@@ -135,6 +135,8 @@ pub struct EngineConfig {
     pub prompt_budget: Duration,
     /// Attempts that may fail for the server's fault before the job fails. Default 3.
     pub attempts_max: u32,
+    /// First rest of a server at which job after job failed; doubles with every failed try. Default 5 s.
+    pub breaker_pause: Duration,
     /// Window in which an identical call of the same caller finds the first one's job. Default 120 s.
     pub repeat_window: Duration,
     /// How often a running prompt is polled beside its socket. Default 5 s.
@@ -181,6 +183,7 @@ impl Default for EngineConfig {
             describe_budget: Duration::from_mins(5),
             prompt_budget: Duration::from_mins(5),
             attempts_max: 3,
+            breaker_pause: Duration::from_secs(5),
             repeat_window: Duration::from_mins(2),
             poll_interval: Duration::from_secs(5),
             probe_interval: Duration::from_secs(10),

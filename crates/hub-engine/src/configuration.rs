@@ -14,8 +14,9 @@ mod sealed;
 use std::collections::{BTreeMap, BTreeSet};
 
 use hub_core::{
+    catalogue::RenderType,
     error::{ErrorCode, UserError},
-    server::LlmRole,
+    server::{LlmAssignment, LlmRole},
 };
 use hub_store::{ConfigChange, Store, StoreError, Swapped};
 use secrecy::SecretString;
@@ -127,13 +128,7 @@ pub enum ImportAction {
 /// `bad_argument` when the passphrase is too short; `storage`.
 pub async fn export(store: &Store, options: ExportOptions) -> Result<String, UserError> {
     let mut secrets = Secrets::default();
-    let mut document = match options.parts {
-        ExportParts::ServersOnly => servers_part(store, &mut secrets).await?,
-        ExportParts::WithoutWorkflows => open_part(store, &mut secrets).await?,
-        ExportParts::Everything => {
-            Document { workflows: Some(workflows_part(store).await?), ..open_part(store, &mut secrets).await? }
-        }
-    };
+    let mut document = read(store, options.parts, &mut secrets).await?;
     if let Some(passphrase) = options.passphrase {
         let sealed = tokio::task::spawn_blocking(move || sealed::seal(&secrets, &passphrase)).await;
         document.secrets = Some(sealed.map_err(|_| unexpected())??);
@@ -143,56 +138,51 @@ pub async fn export(store: &Store, options: ExportOptions) -> Result<String, Use
     Ok(text)
 }
 
-/// What says of the servers and LLM servers how they are reached.
-async fn servers_part(store: &Store, secrets: &mut Secrets) -> Result<Document, UserError> {
+/// The parts that are asked for, without the encrypted secrets.
+async fn read(store: &Store, parts: ExportParts, secrets: &mut Secrets) -> Result<Document, UserError> {
+    let mut document = Document { format: FORMAT.to_owned(), version: VERSION, ..Document::default() };
+    // Others add things meanwhile. Each list is read once, and before those of the things that it names: what it names
+    // is then in the file too, without which the file could not be imported.
     let said = store.server_overrides().await.map_err(storage)?;
-    let servers = store.server_list().await.map_err(storage)?;
-    let llm_servers = store.llm_server_list().await.map_err(storage)?;
-    Ok(Document {
-        format: FORMAT.to_owned(),
-        version: VERSION,
-        servers: Some(servers.iter().map(|row| ServerEntry::of(row, said.get(&row.id), secrets)).collect()),
-        llm_servers: Some(llm_servers.iter().map(|row| LlmServerEntry::of(row, secrets)).collect()),
-        llm_roles: None,
-        workflows: None,
-        render_types: None,
-        styles: None,
-        settings: None,
-        secrets: None,
-    })
-}
-
-/// Everything but the workflows.
-async fn open_part(store: &Store, secrets: &mut Secrets) -> Result<Document, UserError> {
-    let document = servers_part(store, secrets).await?;
-    let llm_servers = store.llm_server_list().await.map_err(storage)?;
-    let render_types = store.render_type_list().await.map_err(storage)?;
-    let styles = store.style_list().await.map_err(storage)?;
-    let mut roles = BTreeMap::new();
-    for role in LlmRole::ALL {
-        let Some(assignment) = store.llm_assignment(role).await.map_err(storage)? else { continue };
-        if let Some(server) = llm_servers.iter().find(|server| server.id == assignment.server) {
-            roles.insert(role, RoleEntry { server: server.name.clone(), model: assignment.model });
+    let mut roles = Vec::new();
+    if parts != ExportParts::ServersOnly {
+        document.settings = Some(settings_part(store, secrets).await?);
+        let styles = store.style_list().await.map_err(storage)?;
+        document.styles = Some(styles.iter().map(StyleEntry::of).collect());
+        let render_types = store.render_type_list().await.map_err(storage)?;
+        document.render_types = Some(render_types.iter().map(RenderTypeEntry::of).collect());
+        if parts == ExportParts::Everything {
+            document.workflows = Some(workflows_part(store, &render_types).await?);
         }
+        roles = roles_played(store).await?;
     }
-    Ok(Document {
-        llm_roles: Some(roles),
-        render_types: Some(render_types.iter().map(RenderTypeEntry::of).collect()),
-        styles: Some(styles.iter().map(StyleEntry::of).collect()),
-        settings: Some(SettingsEntry {
-            describe_templates: store.setting_get(describe::TEMPLATES_SETTING).await.map_err(storage)?,
-            enhance_templates: store.setting_get(enhance::TEMPLATES_SETTING).await.map_err(storage)?,
-            caller_weights: store.setting_get(WEIGHTS_SETTING).await.map_err(storage)?,
-            prompt_generator: store.setting_get(prompt_generator::SETTING).await.map_err(storage)?,
-            values: Some(open_values(store, secrets).await?),
-        }),
-        ..document
-    })
+    let servers = store.server_list().await.map_err(storage)?;
+    document.servers = Some(servers.iter().map(|row| ServerEntry::of(row, said.get(&row.id), secrets)).collect());
+    let llm_servers = store.llm_server_list().await.map_err(storage)?;
+    document.llm_servers = Some(llm_servers.iter().map(|row| LlmServerEntry::of(row, secrets)).collect());
+    if parts != ExportParts::ServersOnly {
+        // A server that is gone by now took its roles with it.
+        let entry = |(role, assignment): (LlmRole, Option<LlmAssignment>)| {
+            let assignment = assignment?;
+            let server = llm_servers.iter().find(|server| server.id == assignment.server)?;
+            Some((role, RoleEntry { server: server.name.clone(), model: assignment.model }))
+        };
+        document.llm_roles = Some(roles.into_iter().filter_map(entry).collect());
+    }
+    Ok(document)
 }
 
-/// The newest version of each workflow, and those that render types are pinned to.
-async fn workflows_part(store: &Store) -> Result<Vec<WorkflowEntry>, UserError> {
-    let render_types = store.render_type_list().await.map_err(storage)?;
+/// Every role, and who plays it.
+async fn roles_played(store: &Store) -> Result<Vec<(LlmRole, Option<LlmAssignment>)>, UserError> {
+    let mut played = Vec::with_capacity(LlmRole::ALL.len());
+    for role in LlmRole::ALL {
+        played.push((role, store.llm_assignment(role).await.map_err(storage)?));
+    }
+    Ok(played)
+}
+
+/// The newest version of each workflow, and those that `render_types` are pinned to.
+async fn workflows_part(store: &Store, render_types: &[RenderType]) -> Result<Vec<WorkflowEntry>, UserError> {
     let mut all = store.workflow_list().await.map_err(storage)?;
     let known: BTreeSet<(String, u32)> = all.iter().map(|row| (row.name.clone(), row.version)).collect();
     let pinned: BTreeSet<(String, u32)> =
@@ -202,6 +192,16 @@ async fn workflows_part(store: &Store) -> Result<Vec<WorkflowEntry>, UserError> 
     }
     all.sort_by(|a, b| (&a.name, a.version).cmp(&(&b.name, b.version)));
     Ok(all.into_iter().map(WorkflowEntry::of).collect())
+}
+
+async fn settings_part(store: &Store, secrets: &mut Secrets) -> Result<SettingsEntry, UserError> {
+    Ok(SettingsEntry {
+        describe_templates: store.setting_get(describe::TEMPLATES_SETTING).await.map_err(storage)?,
+        enhance_templates: store.setting_get(enhance::TEMPLATES_SETTING).await.map_err(storage)?,
+        caller_weights: store.setting_get(WEIGHTS_SETTING).await.map_err(storage)?,
+        prompt_generator: store.setting_get(prompt_generator::SETTING).await.map_err(storage)?,
+        values: Some(open_values(store, secrets).await?),
+    })
 }
 
 /// The changed settings by key; what may hold a secret goes to `secrets`.
@@ -300,3 +300,6 @@ fn differing(before: &impl Serialize, after: &impl Serialize) -> Vec<String> {
     let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     names.into_iter().filter(|name| before.get(*name) != after.get(*name)).cloned().collect()
 }
+
+#[cfg(test)]
+mod tests;

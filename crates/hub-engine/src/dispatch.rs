@@ -10,6 +10,7 @@
 mod hopeless;
 mod memory;
 mod take_back;
+mod told;
 mod turns;
 mod why;
 
@@ -175,15 +176,15 @@ impl DispatchHandle {
         answered.await.unwrap_or_default()
     }
 
-    /// Least and highest priority among a caller's jobs in the queue, `except` this one; `None` when there are
-    /// no others.
+    /// Least and highest priority among a caller's jobs in the queue, `except` this one and its parts; `None` when
+    /// there are no others.
     pub(crate) async fn priorities(&self, caller: &Caller, except: JobId) -> Option<(i32, i32)> {
         let (answer, answered) = oneshot::channel();
         self.send(Order::Priorities { caller: caller.clone(), except, answer });
         answered.await.ok().flatten()
     }
 
-    /// Gives a job another priority, if it is in the queue; done when this returns.
+    /// Gives a job another priority, done when this returns; one that is not in the queue has it when it comes.
     pub(crate) async fn prioritise(&self, job: JobId, priority: i32) {
         let (answer, answered) = oneshot::channel();
         self.send(Order::Prioritise { job, priority, answer });
@@ -302,3 +303,6 @@ impl DispatchHandle {
         self.shared.counts.lock().expect("nothing panics while it holds the counts")
     }
 }
+
+#[cfg(test)]
+mod tests;

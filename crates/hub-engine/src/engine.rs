@@ -18,7 +18,7 @@ mod upkeep;
 pub(crate) mod weights;
 mod workflows;
 
-use std::{sync::Arc, time::Duration};
+use std::{panic::resume_unwind, sync::Arc, time::Duration};
 
 use hub_core::{
     caller::Caller,
@@ -31,7 +31,7 @@ use hub_core::{
 };
 use hub_store::Store;
 use object_store::ObjectStore;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{Mutex, broadcast, watch};
 
 use crate::{
     EngineConfig, FeedId, FeedReader, JobView, JobWatch, PlanView, QueueSizes, ReconcilerView, Submitted, WhyWaiting,
@@ -52,6 +52,8 @@ pub struct Engine {
 struct Inner {
     ctx: Arc<Context>,
     background: Background,
+    /// Held by who looks which pictures of styles and render types are on their way and asks for others.
+    showcasing: Mutex<()>,
 }
 
 impl Engine {
@@ -73,7 +75,7 @@ impl Engine {
         ctx.recent_calls.recall(&ctx.store, ctx.clock.now(), ctx.config.repeat_window).await?;
         let background = Background::start(ctx.clone()).await?;
         weights::apply(&ctx, &background).await?;
-        Ok(Self { inner: Arc::new(Inner { ctx, background }) })
+        Ok(Self { inner: Arc::new(Inner { ctx, background, showcasing: Mutex::default() }) })
     }
 
     /// Stops taking work, gives attempts `grace` to end or let go (their prompts keep running and
@@ -176,6 +178,20 @@ impl Engine {
         let row = self.job(job).await?;
         let mut views = self.views(vec![row]).await?;
         views.pop().ok_or_else(|| unknown_job(job))
+    }
+
+    /// Does what is not to be left half done, whether or not whoever asked waits for it.
+    async fn to_its_end<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, UserError>> + Send + 'static,
+    ) -> Result<T, UserError> {
+        match self.ctx().tasks.spawn(work).await {
+            Ok(outcome) => outcome,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => resume_unwind(panic),
+                Err(_) => Err(UserError::new(ErrorCode::Internal, "The hub is stopping.")),
+            },
+        }
     }
 
     /// Views for a page of jobs, in the given order.

@@ -115,7 +115,8 @@ impl Pool {
                     if let Some(replaced) = replaced {
                         replaced.retire();
                     }
-                    let session = Session::new(server, self.dispatch.clone(), self.alerts.clone());
+                    let pause = ctx.config.breaker_pause;
+                    let session = Session::new(server, pause, self.dispatch.clone(), self.alerts.clone());
                     session.stock.catalogue(runnables.clone());
                     started.push(session.clone());
                     session

@@ -133,7 +133,19 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn artifact_insert_input(&self, new: &NewArtifact) -> Result<Artifact> {
-        let artifact = new.stored(ArtifactRole::Input, None, self.clock().now());
+        self.insert_given(new, ArtifactRole::Input).await
+    }
+
+    /// Records a mask that nobody has stored yet.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn artifact_insert_mask(&self, new: &NewArtifact) -> Result<Artifact> {
+        self.insert_given(new, ArtifactRole::Mask).await
+    }
+
+    async fn insert_given(&self, new: &NewArtifact, role: ArtifactRole) -> Result<Artifact> {
+        let artifact = new.stored(role, None, self.clock().now());
         for insert in insert_all(std::slice::from_ref(&artifact))? {
             self.writer().execute(&insert).await?;
         }

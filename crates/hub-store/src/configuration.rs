@@ -1,6 +1,6 @@
 //! Many changes of the configuration at once: all of them are stored, or none.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hub_core::{
     catalogue::{RenderType, Style, Workflow},
@@ -14,7 +14,8 @@ use sea_orm::{
 use serde_json::Value;
 
 use crate::{
-    entity::{llm_server, render_type, server, setting, style, workflow},
+    decode::Row,
+    entity::{llm_assignment, llm_server, render_type, server, server_override, setting, style, workflow},
     error::Result,
     llm_servers,
     past::{self, PastJob},
@@ -55,25 +56,28 @@ impl<T> Edits<T> {
     }
 }
 
+/// What is said by hand about a server, by workflow.
+type Said = BTreeMap<String, bool>;
+
 /// A change of the configuration.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ConfigChange {
     /// ComfyUI servers.
     pub servers: Edits<Server>,
-    /// Everything that is said by hand about these servers, by workflow.
-    pub server_overrides: BTreeMap<ServerId, BTreeMap<String, bool>>,
+    /// Everything that is said by hand about these servers, by workflow: as it was read, and what it becomes.
+    pub server_overrides: BTreeMap<ServerId, (Said, Said)>,
     /// LLM servers.
     pub llm_servers: Edits<LlmServer>,
-    /// Roles and who shall play them.
-    pub llm_roles: Vec<(LlmRole, Option<LlmAssignment>)>,
+    /// Who plays these roles: as it was read, and who shall. Those of an LLM server that goes are among them.
+    pub llm_roles: BTreeMap<LlmRole, (Option<LlmAssignment>, Option<LlmAssignment>)>,
     /// New versions of workflows.
     pub workflows: Vec<Workflow>,
     /// Render types.
     pub render_types: Edits<RenderType>,
     /// Styles.
     pub styles: Edits<Style>,
-    /// Settings by key; `None` unsets one.
-    pub settings: Vec<(String, Option<Value>)>,
+    /// Settings by key: as they were read, and what they become; `None`: not set.
+    pub settings: BTreeMap<String, (Option<Value>, Option<Value>)>,
     /// What another system did before; those whose key is there already are left out.
     pub past_jobs: Vec<PastJob>,
 }
@@ -99,8 +103,10 @@ impl Store {
         for added in &change.llm_servers.added {
             llm_servers::insert(&tx, keys, added, now_ms).await?;
         }
-        for (role, to) in &change.llm_roles {
-            llm_servers::assign(&tx, *role, to.as_ref()).await?;
+        for (role, (before, after)) in &change.llm_roles {
+            if !write_role(&tx, *role, before.as_ref(), after.as_ref()).await? {
+                return Ok(Swapped::Changed);
+            }
         }
         for version in &change.workflows {
             workflows::insert(&tx, version, now_ms).await?;
@@ -114,12 +120,9 @@ impl Store {
         for row in change.styles.written() {
             styles::save(&tx, row).await?;
         }
-        for (key, value) in &change.settings {
-            match value {
-                Some(value) => settings::set(&tx, key, value, now_ms).await?,
-                None => {
-                    setting::Entity::delete_by_id(key).exec(&tx).await?;
-                }
+        for (key, (before, after)) in &change.settings {
+            if !write_setting(&tx, key, before.as_ref(), after.as_ref(), now_ms).await? {
+                return Ok(Swapped::Changed);
             }
         }
         for job in &change.past_jobs {
@@ -159,7 +162,59 @@ async fn is_as_read(tx: &DatabaseTransaction, keys: &SecretKeys, change: &Config
             return Ok(false);
         }
     }
-    workflows_are_free(tx, change).await
+    // After the servers: while their rows are locked, nobody says something new about them or gives them a role.
+    Ok(overrides_are_as_read(tx, change).await?
+        && roles_are_as_read(tx, change).await?
+        && settings_are_as_read(tx, change).await?
+        && workflows_are_free(tx, change).await?)
+}
+
+async fn overrides_are_as_read(tx: &DatabaseTransaction, change: &ConfigChange) -> Result<bool> {
+    let new: BTreeSet<ServerId> = change.servers.added.iter().map(|server| server.id).collect();
+    for (id, (expected, _)) in change.server_overrides.iter().filter(|(id, _)| !new.contains(*id)) {
+        let server = server::Entity::find_by_id(id.as_uuid())
+            .filter(server::Column::DeletedAt.is_null())
+            .lock_exclusive()
+            .one(tx)
+            .await?;
+        let said = server_override::Entity::find()
+            .filter(server_override::Column::ServerId.eq(id.as_uuid()))
+            .lock_exclusive()
+            .all(tx)
+            .await?;
+        let said: Said = said.into_iter().map(|row| (row.workflow, row.compatible)).collect();
+        if server.is_none() || said != *expected {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+async fn roles_are_as_read(tx: &DatabaseTransaction, change: &ConfigChange) -> Result<bool> {
+    if change.llm_roles.is_empty() && change.llm_servers.removed.is_empty() {
+        return Ok(true);
+    }
+    let rows = llm_assignment::Entity::find().lock_exclusive().all(tx).await?;
+    let played: BTreeMap<String, LlmAssignment> =
+        rows.into_iter().map(|row| (row.role.clone(), LlmAssignment::from(row))).collect();
+    let as_read = change.llm_roles.iter().all(|(role, (before, _))| played.get(role.as_str()) == before.as_ref());
+    // A server that goes takes its roles with it, so it must not have got one meanwhile.
+    let planned: BTreeSet<&str> = change.llm_roles.keys().map(|role| role.as_str()).collect();
+    let goes = |to: &LlmAssignment| change.llm_servers.removed.iter().any(|server| server.id == to.server);
+    let lost = played.iter().any(|(role, to)| goes(to) && !planned.contains(role.as_str()));
+    Ok(as_read && !lost)
+}
+
+async fn settings_are_as_read(tx: &DatabaseTransaction, change: &ConfigChange) -> Result<bool> {
+    for (key, (expected, _)) in &change.settings {
+        let row = setting::Entity::find_by_id(key).lock_exclusive().one(tx).await?;
+        let found: Option<Value> =
+            row.map(|row| Row::new("settings", &row.key).json("value", &row.value)).transpose()?;
+        if found != *expected {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Whether no version of theirs was added meanwhile.
@@ -214,11 +269,44 @@ async fn write_servers(tx: &DatabaseTransaction, keys: &SecretKeys, change: &Con
     for added in &change.servers.added {
         servers::insert(tx, keys, added).await?;
     }
-    for (server, said) in &change.server_overrides {
+    for (server, (_, said)) in &change.server_overrides {
         server_overrides::clear(tx, *server).await?;
         for (workflow, compatible) in said {
             server_overrides::set(tx, *server, workflow, Some(*compatible)).await?;
         }
     }
     Ok(())
+}
+
+/// Gives a role, and answers whether nobody was quicker: a row that is not there cannot be locked, so of two who give a
+/// role that nobody plays, the one whose row comes first has it.
+async fn write_role(
+    tx: &DatabaseTransaction,
+    role: LlmRole,
+    before: Option<&LlmAssignment>,
+    after: Option<&LlmAssignment>,
+) -> Result<bool> {
+    if let (None, Some(to)) = (before, after) {
+        return llm_servers::assign_free(tx, role, to).await;
+    }
+    llm_servers::assign(tx, role, after).await?;
+    Ok(true)
+}
+
+/// Sets or unsets a setting, and answers whether nobody was quicker, as [`write_role`] does.
+async fn write_setting(
+    tx: &DatabaseTransaction,
+    key: &str,
+    before: Option<&Value>,
+    after: Option<&Value>,
+    now_ms: i64,
+) -> Result<bool> {
+    match (before, after) {
+        (None, Some(value)) => return settings::set_first(tx, key, value, now_ms).await,
+        (Some(_), Some(value)) => settings::set(tx, key, value, now_ms).await?,
+        (_, None) => {
+            setting::Entity::delete_by_id(key).exec(tx).await?;
+        }
+    }
+    Ok(true)
 }

@@ -95,7 +95,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn input_is_mask(&self, id: ArtifactId, is_mask: bool) -> Result<()> {
+    pub async fn input_set_mask(&self, id: ArtifactId, is_mask: bool) -> Result<()> {
         let role = if is_mask { ArtifactRole::Mask } else { ArtifactRole::Input };
         artifact::Entity::update_many()
             .col_expr(artifact::Column::Role, Expr::value(name("role", &role)?))

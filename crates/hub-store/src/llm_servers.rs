@@ -95,15 +95,8 @@ impl Store {
         if row.map(LlmAssignment::from).as_ref() != before {
             return Ok(false);
         }
-        // Two may find a role that nobody plays: the one whose row comes first has it.
         let written = if let (None, Some(to)) = (before, after) {
-            let first = OnConflict::column(llm_assignment::Column::Role).do_nothing().to_owned();
-            gone(
-                llm_assignment::Entity::insert(row_of_role(role, to)?)
-                    .on_conflict(first)
-                    .exec_without_returning(&tx)
-                    .await,
-            )? > 0
+            assign_free(&tx, role, to).await?
         } else {
             assign(&tx, role, after).await?;
             true
@@ -127,6 +120,13 @@ fn gone<T>(written: std::result::Result<T, DbErr>) -> Result<T> {
         Some(SqlErr::ForeignKeyConstraintViolation(_)) => StoreError::Gone { what: "the LLM server" },
         _ => error.into(),
     })
+}
+
+/// Gives a role that nobody plays. Two may find it so: the one whose row comes first has it. Answers whether this one was.
+pub(crate) async fn assign_free(db: &impl ConnectionTrait, role: LlmRole, to: &LlmAssignment) -> Result<bool> {
+    let first = OnConflict::column(llm_assignment::Column::Role).do_nothing().to_owned();
+    let insert = llm_assignment::Entity::insert(row_of_role(role, to)?).on_conflict(first);
+    Ok(gone(insert.exec_without_returning(db).await)? > 0)
 }
 
 /// Gives a role to an LLM server and model, or to none.

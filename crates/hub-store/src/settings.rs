@@ -41,11 +41,7 @@ impl Store {
     {
         let now_ms = self.now_ms();
         let Some(before) = before else {
-            // Nobody can lock a row that is not there: the one whose row comes first has it.
-            let row = row(key, after, now_ms)?;
-            let first = OnConflict::column(setting::Column::Key).do_nothing().to_owned();
-            let insert = setting::Entity::insert(row).on_conflict(first);
-            return Ok(insert.exec_without_returning(self.writer()).await? > 0);
+            return set_first(self.writer(), key, after, now_ms).await;
         };
         let tx = self.begin().await?;
         let found = setting::Entity::find_by_id(key).lock_exclusive().one(&tx).await?;
@@ -53,10 +49,38 @@ impl Store {
         let swapped = swapped(tx, found.as_ref(), before, async |tx| set(tx, key, after, now_ms).await).await?;
         Ok(swapped == Swapped::Done)
     }
+
+    /// Sets a key's value to `after` where it is no `T`. Answers whether it was set; a value that can be read stays.
+    ///
+    /// # Errors
+    /// [`crate::StoreError::Unstorable`] when `after` has no JSON form.
+    pub async fn setting_mend<T: DeserializeOwned + Serialize>(&self, key: &str, after: &T) -> Result<bool> {
+        let tx = self.begin().await?;
+        let found = setting::Entity::find_by_id(key).lock_exclusive().one(&tx).await?;
+        let broken = found.is_some_and(|row| Row::new("settings", &row.key).json::<T>("value", &row.value).is_err());
+        if broken {
+            set(&tx, key, after, self.now_ms()).await?;
+            tx.commit().await?;
+        }
+        Ok(broken)
+    }
 }
 
 fn row<T: Serialize + ?Sized>(key: &str, value: &T, now_ms: i64) -> Result<setting::ActiveModel> {
     Ok(setting::ActiveModel { key: Set(key.to_owned()), value: Set(json("value", value)?), updated_at: Set(now_ms) })
+}
+
+/// Sets the value of a key that has none. Nobody can lock a row that is not there: the one whose row comes first has it.
+/// Answers whether this one was.
+pub(crate) async fn set_first<T: Serialize + ?Sized>(
+    db: &impl ConnectionTrait,
+    key: &str,
+    value: &T,
+    now_ms: i64,
+) -> Result<bool> {
+    let first = OnConflict::column(setting::Column::Key).do_nothing().to_owned();
+    let insert = setting::Entity::insert(row(key, value, now_ms)?).on_conflict(first);
+    Ok(insert.exec_without_returning(db).await? > 0)
 }
 
 /// Sets a key's value.

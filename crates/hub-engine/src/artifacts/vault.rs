@@ -124,7 +124,7 @@ impl Vault {
         self.take_in(bytes).await.map(|(artifact, _)| artifact)
     }
 
-    /// A black picture of `size` with a white box, as a mask.
+    /// A black picture of `size` with a white box, as a mask from the first: nobody ever picks it to work on.
     ///
     /// # Errors
     /// `storage`.
@@ -133,7 +133,8 @@ impl Vault {
             tracing::error!(error = %error, "a mask cannot be encoded");
             UserError::new(ErrorCode::Internal, "The hub could not make the mask.")
         })?;
-        self.store_input(Bytes::from(png)).await
+        let accepted = self.decoding(move || input::accept(&Bytes::from(png))).await??;
+        self.keep_input(accepted, ArtifactRole::Mask).await
     }
 
     /// Has a given picture count as a mask from now on, which nobody wants to pick as a picture to work on, or as one to
@@ -146,7 +147,7 @@ impl Vault {
         if picture.role == ArtifactRole::Output || picture.role == role {
             return Ok(());
         }
-        self.store.input_is_mask(picture.id, is_mask).await.map_err(storage)
+        self.store.input_set_mask(picture.id, is_mask).await.map_err(storage)
     }
 
     /// Whether a stored picture is wholly black.
@@ -167,10 +168,11 @@ impl Vault {
     pub(crate) async fn take_in(&self, bytes: Bytes) -> Result<(Artifact, Vec<String>), UserError> {
         let accepted = self.decoding(move || input::accept(&bytes)).await??;
         let notes = accepted.notes.iter().map(|note| (*note).to_owned()).collect();
-        self.keep_input(accepted).await.map(|artifact| (artifact, notes))
+        self.keep_input(accepted, ArtifactRole::Input).await.map(|artifact| (artifact, notes))
     }
 
-    async fn keep_input(&self, accepted: input::Accepted) -> Result<Artifact, UserError> {
+    /// The same bytes that were given before keep their row and what they count as.
+    async fn keep_input(&self, accepted: input::Accepted, role: ArtifactRole) -> Result<Artifact, UserError> {
         let size_bytes = accepted.bytes.len() as u64;
         let sha256 = sha256_hex(accepted.bytes.clone()).await.map_err(VaultError::from)?;
         let key = object_key(&sha256, accepted.sniffed.extension);
@@ -183,7 +185,13 @@ impl Vault {
             return Ok(known);
         }
         let new = describe(&accepted.sniffed, sha256, size_bytes);
-        crash::around(CrashPoint::InputRow, self.store.artifact_insert_input(&new)).await.map_err(storage)
+        let insert = async {
+            match role {
+                ArtifactRole::Mask => self.store.artifact_insert_mask(&new).await,
+                _ => self.store.artifact_insert_input(&new).await,
+            }
+        };
+        crash::around(CrashPoint::InputRow, insert).await.map_err(storage)
     }
 
     /// Marks a given picture as used just now, so that retention, which goes by that, leaves it to the job that is
@@ -295,96 +303,4 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use hub_core::{catalogue::Mode, clock::SystemClock, ids::WorkflowId};
-    use object_store::memory::InMemory;
-
-    use super::*;
-
-    fn recipe() -> Recipe {
-        Recipe {
-            mode: Mode::Generate,
-            render_type: "sdxl".to_owned(),
-            workflow: "w".to_owned(),
-            workflow_version: 1,
-            workflow_id: WorkflowId::new(),
-            prompt_asked: None,
-            prompt: Some("a fox".to_owned()),
-            negative_prompt: None,
-            styles: Vec::new(),
-            enhanced: false,
-            not_enhanced_because: None,
-            seed: 7,
-            size: None,
-            steps: None,
-            cfg: None,
-            denoise: None,
-            input: None,
-            mask: None,
-            part: None,
-        }
-    }
-
-    /// A PNG of 3 × 2 pixels with a text chunk, as ComfyUI writes it.
-    fn png_with_text() -> Bytes {
-        let mut bytes = Vec::new();
-        let mut encoder = png::Encoder::new(&mut bytes, 3, 2);
-        encoder.set_color(png::ColorType::Rgb);
-        encoder.add_text_chunk("prompt".to_owned(), "{}".to_owned()).expect("a valid chunk");
-        let mut writer = encoder.write_header().expect("a header");
-        writer.write_image_data(&[9; 18]).expect("pixels");
-        writer.finish().expect("an end");
-        Bytes::from(bytes)
-    }
-
-    #[tokio::test]
-    async fn an_output_is_stored_untouched_with_its_recipe_and_a_repeated_write_is_harmless() {
-        let store = Store::open("sqlite::memory:", Arc::new(SystemClock)).await.expect("a store");
-        let vault = Vault::new(Arc::new(InMemory::new()), store);
-        let (recipe, job, bytes) = (recipe(), JobId::new(), png_with_text());
-        let meta = OutputMeta { job, node: Some("7"), position: 2, seed: Some(7), recipe: &recipe };
-        let (first, _held) = vault.store_output(bytes.clone(), meta).await.expect("stored");
-        let (again, _held) = vault.store_output(bytes.clone(), meta).await.expect("stored again");
-        assert_eq!(first.sha256, again.sha256);
-        assert_eq!((first.mime.as_str(), first.width_px, first.height_px), ("image/png", 3, 2));
-        assert_eq!((first.position, first.node.as_deref(), first.seed), (2, Some("7"), Some(7)));
-        assert_eq!(vault.get(&object_key(&first.sha256, "png")).await.expect("there"), bytes);
-        let note = vault.get(&sidecar_key(&first.sha256, job)).await.expect("there");
-        let note: serde_json::Value = serde_json::from_slice(&note).expect("JSON");
-        assert_eq!(serde_json::from_value::<Recipe>(note["recipe"].clone()).expect("a recipe"), recipe);
-    }
-
-    #[tokio::test]
-    async fn bytes_that_another_is_about_to_name_or_has_named_stay_when_their_last_row_goes() {
-        let store = Store::open("sqlite::memory:", Arc::new(SystemClock)).await.expect("a store");
-        let vault = Vault::new(Arc::new(InMemory::new()), store.clone());
-        let recipe = recipe();
-        let meta = OutputMeta { job: JobId::new(), node: None, position: 0, seed: None, recipe: &recipe };
-        let deleted = vault.store_input(png_with_text()).await.expect("an input");
-        let key = deleted.object_key();
-        // As it is stored: without its text.
-        let bytes = vault.get(&key).await.expect("there");
-        // The row of the equal result is not written yet.
-        let (new, unnamed) = vault.store_output(bytes.clone(), meta).await.expect("stored");
-        assert_eq!(object_key(&new.sha256, &new.extension), key);
-        store.artifacts_delete(&[deleted.id], false).await.expect("deleted");
-        vault.discard(&deleted).await.expect("done");
-        assert_eq!(vault.get(&key).await.expect("there"), bytes);
-        // Named by now, when the file of the row that went is discarded late.
-        let named = store.artifact_insert_input(&new).await.expect("named");
-        drop(unnamed);
-        vault.discard(&deleted).await.expect("done");
-        assert_eq!(vault.get(&key).await.expect("there"), bytes);
-        store.artifacts_delete(&[named.id], false).await.expect("deleted");
-        vault.discard(&named).await.expect("done");
-        assert!(vault.get(&key).await.is_err(), "nothing names it any more");
-    }
-
-    #[tokio::test]
-    async fn hashes_are_the_same_on_and_off_the_async_threads() {
-        let large = Bytes::from(vec![1; HASH_INLINE_MAX_BYTES + 1]);
-        assert_eq!(sha256_hex(large.clone()).await.expect("hashed"), hex(&large));
-        let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-        assert_eq!(sha256_hex(Bytes::new()).await.expect("hashed"), empty);
-    }
-}
+mod tests;

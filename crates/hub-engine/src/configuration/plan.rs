@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use hub_core::{
     catalogue::{RenderType, Style},
     error::UserError,
-    server::{LlmAssignment, LlmRole, LlmServer, SecretSource, Server, ServerAuth},
+    server::{LlmAssignment, LlmServer, SecretSource, Server, ServerAuth},
 };
 use hub_store::{ConfigChange, Edits, Store};
 use serde::Serialize;
@@ -74,7 +74,8 @@ pub(super) async fn plan(
     let catalogue = document.styles.is_some() || document.render_types.is_some() || document.workflows.is_some();
     if mode == ImportMode::Replace && catalogue {
         // A fresh hub would otherwise add the shipped catalogue at its first start.
-        planner.plan.change.settings.push((seed::SEEDED_SETTING.to_owned(), Some(Value::Bool(true))));
+        let before = store.setting_get(seed::SEEDED_SETTING).await.map_err(storage)?;
+        planner.set(seed::SEEDED_SETTING, before, Some(Value::Bool(true)));
     }
     Ok(planner.plan)
 }
@@ -146,7 +147,7 @@ impl Planner<'_> {
             self.note_secrets(&server);
             let before = known.and_then(|known| said.get(&known.id)).cloned().unwrap_or_default();
             if before != entry.workflows {
-                self.plan.change.server_overrides.insert(server.id, entry.workflows.clone());
+                self.plan.change.server_overrides.insert(server.id, (before, entry.workflows.clone()));
                 if known == Some(&server) {
                     self.tell("servers", ImportAction::Changed, &server.name, vec!["workflows".to_owned()]);
                 }
@@ -189,13 +190,14 @@ impl Planner<'_> {
     }
 
     async fn llm(&mut self, document: &Document) -> Result<(), UserError> {
+        // Before the servers: a role of a server that is added meanwhile would seem to be that of one that is gone.
+        let played = super::roles_played(self.store).await?;
         let stored = self.store.llm_server_list().await.map_err(storage)?;
         let mut after = stored.clone();
         if let Some(entries) = &document.llm_servers {
             after = self.llm_servers(entries, stored.clone())?;
         }
-        for role in LlmRole::ALL {
-            let present = self.store.llm_assignment(role).await.map_err(storage)?;
+        for (role, present) in played {
             let word = json!(role).as_str().unwrap_or_default().to_owned();
             let entry = document.llm_roles.as_ref().map(|roles| roles.get(&role));
             let wanted = match entry {
@@ -223,7 +225,7 @@ impl Planner<'_> {
                 _ => ImportAction::Changed,
             };
             self.tell("llm_roles", action, &word, Vec::new());
-            self.plan.change.llm_roles.push((role, wanted));
+            self.plan.change.llm_roles.insert(role, (present, wanted));
         }
         Ok(())
     }
@@ -286,9 +288,16 @@ impl Planner<'_> {
                 _ => ImportAction::Changed,
             };
             self.tell("settings", action, key, Vec::new());
-            self.plan.change.settings.push((key.to_owned(), value));
+            self.set(key, before, value);
         }
         Ok(())
+    }
+
+    /// Plans a setting, unless it is so already.
+    fn set(&mut self, key: &str, before: Option<Value>, after: Option<Value>) {
+        if before != after {
+            self.plan.change.settings.insert(key.to_owned(), (before, after));
+        }
     }
 
     /// Sorts `wanted` against `stored`, by name.

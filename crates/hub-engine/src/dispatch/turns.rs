@@ -11,7 +11,7 @@ use hub_schedule::{
 };
 use tokio::time::Instant;
 
-use super::{Condition, DispatchHandle, Order, Orders, QueueDepths, hopeless, take_back::AskedBack, why};
+use super::{Condition, DispatchHandle, Order, Orders, QueueDepths, hopeless, take_back::AskedBack, told::Told, why};
 use crate::{JobProgress, attempt, background::Inner, events::Board, schedule::Waiting};
 
 /// Pause between two updates of the queue positions that watchers see.
@@ -38,6 +38,7 @@ pub(crate) async fn run(inner: Arc<Inner>, mut orders: Orders, learned: Learned)
         wake_at: None,
         forecast: HashMap::new(),
         asked_back: AskedBack::default(),
+        told: Told::default(),
         inner: inner.clone(),
     };
     let mut positions_due: Option<Instant> = None;
@@ -82,13 +83,17 @@ pub(super) struct Dispatcher {
     /// Position and start, as of the newest update.
     forecast: HashMap<JobId, (u32, Option<Seconds>)>,
     pub(super) asked_back: AskedBack,
+    told: Told,
 }
 
 impl Dispatcher {
     fn obey(&mut self, order: Order) {
         match order {
             Order::Enqueue(waiting) => self.enqueue(*waiting),
-            Order::Forget(job) => drop(self.leave(job)),
+            Order::Forget(job) => {
+                self.told.take(job);
+                drop(self.leave(job));
+            }
             Order::Weigh(weights) => self.queue.set_weights(weights.iter()),
             Order::Expired { before, answer } => {
                 let queued_at = |job: &Job| job.times.queued_at.unwrap_or(job.times.created_at);
@@ -109,7 +114,9 @@ impl Dispatcher {
             }
             Order::Priorities { caller, except, answer } => {
                 let others = self.jobs.values().map(|waiting| &waiting.job);
-                let others = others.filter(|job| job.caller == caller && job.id != except).map(|job| job.priority);
+                // The parts of a whole move with it: they are no others.
+                let is_other = |job: &&Job| job.id != except && job.result_job() != except;
+                let others = others.filter(|job| job.caller == caller).filter(is_other).map(|job| job.priority);
                 let span = others.fold(None, |span: Option<(i32, i32)>, priority| {
                     let (least, most) = span.unwrap_or((priority, priority));
                     Some((least.min(priority), most.max(priority)))
@@ -122,6 +129,9 @@ impl Dispatcher {
                     waiting.job.priority = priority;
                     self.queue.set_priority(job, priority);
                     self.publish_positions();
+                } else {
+                    let board = &self.inner.board;
+                    self.told.keep(job, priority, |job| board.knows(job));
                 }
                 // As above.
                 let _ = answer.send(());
@@ -143,8 +153,10 @@ impl Dispatcher {
         }
     }
 
-    fn enqueue(&mut self, waiting: Waiting) {
+    fn enqueue(&mut self, mut waiting: Waiting) {
         let (job, caller) = (waiting.job.id, waiting.job.caller.clone());
+        // Whoever brings it may have read it before it was moved.
+        waiting.job.priority = self.told.take(job).unwrap_or(waiting.job.priority);
         // A cancel that overtook the job took it off the board already.
         let known = self.inner.board.knows(job);
         if !known || self.jobs.contains_key(&job) {

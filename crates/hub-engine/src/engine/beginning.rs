@@ -70,11 +70,11 @@ impl Engine {
         server: hub_core::ids::LlmServerId,
         sees: bool,
     ) -> Result<Vec<LlmRole>, UserError> {
+        let to = LlmAssignment { server, model: None };
         let mut given = Vec::new();
         for role in LlmRole::ALL {
             let wanted = sees || role != LlmRole::Describe;
-            if wanted && self.store().llm_assignment(role).await.map_err(storage)?.is_none() {
-                self.llm_assign(role, Some(LlmAssignment { server, model: None })).await?;
+            if wanted && self.llm_assign_free(role, &to).await? {
                 given.push(role);
             }
         }

@@ -133,6 +133,28 @@ impl Engine {
     /// # Errors
     /// As [`Engine::prioritise`].
     pub async fn job_move(&self, id: JobId, precedence: Precedence) -> Result<JobMove, UserError> {
+        let engine = self.clone();
+        self.to_its_end(async move {
+            let _alone = engine.inner.background.inner().moves.lock().await;
+            engine.move_now(id, precedence).await
+        })
+        .await
+    }
+
+    /// Takes a move back: the job is where it was among those that were not moved since. Effective at once.
+    ///
+    /// # Errors
+    /// `unknown_job`; `conflict` for a job that does not wait (any more), or that was moved again; `storage`.
+    pub async fn job_move_back(&self, moved: &JobMove) -> Result<(), UserError> {
+        let (engine, moved) = (self.clone(), moved.clone());
+        self.to_its_end(async move {
+            let _alone = engine.inner.background.inner().moves.lock().await;
+            engine.move_back_now(&moved).await
+        })
+        .await
+    }
+
+    async fn move_now(&self, id: JobId, precedence: Precedence) -> Result<JobMove, UserError> {
         let job = self.job(id).await?;
         let priority = match precedence {
             Precedence::Priority(priority) => Wish::parse(Some(priority), None, None)?.priority,
@@ -156,11 +178,7 @@ impl Engine {
         Ok(JobMove { job: id, before, after: priority })
     }
 
-    /// Takes a move back: the job is where it was among those that were not moved since. Effective at once.
-    ///
-    /// # Errors
-    /// `unknown_job`; `conflict` for a job that does not wait (any more), or that was moved again; `storage`.
-    pub async fn job_move_back(&self, JobMove { job, before, after }: &JobMove) -> Result<(), UserError> {
+    async fn move_back_now(&self, JobMove { job, before, after }: &JobMove) -> Result<(), UserError> {
         let job = *job;
         let back = self.store().job_unset_priority(job, *after, before).await.map_err(storage)?;
         if back.is_empty() {

@@ -46,6 +46,19 @@ impl Engine {
         Err(contended())
     }
 
+    /// Gives a role to somebody when nobody plays it. Answers whether it was given.
+    ///
+    /// # Errors
+    /// As [`Engine::llm_assign`].
+    pub(super) async fn llm_assign_free(&self, role: LlmRole, to: &LlmAssignment) -> Result<bool, UserError> {
+        let given = self.store().llm_assignment_swap(role, None, Some(to)).await.map_err(storage)?;
+        if given {
+            self.ctx().llm.forget();
+            self.reload().await?;
+        }
+        Ok(given)
+    }
+
     /// Instructions for descriptions, as changed or as shipped.
     ///
     /// # Errors
@@ -141,8 +154,11 @@ impl Engine {
                     if after != T::default() {
                         return Err(storage(error));
                     }
-                    self.store().setting_set(key, &after).await.map_err(storage)?;
-                    return Ok(after);
+                    if self.store().setting_mend(key, &after).await.map_err(storage)? {
+                        return Ok(after);
+                    }
+                    // Somebody else has mended it meanwhile.
+                    continue;
                 }
                 found => found.map_err(storage)?,
             };

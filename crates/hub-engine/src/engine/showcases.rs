@@ -4,6 +4,7 @@ use hub_core::{
     caller::Caller,
     catalogue::{RenderType, Style},
     error::{ErrorCode, UserError},
+    request::ToolCall,
 };
 use hub_store::ShowcaseOf;
 
@@ -66,7 +67,20 @@ impl Engine {
     /// # Errors
     /// As [`Engine::submit`]; `not_configured` when no render type suits the style.
     pub async fn showcase_style(&self, caller: &Caller, style: &Style) -> Result<Submitted, UserError> {
-        let index = self.showcases().await?;
+        let (engine, caller, style) = (self.clone(), caller.clone(), style.clone());
+        self.to_its_end(async move {
+            let _alone = engine.inner.showcasing.lock().await;
+            engine.ask_for_style(&caller, &engine.showcases().await?, &style).await
+        })
+        .await
+    }
+
+    async fn ask_for_style(
+        &self,
+        caller: &Caller,
+        index: &ShowcaseIndex,
+        style: &Style,
+    ) -> Result<Submitted, UserError> {
         if let Some(pending) = index.of_style(style).pending {
             return Ok(Submitted { job: self.job(pending).await?, replayed: true });
         }
@@ -86,6 +100,15 @@ impl Engine {
     /// # Errors
     /// As [`Engine::submit`]; `not_configured` when there is no picture yet that it could work on.
     pub async fn showcase_render_type(&self, caller: &Caller, row: &RenderType) -> Result<Submitted, UserError> {
+        let (engine, caller, row) = (self.clone(), caller.clone(), row.clone());
+        self.to_its_end(async move {
+            let _alone = engine.inner.showcasing.lock().await;
+            engine.ask_for_render_type(&caller, &row).await
+        })
+        .await
+    }
+
+    async fn ask_for_render_type(&self, caller: &Caller, row: &RenderType) -> Result<Submitted, UserError> {
         let index = self.showcases().await?;
         if let Some(pending) = index.of_render_type(row).pending {
             return Ok(Submitted { job: self.job(pending).await?, replayed: true });
@@ -104,6 +127,15 @@ impl Engine {
     /// # Errors
     /// `storage`, and what [`Engine::submit`] says of the first one. What was submitted before stays so.
     pub async fn showcase_missing(&self, caller: &Caller, stale: bool) -> Result<ShowcasesAsked, UserError> {
+        let (engine, caller) = (self.clone(), caller.clone());
+        self.to_its_end(async move {
+            let _alone = engine.inner.showcasing.lock().await;
+            engine.ask_for_missing(&caller, stale).await
+        })
+        .await
+    }
+
+    async fn ask_for_missing(&self, caller: &Caller, stale: bool) -> Result<ShowcasesAsked, UserError> {
         let index = self.showcases().await?;
         let catalogue = self.catalogue();
         let wanted = |style: &&Style| {
@@ -118,7 +150,7 @@ impl Engine {
             ..ShowcasesAsked::default()
         };
         for style in drawable.into_iter().take(AT_ONCE_MAX) {
-            match self.showcase_style(caller, style).await {
+            match self.ask_for_style(caller, &index, style).await {
                 Ok(_) => (outcome.asked, outcome.left) = (outcome.asked + 1, outcome.left - 1),
                 Err(error) if error.code == ErrorCode::QueueFull && outcome.asked > 0 => break,
                 Err(error) => return Err(error),
@@ -131,7 +163,7 @@ impl Engine {
         &self,
         caller: &Caller,
         of: ShowcaseOf,
-        call: hub_core::request::ToolCall,
+        call: ToolCall,
         look: &str,
     ) -> Result<Submitted, UserError> {
         let submitted = self.submit(caller, call).await?;

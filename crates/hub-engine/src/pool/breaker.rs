@@ -11,14 +11,14 @@ use crate::BreakerView;
 
 /// Failures in a row that open the breaker.
 const FAILURES_MAX: u32 = 3;
-/// First pause; doubles with every failed try.
-const PAUSE_MIN: Duration = Duration::from_secs(5);
-/// Longest pause.
+/// Longest pause, unless the first one is longer.
 const PAUSE_MAX: Duration = Duration::from_mins(1);
 
 /// The breaker of one server.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Breaker {
+    /// First pause; doubles with every failed try.
+    pause_min: Duration,
     failures: u32,
     open_until: Option<Instant>,
 }
@@ -33,18 +33,24 @@ pub(crate) enum Passage {
 }
 
 impl Breaker {
+    /// A closed one.
+    pub(crate) fn new(pause_min: Duration) -> Self {
+        Self { pause_min, failures: 0, open_until: None }
+    }
+
     /// A job failed by the server's fault.
     pub(crate) fn failed(&mut self, now: Instant) {
         self.failures = self.failures.saturating_add(1);
         if let Some(tries) = self.failures.checked_sub(FAILURES_MAX) {
-            let pause = PAUSE_MIN.saturating_mul(1 << tries.min(8)).min(PAUSE_MAX);
+            let longest = PAUSE_MAX.max(self.pause_min);
+            let pause = self.pause_min.saturating_mul(1 << tries.min(8)).min(longest);
             self.open_until = Some(now + pause);
         }
     }
 
     /// A job came through, or the server is a new process.
     pub(crate) fn reset(&mut self) {
-        *self = Self::default();
+        *self = Self::new(self.pause_min);
     }
 
     /// Failures in a row.
@@ -77,20 +83,22 @@ impl Breaker {
 mod tests {
     use super::*;
 
+    const PAUSE: Duration = Duration::from_secs(5);
+
     #[test]
     fn failures_in_a_row_open_it_and_one_try_decides() {
         let start = Instant::now();
-        let mut breaker = Breaker::default();
+        let mut breaker = Breaker::new(PAUSE);
         breaker.failed(start);
         breaker.failed(start);
         assert_eq!(breaker.passage(start), Passage::All);
         breaker.failed(start);
         assert_eq!(breaker.passage(start), Passage::None);
-        let later = start + PAUSE_MIN;
+        let later = start + PAUSE;
         assert_eq!(breaker.passage(later), Passage::One);
         breaker.failed(later);
-        assert_eq!(breaker.passage(later + PAUSE_MIN), Passage::None);
-        assert_eq!(breaker.passage(later + PAUSE_MIN * 2), Passage::One);
+        assert_eq!(breaker.passage(later + PAUSE), Passage::None);
+        assert_eq!(breaker.passage(later + PAUSE * 2), Passage::One);
         breaker.reset();
         assert_eq!(breaker.passage(later), Passage::All);
     }
@@ -98,8 +106,13 @@ mod tests {
     #[test]
     fn the_pause_is_bounded() {
         let start = Instant::now();
-        let mut breaker = Breaker::default();
+        let mut breaker = Breaker::new(PAUSE);
         (0..100).for_each(|_| breaker.failed(start));
         assert_eq!(breaker.passage(start + PAUSE_MAX), Passage::One);
+        let long = PAUSE_MAX * 2;
+        let mut breaker = Breaker::new(long);
+        (0..100).for_each(|_| breaker.failed(start));
+        assert_eq!(breaker.passage(start + PAUSE_MAX), Passage::None, "the first pause is kept, however long");
+        assert_eq!(breaker.passage(start + long), Passage::One);
     }
 }

@@ -79,7 +79,13 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(server: Server, dispatch: DispatchHandle, alerts: Arc<Alerts>) -> Arc<Self> {
+    /// A session that is yet to run; `breaker_pause` is the first rest of a server that fails job after job.
+    pub(super) fn new(
+        server: Server,
+        breaker_pause: Duration,
+        dispatch: DispatchHandle,
+        alerts: Arc<Alerts>,
+    ) -> Arc<Self> {
         let health = Health::new(server.draining);
         let link = Link { state: health.state(), answers: false, refuses: false, client_id: None };
         Arc::new(Self {
@@ -88,7 +94,7 @@ impl Session {
             health: Mutex::new(health),
             link: watch::Sender::new(link),
             seen: Mutex::default(),
-            breaker: Mutex::default(),
+            breaker: Mutex::new(Breaker::new(breaker_pause)),
             stock: Stock::default(),
             epoch: AtomicU64::new(0),
             restart_suspected: AtomicBool::new(false),

@@ -70,7 +70,7 @@ async fn jobs_that_wait_run_and_are_collected_outlive_a_set_clock() {
         let finished = test.generate("made before").await;
         test.success(finished).await;
         let given = test.engine.store_input(&Caller::local(), Bytes::from_static(GIVEN)).await.unwrap();
-        test.sims[0].inject(Fault::Slow { factor: 20.0 });
+        test.sims[0].inject(Fault::Hold.always());
         let running = test.generate("at work").await;
         test.until_running(running).await;
         let waiting = [test.generate("waits").await, test.generate("waits too").await];
@@ -82,6 +82,7 @@ async fn jobs_that_wait_run_and_are_collected_outlive_a_set_clock() {
             assert!(!state.kind().is_terminal(), "{state:?} by {by}");
         }
         let late = test.generate("asked for afterwards").await;
+        test.sims[0].clear_faults();
         for job in [running, waiting[0], waiting[1], late] {
             test.success(job).await;
         }

@@ -1,8 +1,13 @@
 //! What was begun and then lost sight of: found again, ended once, and not left running for nothing.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
+use chrono::TimeDelta;
 use hub_core::{
+    clock::MockClock,
     error::{ErrorCode, UserError},
     ids::{JobId, PromptId, ServerId},
     job::{Attempt, JobState},
@@ -11,7 +16,7 @@ use hub_core::{
 use hub_sim::{Fault, Outcome};
 use serde_json::json;
 
-use crate::fixture::{PATIENCE, TestEngine, servers, start_engine};
+use crate::fixture::{PATIENCE, TestEngine, servers, start_engine, start_engine_at};
 
 impl TestEngine {
     /// Leaves a job in the queue of a hub that has ended.
@@ -119,9 +124,8 @@ async fn a_server_whose_credentials_cannot_be_read_any_more_gives_its_job_back()
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_result_of_an_attempt_that_was_given_up_is_ignored() {
     let test = servers(2).run_ms(2500).start().await;
-    for at in 0..2 {
-        test.change_server(at, |server| server.stall_limit_s = 1).await;
-    }
+    // The healthy one keeps its long limit: on a busy machine a second without an event is nothing unusual.
+    test.change_server(0, |server| server.stall_limit_s = 1).await;
     test.change_server(1, |server| server.weight = 0.1).await;
     let job = test.generate_sampled("a").await;
     test.until_running(job).await;
@@ -210,9 +214,9 @@ async fn a_repeated_call_does_not_store_its_picture_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_killed_servers_job_starts_elsewhere_within_three_seconds() {
+async fn a_killed_servers_job_starts_elsewhere_long_before_the_next_probe() {
     let mut test =
-        servers(2).run_ms(5000).config(|config| config.probe_interval = Duration::from_secs(10)).start().await;
+        servers(2).run_ms(60_000).config(|config| config.probe_interval = Duration::from_hours(1)).start().await;
     test.change_server(1, |server| server.weight = 0.1).await;
     let job = test.generate_sampled("a").await;
     test.until_running(job).await;
@@ -220,7 +224,7 @@ async fn a_killed_servers_job_starts_elsewhere_within_three_seconds() {
     test.sims[0].kill().await;
     test.until("it is posted elsewhere", || test.sims[1].stats().prompts_received == 1).await;
     let took = killed.elapsed();
-    assert!(took < Duration::from_secs(3), "{took:?}");
+    assert!(took < Duration::from_secs(10), "{took:?}");
     println!("a killed server's job was posted elsewhere after {took:?}");
     test.engine.cancel(job).await.unwrap();
 }
@@ -254,10 +258,10 @@ fn requests(test: &TestEngine) -> u64 {
 async fn the_time_a_prompt_may_run_counts_from_its_start_whatever_happens_to_the_hub() {
     let mut test = servers(1).run_ms(60_000).start().await;
     test.leaves_jobs = true;
-    test.change_server(0, |server| server.run_limit_s = 4).await;
+    // Far longer than this test waits for anything: only the clock brings it to its end.
+    test.change_server(0, |server| server.run_limit_s = 120).await;
     let job = test.generate_sampled("a").await;
     test.until_running(job).await;
-    let begun = Instant::now();
     test.until("its start is stored", || {
         let store = test.engine.store().clone();
         tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(store.job_get(job)))
@@ -265,10 +269,11 @@ async fn the_time_a_prompt_may_run_counts_from_its_start_whatever_happens_to_the
             .is_some_and(|job| matches!(job.state, JobState::Running(_)))
     })
     .await;
-    tokio::time::sleep(Duration::from_millis(1500)).await;
     test.engine.shutdown(Duration::ZERO).await;
-    test.start_again().await;
+    // The next hub comes when that time has passed.
+    let later = test.engine.store().clock().now() + TimeDelta::minutes(5);
+    let clock = Arc::new(MockClock::at(later));
+    test.engine = start_engine_at(test.dir.path(), test.config.clone(), clock).await;
     let view = test.engine.wait(job, PATIENCE).await.unwrap();
     assert!(matches!(&view.job.state, JobState::Failed(error) if error.code == ErrorCode::TimedOut), "{view:?}");
-    assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
 }

@@ -154,9 +154,8 @@ async fn a_result_that_is_gone_from_the_server_is_told() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hung_server_loses_the_job_to_another_after_its_limit() {
     let test = servers(2).start().await;
-    for at in 0..2 {
-        test.change_server(at, |server| server.stall_limit_s = 1).await;
-    }
+    // The healthy one keeps its long limit: on a busy machine a second without an event is nothing unusual.
+    test.change_server(0, |server| server.stall_limit_s = 1).await;
     test.sims[0].inject(Fault::Hang.always());
     let jobs = futures_util::future::join_all(["a", "b", "c"].map(|prompt| test.generate_sampled(prompt))).await;
     for job in jobs {

@@ -8,7 +8,7 @@ use hub_sim::{ComfyConfig, ComfySim, DieAt, Fault, Outcome};
 
 use crate::{
     cable::Cable,
-    fixture::{TestEngine, servers},
+    fixture::{PATIENCE, TestEngine, servers},
 };
 
 fn total(test: &TestEngine) -> usize {
@@ -210,11 +210,23 @@ async fn a_server_taken_out_of_the_pool_gives_its_job_back() {
     .await;
 }
 
+/// A server that takes no prompts.
+fn out_of_order() -> Fault {
+    Fault::Http { route: "POST /prompt".to_owned(), status: 500, body: "out of order".to_owned() }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_fails_again_and_again_rests_and_is_tried_again() {
-    let mut test = servers(2).run_ms(20).config(|config| config.attempts_max = 5).start().await;
-    let broken = Fault::Http { route: "POST /prompt".to_owned(), status: 500, body: "out of order".to_owned() };
-    test.sims[0].inject(broken.always());
+async fn a_server_that_fails_again_and_again_rests_and_says_so() {
+    let mut test = servers(2)
+        .run_ms(20)
+        .config(|config| {
+            config.attempts_max = 5;
+            // Longer than anything here may take. That a rest ends is the next test's.
+            config.breaker_pause = Duration::from_hours(1);
+        })
+        .start()
+        .await;
+    test.sims[0].inject(out_of_order().always());
     let posts = |sim: &ComfySim| sim.stats().requests_by_route.get("POST /prompt").copied().unwrap_or(0);
     // Several at once, so that some go to the broken one although it never finished any.
     let several = async || {
@@ -238,17 +250,45 @@ async fn a_server_that_fails_again_and_again_rests_and_is_tried_again() {
     several().await;
     assert_eq!((test.successes()[0], posts(&test.sims[0])), (0, asked), "it rests");
 
-    // Alone it gets no work until its rest is over, and says why; then one job tries it.
+    // Alone it gets no work either, although it is well again, and says why.
     test.sims[0].clear_faults();
     test.sims[1].kill().await;
     test.until("the other is down", || test.engine.servers()[1].state == ServerState::Down).await;
     let job = test.generate("i").await;
     let mut watch = test.engine.watch(job).await.unwrap();
-    while watch.now().why_waiting.is_none() && !watch.now().state.is_terminal() {
-        watch.next().await.unwrap();
-    }
-    assert!(watch.now().describe().contains("gpu-1 rests after several failures"), "{}", watch.now().describe());
-    assert_eq!(test.success(job).await.server.as_deref(), Some("gpu-1"));
+    let says = async {
+        while !watch.now().describe().contains("gpu-1 rests after several failures") {
+            watch.next().await.expect("it waits");
+        }
+    };
+    let said = tokio::time::timeout(PATIENCE, says).await;
+    assert!(said.is_ok(), "{}", watch.now().describe());
+    assert_eq!(posts(&test.sims[0]), asked, "it still rests");
+    test.engine.cancel(job).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_rested_is_tried_again() {
+    // Longer than one failed attempt takes.
+    let rest = Duration::from_secs(3);
+    let test = servers(1)
+        .run_ms(20)
+        .config(|config| {
+            config.attempts_max = 5;
+            config.breaker_pause = rest;
+        })
+        .start()
+        .await;
+    test.sims[0].inject(out_of_order().next(3));
+    let job = test.generate("a").await;
+    assert_eq!(test.success(job).await.job.attempts, 4);
+    let attempts = test.engine.store().job_attempts(job).await.unwrap();
+    let between = attempts[3].created_at - attempts[2].created_at;
+    assert!(between.to_std().unwrap() >= rest, "it was tried again after {between}");
+    let alerts = test.engine.recent_alerts();
+    assert!(alerts.iter().any(|alert| alert.kind == AlertKind::BreakerOpened), "{alerts:?}");
+    let breaker = test.engine.servers()[0].live.breaker;
+    assert_eq!((breaker.open, breaker.failures), (false, 0), "a job that comes through ends it: {breaker:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -11,7 +11,7 @@ use hub_core::{
     request::ToolCall,
     server::LlmRole,
 };
-use hub_engine::{EngineConfig, JobView};
+use hub_engine::{EngineConfig, JobView, Precedence};
 use hub_sim::{Fault, Outcome, ollama::OllamaConfig};
 use hub_store::JobFilter;
 use serde_json::{Value, json};
@@ -190,6 +190,27 @@ async fn a_key_finds_the_whole_and_pictures_count_against_the_bounds() {
     // The same seed again finds the same pictures.
     let call = ToolCall::parse("generate_image", arguments(3).as_object().unwrap()).unwrap();
     assert_eq!(test.engine.submit(&Caller::local(), call).await.unwrap().job.id, first.id);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_whole_goes_before_and_behind_others_and_not_its_own_parts() {
+    let test = servers(1).start().await;
+    test.change_server(0, |server| server.draining = true).await;
+    let job = ask(&test, 3).await;
+    for precedence in [Precedence::First, Precedence::First, Precedence::Last, Precedence::Last] {
+        let moved = test.engine.job_move(job, precedence).await.unwrap();
+        assert!(!moved.changed(), "it is alone: {moved:?}");
+    }
+    let other = test.generate_sampled("another").await;
+    for (precedence, priority) in [(Precedence::First, 1), (Precedence::Last, -1)] {
+        let moved = test.engine.job_move(job, precedence).await.unwrap();
+        assert_eq!((moved.changed(), moved.after), (true, priority));
+        let again = test.engine.job_move(job, precedence).await.unwrap();
+        assert!(!again.changed(), "it is there already: {again:?}");
+    }
+    test.change_server(0, |server| server.draining = false).await;
+    test.success(job).await;
+    test.success(other).await;
 }
 
 #[tokio::test]

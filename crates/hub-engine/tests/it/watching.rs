@@ -153,7 +153,7 @@ async fn a_restart_is_told_from_a_socket_that_dropped() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_process_and_others_work_are_seen() {
-    let test = servers(1).run_ms(1500).start().await;
+    let test = servers(1).start().await;
     let live = test.live(0);
     let info = live.info.unwrap();
     assert_eq!((info.version.as_deref(), info.devices[0].kind.as_str()), (Some("0.33.0"), "cuda"));
@@ -163,8 +163,11 @@ async fn the_process_and_others_work_are_seen() {
     let graph: serde_json::Value =
         serde_json::from_str(include_str!("../../../../workflows/txt2img-sd15.json")).unwrap();
     let body = serde_json::json!({ "prompt": graph, "client_id": "somebody" }).to_string();
+    // It does not end before it was seen.
+    test.sims[0].inject(Fault::Hold);
     post(test.sims[0].addr(), "/prompt", &body).await;
     test.until("the stranger's prompt is seen", || test.live(0).foreign.count == 1).await;
+    test.sims[0].clear_faults();
     test.until("it is done", || test.live(0).foreign.count == 0).await;
 }
 
@@ -201,7 +204,8 @@ async fn servers_that_come_and_go_are_told_to_people_and_to_the_webhook() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_fails_job_after_job_rests_and_is_told() {
-    let test = servers(2).start().await;
+    // It rests until it is looked at, however late that is.
+    let test = servers(2).config(|config| config.breaker_pause = Duration::from_hours(1)).start().await;
     test.sims[0]
         .inject(Fault::Http { route: "POST /prompt".to_owned(), status: 500, body: "oops".to_owned() }.always());
     test.change_server(1, |server| server.weight = 0.01).await;

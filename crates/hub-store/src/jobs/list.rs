@@ -159,7 +159,7 @@ pub(crate) fn keep_styles(job: JobId, created_at: i64, styles: &[String]) -> Opt
 fn newest(filter: &JobFilter, cursor: Option<PageCursor>, rows: u64) -> Select<job::Entity> {
     let these = |ids: SelectStatement| sorted(job::Entity::find().filter(job::Column::Id.in_subquery(ids)), rows);
     if let Some(text) = filter.text.as_deref().filter(|_| filter.is_only(|rest| rest.text = None)) {
-        return these(ids_with_text(text, filter, cursor, rows));
+        return these(ids_with_text(text, filter, None, cursor, rows));
     }
     if let Some(style) = filter.style.as_deref().filter(|_| filter.is_only(|rest| rest.style = None)) {
         return these(ids_with_style(style, filter, cursor, rows));
@@ -185,13 +185,20 @@ fn sorted(query: Select<job::Entity>, rows: u64) -> Select<job::Entity> {
     query.order_by_desc(job::Column::CreatedAt).order_by_desc(job::Column::Id).limit(rows)
 }
 
-fn ids_with_text(text: &str, filter: &JobFilter, cursor: Option<PageCursor>, rows: u64) -> SelectStatement {
+/// Ids of the jobs whose prompt holds `text`, of those that `also` lets through.
+fn ids_with_text(
+    text: &str,
+    filter: &JobFilter,
+    also: Option<Expr>,
+    cursor: Option<PageCursor>,
+    rows: u64,
+) -> SelectStatement {
     use job_prompt::Column::{CreatedAt, JobId};
     job_prompt::Entity::find()
         .select_only()
         .column(JobId)
         .filter(within(filter, CreatedAt).add_option(cursor.map(|cursor| after(cursor, CreatedAt, JobId))))
-        .filter(holds(text))
+        .filter(Condition::all().add(holds(text)).add_option(also))
         .order_by_desc(CreatedAt)
         .order_by_desc(JobId)
         .limit(rows)

@@ -37,9 +37,10 @@ impl Store {
         Ok(places.into_iter().map(|place| (place.id, place.priority)).collect())
     }
 
-    /// Gives rows of a job back what they had `before`, as [`Self::job_set_priority`] answered it, unless they are without
-    /// the priority `since` by now: what was moved meanwhile stays where it is. Answers those that have it back; none when
-    /// nothing that waits is among them.
+    /// Gives rows of a job back what they had `before`, as [`Self::job_set_priority`] answered it, unless they are
+    /// without the priority `since` by now: what was moved meanwhile stays where it is. Parts that came after their
+    /// whole was moved go back to what it had. Answers those that were taken back; none when nothing that waits is
+    /// among them.
     ///
     /// # Errors
     /// When the database fails.
@@ -55,8 +56,14 @@ impl Store {
         if !places.iter().any(|place| place.waits) {
             return Ok(Vec::new());
         }
-        let back: Vec<(JobId, i32)> =
+        let mut back: Vec<(JobId, i32)> =
             before.iter().filter(|(id, _)| places.iter().any(|place| place.id == *id)).copied().collect();
+        // All parts come at once: where any was moved with the whole, the others had begun, and kept what they had.
+        if let [(moved, priority)] = before
+            && *moved == id
+        {
+            back.extend(places.iter().filter(|place| place.id != id).map(|place| (place.id, *priority)));
+        }
         for (id, priority) in &back {
             write(&tx, *id, *priority).await?;
         }
@@ -67,6 +74,18 @@ impl Store {
 
 /// The job and its parts, as far as they wait, and a whole with them; none when nothing waits.
 async fn places(tx: &DatabaseTransaction, id: JobId) -> Result<Vec<Place>> {
+    // By itself: parts that came with a plan before the row was free are seen by the next statement, not by this one.
+    let locked: Option<Uuid> = job::Entity::find()
+        .select_only()
+        .column(job::Column::Id)
+        .filter(job::Column::Id.eq(id.as_uuid()))
+        .lock_exclusive()
+        .into_tuple()
+        .one(tx)
+        .await?;
+    if locked.is_none() {
+        return Ok(Vec::new());
+    }
     let rows: Vec<(Uuid, String, i32)> = job::Entity::find()
         .select_only()
         .columns([job::Column::Id, job::Column::State, job::Column::Priority])

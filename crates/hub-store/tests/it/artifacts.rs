@@ -66,13 +66,13 @@ async fn inputs_belong_to_no_job(bed: &Bed) {
     assert_eq!(newest(ArtifactRole::Input, 1).await, std::slice::from_ref(&later));
     assert_eq!(newest(ArtifactRole::Input, 9).await, [later.clone(), input.clone()]);
     // A mask is none to work on.
-    bed.store.input_is_mask(later.id, true).await.unwrap();
+    bed.store.input_set_mask(later.id, true).await.unwrap();
     assert_eq!(newest(ArtifactRole::Input, 9).await, std::slice::from_ref(&input));
     let mask = Artifact { role: ArtifactRole::Mask, ..later.clone() };
     assert_eq!(newest(ArtifactRole::Mask, 9).await, std::slice::from_ref(&mask));
     // It is found by its bytes all the same, and can become one to work on.
     assert_eq!(bed.store.artifact_find_input(&later.sha256).await.unwrap(), Some(mask));
-    bed.store.input_is_mask(later.id, false).await.unwrap();
+    bed.store.input_set_mask(later.id, false).await.unwrap();
     assert_eq!(newest(ArtifactRole::Input, 9).await, [later, input]);
     assert!(newest(ArtifactRole::Mask, 9).await.is_empty());
 }

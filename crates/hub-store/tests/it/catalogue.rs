@@ -139,6 +139,11 @@ async fn settings_hold_any_value(bed: &Bed) {
 
     let error = bed.store.setting_get::<u32>("seed").await.unwrap_err();
     assert!(matches!(&error, StoreError::Inconsistency { table: "settings", row, .. } if row == "seed"), "{error}");
+    // Whoever resets it overwrites nothing that can be read.
+    assert!(!bed.store.setting_mend("seed", &"1".to_owned()).await.unwrap());
+    assert!(bed.store.setting_mend("seed", &1_u32).await.unwrap());
+    assert_eq!(bed.store.setting_get("seed").await.unwrap(), Some(1_u32));
+    assert!(!bed.store.setting_mend("none", &1_u32).await.unwrap());
     let nameless = std::collections::BTreeMap::from([((1, 2), 3)]);
     let error = bed.store.setting_set("map", &nameless).await.unwrap_err();
     assert!(matches!(error, StoreError::Unstorable { .. }), "{error}");

@@ -28,6 +28,8 @@ on_both!(
     a_cancel_and_a_plan_leave_no_part_behind,
     old_parts_go_with_their_whole,
     a_move_of_a_whole_is_taken_back_as_it_was,
+    a_move_before_the_plan_is_taken_back_from_the_parts_too,
+    a_move_and_a_plan_leave_no_part_behind,
 );
 
 const ROUNDS: usize = 20;
@@ -279,4 +281,38 @@ async fn a_move_of_a_whole_is_taken_back_as_it_was(bed: &Bed) {
     }
     assert_eq!(store.job_set_priority(job.id, 4).await.unwrap(), [], "nothing of it waits");
     assert_eq!(priorities().await, [3, 2, 3, 3]);
+}
+
+async fn a_move_before_the_plan_is_taken_back_from_the_parts_too(bed: &Bed) {
+    let store = &bed.store;
+    let job = insert(store, &several(planning("foxes"), 3)).await;
+    let before = store.job_set_priority(job.id, 5).await.unwrap();
+    assert_eq!(before, [(job.id, 0)], "it has no parts yet");
+    let made = store.job_planned_in_parts(&job, &recipe(), &[], &parts(3)).await.unwrap().unwrap();
+    assert!(made.iter().all(|part| part.priority == 5), "they come where the whole is");
+    // One that is moved alone since then stays.
+    store.job_set_priority(made[0].id, 9).await.unwrap();
+    let mut back = store.job_unset_priority(job.id, 5, &before).await.unwrap();
+    back.sort();
+    let mut expected = vec![(job.id, 0), (made[1].id, 0), (made[2].id, 0)];
+    expected.sort();
+    assert_eq!(back, expected);
+    assert_eq!((get(store, job.id).await.priority, priorities(store, job.id).await), (0, vec![9, 0, 0]));
+}
+
+async fn a_move_and_a_plan_leave_no_part_behind(bed: &Bed) {
+    for round in 0..ROUNDS {
+        let job = insert(&bed.store, &several(planning("foxes"), 3)).await;
+        let (one, two, id) = (bed.store.clone(), bed.store.clone(), job.id);
+        let plan = tokio::spawn(async move { one.job_planned_in_parts(&job, &recipe(), &[], &parts(3)).await });
+        let moved = tokio::spawn(async move { two.job_set_priority(id, 5).await });
+        plan.await.unwrap().unwrap();
+        moved.await.unwrap().unwrap();
+        assert_eq!(priorities(&bed.store, id).await, [5; 3], "round {round}");
+    }
+}
+
+/// The priorities of the parts, in order.
+async fn priorities(store: &Store, whole: JobId) -> Vec<i32> {
+    store.job_parts(whole).await.unwrap().iter().map(|part| part.priority).collect()
 }

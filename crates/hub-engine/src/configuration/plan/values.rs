@@ -17,8 +17,8 @@ impl Planner<'_> {
     /// A value that the file does not tell comes from the sealed ones, else it stays as it is, else it is empty.
     pub(super) async fn values(&mut self, entry: &SettingsEntry) -> Result<(), UserError> {
         let Some(told) = &entry.values else { return Ok(()) };
-        let before: BTreeMap<String, Value> =
-            self.store.setting_get(STORED).await.map_err(storage)?.unwrap_or_default();
+        let stored: Option<BTreeMap<String, Value>> = self.store.setting_get(STORED).await.map_err(storage)?;
+        let before = stored.clone().unwrap_or_default();
         let mut after = if self.mode == ImportMode::Replace { BTreeMap::new() } else { before.clone() };
         for (key, value) in told {
             let sealed = || self.secrets.settings.get(key).map(|text| json!(text));
@@ -49,7 +49,7 @@ impl Planner<'_> {
             self.tell("settings", action, key, Vec::new());
         }
         if before != after {
-            self.plan.change.settings.push((STORED.to_owned(), (!after.is_empty()).then(|| json!(after))));
+            self.set(STORED, stored.map(|values| json!(values)), (!after.is_empty()).then(|| json!(after)));
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::{JobFilter, JobPage, PAGE_MAX_ROWS, condition, holds, newest, page_of, sorted, within};
+use super::{JobFilter, JobPage, PAGE_MAX_ROWS, condition, ids_with_text, newest, page_of, sorted, within};
 use crate::{
     cursor::{PageCursor, after},
     entity::{job, job_prompt},
@@ -114,23 +114,13 @@ pub(super) fn last_of(filter: &JobFilter, from: Option<PageCursor>, jobs: u64) -
 
 /// What a step finds. A text leads: its table is narrow, and few jobs' rows are looked at.
 pub(super) fn found(filter: &JobFilter, cursor: Option<PageCursor>, rows: u64) -> Select<job::Entity> {
-    use job_prompt::Column::{CreatedAt, JobId};
     let Some(text) = filter.text.as_deref() else { return newest(filter, cursor, rows) };
     let rest = JobFilter { text: None, ..filter.clone() };
     let mut job = job::Entity::find().select_only().column(job::Column::Id).filter(condition(&rest, None, None));
     if !filter.states.is_empty() {
         job = job.filter(job::Column::State.is_in(filter.states.iter().map(|state| state.as_str())));
     }
-    let job = job.filter(job::Column::Id.into_expr().equals(JobId.as_column_ref())).into_query();
-    let ids = job_prompt::Entity::find()
-        .select_only()
-        .column(JobId)
-        .filter(within(filter, CreatedAt).add_option(cursor.map(|cursor| after(cursor, CreatedAt, JobId))))
-        .filter(holds(text))
-        .filter(Expr::exists(job))
-        .order_by_desc(CreatedAt)
-        .order_by_desc(JobId)
-        .limit(rows)
-        .into_query();
+    let job = job.filter(job::Column::Id.into_expr().equals(job_prompt::Column::JobId.as_column_ref())).into_query();
+    let ids = ids_with_text(text, filter, Some(Expr::exists(job)), cursor, rows);
     sorted(job::Entity::find().filter(job::Column::Id.in_subquery(ids)), rows)
 }
