@@ -113,11 +113,11 @@ fn is_of_note(method: &Method, path: &str) -> bool {
     !method.is_safe() && !told && !work
 }
 
-/// Whether the route only draws what is typed, or has a picture made: `/styles/new/preview`,
-/// `/api/v1/render-types/{id}/preview`. Whatever is named `preview` itself is meant by none of them.
+/// Whether the route only draws what is typed: `/styles/new/preview`, `/styles/{id}/preview`. What the API names so has
+/// a picture made, and whatever is named `preview` itself is not meant.
 fn is_preview(path: &str) -> bool {
-    let parts: Vec<&str> = path.strip_prefix("/api/v1").unwrap_or(path).split('/').collect();
-    matches!(parts.as_slice(), ["", "styles" | "render-types", _, "preview"])
+    let parts: Vec<&str> = path.split('/').collect();
+    matches!(parts.as_slice(), ["", "styles", _, "preview"])
 }
 
 #[cfg(test)]
@@ -130,8 +130,14 @@ mod tests {
             assert!(is_of_note(&Method::POST, path), "{path}");
             assert!(!is_of_note(&Method::GET, path), "{path}");
         }
-        for path in ["/api/v1/jobs", "/playground/edit_image", "/login", "/styles/new/preview", "/compare"] {
+        for path in ["/api/v1/jobs", "/playground/edit_image", "/login", "/compare"] {
             assert!(!is_of_note(&Method::POST, path), "{path}");
+        }
+        for path in ["/styles/new/preview", "/styles/sty_1/preview"] {
+            assert!(!is_of_note(&Method::POST, path), "{path}");
+        }
+        for path in ["/api/v1/styles/sty_1/preview", "/api/v1/render-types/rt_1/preview", "/styles/sty_1/picture"] {
+            assert!(is_of_note(&Method::POST, path), "{path}");
         }
         for path in ["/jobs/job_1/cancel", "/gallery/favourites", "/start/picture", "/settings/instructions/preview"] {
             assert!(!is_of_note(&Method::POST, path), "{path}");

@@ -33,17 +33,12 @@ pub(crate) enum Undo {
     Favour { pictures: Vec<ArtifactId>, favourite: bool },
     /// Adds a deleted style again.
     Style(Style),
-    /// Adds a deleted render type again.
+    /// Adds a deleted render type again; as the default only where there is none by then.
     RenderType(Box<RenderType>),
-    /// Switches a style on or off again, or makes it a default or not: what is `None` stays as it is by then.
-    StyleFlags { style: StyleId, enabled: Option<bool>, is_default: Option<bool> },
-    /// Shows or hides a render type again, or makes that one the default which was before; `None` as of styles.
-    RenderTypeFlags {
-        row: RenderTypeId,
-        visible: Option<bool>,
-        is_default: Option<bool>,
-        default_before: Option<RenderTypeId>,
-    },
+    /// Switches a style on or off again, or makes it a default or not.
+    StyleFlags { style: StyleId, switches: Switches },
+    /// Shows or hides a render type again, or makes that one the default which was before.
+    RenderTypeFlags { row: RenderTypeId, switches: Switches, default_before: Option<RenderTypeId> },
     /// Switches a server on or off again.
     Enable { server: ServerId, enabled: bool },
     /// Moves a job to where it was in the queue.
@@ -52,6 +47,33 @@ pub(crate) enum Undo {
     Setting { key: String, value: Value },
     /// Brings instructions back that were reset.
     Instructions(Instructions),
+}
+
+/// How a row of a list is to be switched; what is `None` stays as it is by then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Switches {
+    /// Whether agents are told of it.
+    pub(crate) listed: Option<bool>,
+    pub(crate) is_default: Option<bool>,
+}
+
+impl Switches {
+    /// The style, switched so.
+    pub(crate) fn of_style(self, now: &Style) -> Style {
+        let (enabled, is_default) = (self.listed.unwrap_or(now.enabled), self.is_default.unwrap_or(now.is_default));
+        Style { enabled, is_default, ..now.clone() }
+    }
+
+    /// The render type, switched so.
+    pub(crate) fn of_render_type(self, now: &RenderType) -> RenderType {
+        let (visible, is_default) = (self.listed.unwrap_or(now.visible), self.is_default.unwrap_or(now.is_default));
+        RenderType { visible, is_default, ..now.clone() }
+    }
+
+    /// The other way round.
+    pub(crate) fn inverse(self) -> Self {
+        Self { listed: self.listed.map(|on| !on), is_default: self.is_default.map(|on| !on) }
+    }
 }
 
 /// What LLMs are told in one role.
@@ -109,26 +131,22 @@ impl Undo {
         match self {
             Self::Favour { pictures, favourite } => engine.artifacts_favour(pictures, *favourite).await.map(drop),
             Self::Style(style) => engine.style_save(style.clone()).await.map(drop),
-            Self::RenderType(row) => engine.render_type_save((**row).clone()).await.map(drop),
-            Self::StyleFlags { style, enabled, is_default } => {
-                let edit = |now: &Style| {
-                    let (enabled, is_default) = (enabled.unwrap_or(now.enabled), is_default.unwrap_or(now.is_default));
-                    Ok(Style { enabled, is_default, ..now.clone() })
-                };
-                engine.style_edit(*style, edit).await.map(drop)
+            Self::RenderType(row) => {
+                // One that was made the default since then stays that.
+                let is_default = row.is_default && engine.catalogue().default_for(row.mode).is_none();
+                engine.render_type_save(RenderType { is_default, ..(**row).clone() }).await.map(drop)
             }
-            Self::RenderTypeFlags { row, visible, is_default, default_before } => {
-                let edit = |now: &RenderType| {
-                    let (visible, is_default) = (visible.unwrap_or(now.visible), is_default.unwrap_or(now.is_default));
-                    Ok(RenderType { visible, is_default, ..now.clone() })
-                };
+            Self::StyleFlags { style, switches } => {
+                engine.style_edit(*style, |now| Ok(switches.of_style(now))).await.map(drop)
+            }
+            Self::RenderTypeFlags { row, switches, default_before } => {
                 let is_default = engine.catalogue().render_types.iter().any(|now| now.id == *row && now.is_default);
                 // One that somebody made the default since then stays that. First: when it is refused, nothing is done.
                 if let Some(before) = default_before.filter(|_| is_default) {
                     let back = |now: &RenderType| Ok(RenderType { is_default: true, ..now.clone() });
                     engine.render_type_edit(before, back).await?;
                 }
-                engine.render_type_edit(*row, edit).await.map(drop)
+                engine.render_type_edit(*row, |now| Ok(switches.of_render_type(now))).await.map(drop)
             }
             Self::Enable { server, enabled } => {
                 let edit = |server: &Server| Ok(Server { enabled: *enabled, ..server.clone() });
@@ -221,10 +239,16 @@ impl Undos {
     }
 
     /// The same for a button that may have been pressed before: a second press has `changed` nothing, and can be taken
-    /// back as the first one can, by the newest that is `like` it.
-    pub(crate) fn keep_once(&self, undo: Undo, changed: bool, like: impl Fn(&Undo) -> bool, back: &Back) -> u64 {
-        let first = if changed { None } else { self.find(like) };
-        first.unwrap_or_else(|| self.keep(undo, back))
+    /// back as the first one can, by the newest that is `like` it. `None` where there is none: the opposite of a change
+    /// that was not made would be a change.
+    pub(crate) fn keep_once(
+        &self,
+        undo: Undo,
+        changed: bool,
+        like: impl Fn(&Undo) -> bool,
+        back: &Back,
+    ) -> Option<u64> {
+        if changed { Some(self.keep(undo, back)) } else { self.find(like) }
     }
 
     /// The newest one that is like that: of a change that was asked for twice, that of the first time.
@@ -282,10 +306,12 @@ mod tests {
             let same = undo.clone();
             undos.keep_once(undo, changed, |kept| *kept == same, &Back::page("/styles"))
         };
-        let off = || Undo::StyleFlags { style, enabled: Some(true), is_default: None };
+        let back = |listed, is_default| Undo::StyleFlags { style, switches: Switches { listed, is_default } };
+        let off = || back(Some(true), None);
+        assert_eq!(press(off(), false), None, "it was off before");
         let first = press(off(), true);
-        let other = press(Undo::StyleFlags { style, enabled: None, is_default: Some(false) }, true);
-        assert_ne!(first, other);
+        let other = press(back(None, Some(false)), true);
+        assert!(first.is_some() && other.is_some() && first != other);
         assert_eq!(press(off(), false), first, "whatever else was pressed in its row");
         assert_ne!(press(off(), true), first);
     }

@@ -29,13 +29,13 @@ const WORDS: &[(&[&str], Said)] = &[
     (&["POST /render-types", "POST /render-types/new", "POST /start/types"], said!("Render type added")),
     (&["POST /render-types/{}", "PUT /render-types/{}", "PATCH /render-types/{}"], said!("Render type changed")),
     (&["POST /render-types/{}/flags"], said!("Render type switched")),
-    (&["POST /render-types/{}/picture"], said!("Picture of a render type asked for")),
+    (&["POST /render-types/{}/picture", "POST /render-types/{}/preview"], said!("Picture of a render type asked for")),
     (&["POST /render-types/{}/delete", "DELETE /render-types/{}"], said!("Render type deleted")),
     (&["POST /render-types/import"], said!("Render types imported")),
     (&["POST /styles", "POST /styles/new"], said!("Style added")),
     (&["POST /styles/{}", "PUT /styles/{}", "PATCH /styles/{}"], said!("Style changed")),
     (&["POST /styles/{}/flags"], said!("Style switched")),
-    (&["POST /styles/{}/picture"], said!("Picture of a style asked for")),
+    (&["POST /styles/{}/picture", "POST /styles/{}/preview"], said!("Picture of a style asked for")),
     (&["POST /styles/{}/delete", "DELETE /styles/{}"], said!("Style deleted")),
     (&["POST /styles/import"], said!("Styles imported")),
     (&["POST /styles/pictures", "POST /style-previews"], said!("Pictures of styles asked for")),
@@ -112,6 +112,7 @@ mod tests {
         assert_eq!(said("PATCH /api/v1/styles/film%20noir"), "Style changed");
         assert_eq!(said("DELETE /api/v1/servers/gpu"), "Server removed");
         assert_eq!(said("PUT /api/v1/servers/gpu/workflows/txt2img"), "What a server can run said by hand");
+        assert_eq!(said("POST /api/v1/styles/anime/preview"), said("POST /styles/sty_1/picture"));
         assert_eq!(said("log in"), "Logged in");
         assert_eq!((said("POST /nowhere"), said("stand on one's head")), (String::new(), String::new()));
     }

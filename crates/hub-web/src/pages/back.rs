@@ -51,9 +51,12 @@ impl Back {
         format!("{}{and}done={done}", self.0)
     }
 
-    /// The same of what can be taken back under a number.
-    pub(crate) fn with_undo(&self, done: &str, number: u64) -> String {
-        format!("{}&undo={number}", self.with(done))
+    /// The same of what can be taken back under a number, if it can.
+    pub(crate) fn with_undo(&self, done: &str, number: impl Into<Option<u64>>) -> String {
+        match number.into() {
+            Some(number) => format!("{}&undo={number}", self.with(done)),
+            None => self.with(done),
+        }
     }
 }
 
@@ -76,6 +79,7 @@ mod tests {
         assert_eq!(to("/jobs"), "/jobs?done=moved");
         assert_eq!(to("/jobs?q=a&state=failed"), "/jobs?q=a&state=failed&done=moved");
         assert_eq!(Back::to("/jobs?q=a", "/jobs").with_undo("moved", 7), "/jobs?q=a&done=moved&undo=7");
+        assert_eq!(Back::page("/jobs").with_undo("moved", None), "/jobs?done=moved");
         let long = format!("/jobs?q={}", "a".repeat(MAX_BYTES));
         for elsewhere in
             ["", "//evil.test", "https://evil.test/jobs", "/jobs.evil", "/jobs/../x", "/jobs?q=a\nb", &long]

@@ -241,10 +241,15 @@ pub(crate) fn number<T: std::str::FromStr>(field: &str, text: &str, takes: Said)
     if text.is_empty() {
         return Ok(None);
     }
-    text.replace(',', ".").parse().map(Some).map_err(|_| {
+    as_number(text).map(Some).ok_or_else(|| {
         let shown: String = text.chars().take(40).collect();
         UserError::argument(field, said!("`{shown}` is no {takes}.", shown, takes))
     })
+}
+
+/// A number with a decimal point or a decimal comma.
+pub(crate) fn as_number<T: std::str::FromStr>(text: &str) -> Option<T> {
+    text.trim().replace(',', ".").parse().ok()
 }
 
 #[cfg(test)]

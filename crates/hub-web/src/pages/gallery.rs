@@ -202,7 +202,7 @@ pub(crate) async fn favour(State(app): State<App>, Sent(form): Sent<Bulk>) -> Re
     } else {
         Some(app.undos.keep(Undo::Favour { pictures: others, favourite: !keep }, &back))
     };
-    Ok(see_other(&number.map_or_else(|| back.with(done), |number| back.with_undo(done, number))))
+    Ok(see_other(&back.with_undo(done, number)))
 }
 
 /// The ticked pictures as one file.

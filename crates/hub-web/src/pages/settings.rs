@@ -184,7 +184,7 @@ fn was_reset(
     let whole = now.iter().any(|view| fields.texts.iter().any(|(name, _)| *name == view.key));
     if !whole || changes(now, fields).keys().all(|key| key == reset) {
         let (page, done) = (Back::page("/settings"), "setting-reset");
-        return Ok(see_other(&undo.map_or_else(|| page.with(done), |number| page.with_undo(done, number))));
+        return Ok(see_other(&page.with_undo(done, undo)));
     }
     let mut page = page(app, now);
     page.read_version = version;

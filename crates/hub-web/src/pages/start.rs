@@ -135,18 +135,19 @@ pub(crate) async fn add_server(
     headers: HeaderMap,
     Sent(typed): Sent<Typed>,
 ) -> Result<Response, WebError> {
-    let added = match address(&typed.base_url) {
+    let added = async {
+        let url = address(&typed.base_url)?;
         // Sent twice, or added by somebody else meanwhile: it is there, and that was wanted.
-        Ok(url) => match app.engine.servers().into_iter().find(|view| view.server.base_url == url) {
-            Some(known) => Ok(known.server),
-            None => app.engine.server_add(NewServer::named(free_name(&app), url)).await,
-        },
-        Err(error) => Err(error),
+        if let Some(known) = app.engine.servers().into_iter().find(|view| view.server.base_url == url) {
+            return Ok((known.id(), None));
+        }
+        let server = app.engine.server_add(NewServer::named(free_name(&app), url)).await?;
+        Ok((server.id, Some(server.name)))
     };
-    match added {
-        Ok(server) => {
-            app.engine.server_settled(server.id, SETTLE_LIMIT).await;
-            Ok(audit::about(see_other("/start?done=server-added#server"), server.name))
+    match added.await {
+        Ok((id, new)) => {
+            app.engine.server_settled(id, SETTLE_LIMIT).await;
+            Ok(audit::about_all(see_other("/start?done=server-added#server"), &new))
         }
         Err(error) => refuse(&app, &headers, typed, &error).await,
     }
@@ -161,18 +162,18 @@ pub(crate) async fn add_llm(
     let known = app.engine.store().llm_server_list().await?;
     let added = async {
         let url: BaseUrl = address(&typed.base_url)?;
-        if let Some(there) = known.iter().find(|server| server.base_url == url) {
-            return Ok(there.name.clone());
+        if known.iter().any(|server| server.base_url == url) {
+            return Ok(None);
         }
         // What was found is asked again: a form is no place to be told what a server can do.
         let sees = app.engine.look_nearby(None).await.ollama.iter().any(|found| found.base_url == url && found.sees);
         let taken: Vec<String> = known.into_iter().map(|server| server.name).collect();
         let server = app.engine.llm_server_add(&numbered("ollama", &taken), url, LlmDialect::Ollama, None).await?;
         app.engine.llm_take_free_roles(server.id, sees).await?;
-        Ok::<_, UserError>(server.name)
+        Ok::<_, UserError>(Some(server.name))
     };
     match added.await {
-        Ok(name) => Ok(audit::about(see_other("/start?done=llm-connected#llm"), name)),
+        Ok(new) => Ok(audit::about_all(see_other("/start?done=llm-connected#llm"), &new)),
         Err(error) => refuse(&app, &headers, typed, &error).await,
     }
 }

@@ -1,18 +1,31 @@
 //! Tables that spreadsheets read and write, as files of a list.
 //!
 //! An import goes the way of every configuration file: read whole, compared, shown before it is
-//! written, and written in one step or not at all. What the table does not name stays.
+//! written, and written in one step or not at all, as long as it still does what was shown. What the
+//! table does not name stays: whole rows, and of a row what stands in the columns that the table does
+//! not have. An empty cell says that there is to be nothing.
 
-use std::str::FromStr;
+use std::{collections::BTreeMap, str::FromStr};
 
-use axum::extract::Request;
+use axum::{extract::Request, response::Response};
 use hub_core::error::UserError;
 use hub_engine::{ImportMode, ImportOptions, ImportReport};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{form::FormFields, shown::ShownReport};
-use crate::{error::WebError, router::App, said};
+use super::{
+    form::{Fault, FormFields, as_number, refused, shown},
+    see_other,
+    shown::ShownReport,
+};
+use crate::{
+    audit::{about_import, nothing_done},
+    error::WebError,
+    language::apart::sentence,
+    render::Page,
+    router::App,
+    said,
+};
 
 /// How spreadsheets know that a file is UTF-8.
 const BYTE_ORDER_MARK: &str = "\u{feff}";
@@ -32,6 +45,10 @@ pub(super) struct Table {
 pub(super) struct ShownImport {
     /// The file's text, to be sent again when it is to be done.
     table: String,
+    /// Stands for the changes that are shown.
+    seen: String,
+    /// Something else changed since they were shown the last time.
+    moved: bool,
     #[serde(flatten)]
     report: ShownReport,
 }
@@ -39,7 +56,12 @@ pub(super) struct ShownImport {
 #[cfg(test)]
 impl ShownImport {
     pub(super) fn sample() -> Self {
-        Self { table: super::shown::sample::HOSTILE.to_owned(), report: ShownReport::sample() }
+        Self {
+            table: super::shown::sample::HOSTILE.to_owned(),
+            seen: "0".to_owned(),
+            moved: true,
+            report: ShownReport::sample(),
+        }
     }
 }
 
@@ -58,8 +80,35 @@ impl Table {
         Ok(format!("{BYTE_ORDER_MARK}{}", String::from_utf8(bytes)?))
     }
 
-    /// The rows of a file.
-    pub(super) fn read(&self, text: &str) -> Result<Vec<Row>, UserError> {
+    /// The rows of a file as entries of a configuration, each made by `entry`.
+    pub(super) fn entries<T: Serialize>(
+        &self,
+        text: &str,
+        entry: impl Fn(&Row) -> Result<T, UserError>,
+    ) -> Result<Entries, UserError> {
+        let mut entries = Entries::default();
+        let mut first_of = BTreeMap::new();
+        for row in self.read(text)? {
+            let mut value = json!(entry(&row)?);
+            // A configuration knows things by their names alone.
+            if let Value::Object(fields) = &mut value {
+                fields.remove("id");
+            }
+            let name = row.needed("name")?;
+            if let Some(first) = first_of.insert(name.to_owned(), row.number) {
+                let (row, shown) = (row.number, told(name));
+                return Err(refuse(said!("Row {row}: `{shown}` stands in row {first} already.", row, shown, first)));
+            }
+            entries.values.push(value);
+            entries.numbers.push(row.number);
+        }
+        Ok(entries)
+    }
+
+    fn read(&self, text: &str) -> Result<Vec<Row>, UserError> {
+        if text.is_empty() {
+            return Err(refuse(said!("Choose a CSV file first.")));
+        }
         let text = text.trim_start_matches(BYTE_ORDER_MARK);
         if text.contains('\u{fffd}') {
             return Err(refuse(said!("The file is not UTF-8 text; save it as “CSV UTF-8”.")));
@@ -81,15 +130,25 @@ impl Table {
         }
         let rows = table.records().enumerate().map(|(index, row)| {
             let row = row.map_err(|error| unreadable(&error))?;
-            let filled = heads.iter().zip(row.iter()).filter(|(_, cell)| !cell.trim().is_empty());
-            let cells = filled.map(|(head, cell)| (head.trim().to_owned(), cell.to_owned())).collect();
+            let cells = heads.iter().zip(row.iter());
+            let cells = cells.map(|(head, cell)| (head.trim().to_owned(), cell.to_owned())).collect();
             Ok(Row { number: index + 2, cells })
         });
         rows.collect()
     }
 }
 
-/// A row, with the cells that hold something.
+/// What a table says, as a configuration says it.
+#[derive(Debug, Default)]
+pub(super) struct Entries {
+    pub(super) values: Vec<Value>,
+    /// The number of each one's row.
+    numbers: Vec<usize>,
+}
+
+/// A row, with a cell for each column of the head.
+///
+/// What puts something in a place leaves the place as it is when the table does not have that column.
 pub(super) struct Row {
     /// As spreadsheets count, the head being the first.
     number: usize,
@@ -97,45 +156,63 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// Each column with what its cell holds.
-    pub(super) fn cells(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.cells.iter().map(|(column, cell)| (column.as_str(), cell.as_str()))
+    /// What stands in a cell; `None` when the table does not have that column.
+    fn whole(&self, column: &str) -> Option<&str> {
+        self.cells.iter().find(|(name, _)| name == column).map(|(_, cell)| cell.as_str())
     }
 
-    /// What a cell holds; empty when it holds nothing.
-    pub(super) fn cell(&self, column: &str) -> &str {
-        self.cells().find(|(name, _)| *name == column).map_or("", |(_, cell)| cell)
+    /// The same without the white space around it.
+    pub(super) fn cell(&self, column: &str) -> Option<&str> {
+        self.whole(column).map(str::trim)
     }
 
     /// What a cell must hold.
     pub(super) fn needed(&self, column: &str) -> Result<&str, UserError> {
-        match self.cell(column).trim() {
-            "" => Err(refuse(said!("Row {row} has nothing in `{column}`.", row = self.number, column))),
-            cell => Ok(cell),
+        let filled = self.cell(column).filter(|cell| !cell.is_empty());
+        filled.ok_or_else(|| refuse(said!("Row {row} has nothing in `{column}`.", row = self.number, column)))
+    }
+
+    /// Puts a text there with the white space around it. What differs in its line ends alone stays as it is: a table
+    /// has them of one kind.
+    pub(super) fn text(&self, column: &str, place: &mut String) {
+        if let Some(cell) = self.whole(column)
+            && cell != of_one_kind(place)
+        {
+            (if cell.trim().is_empty() { "" } else { cell }).clone_into(place);
         }
     }
 
-    /// Whether a cell says yes; `None` when it is empty.
-    pub(super) fn flag(&self, column: &str) -> Result<Option<bool>, UserError> {
-        match self.cell(column).trim().to_lowercase().as_str() {
-            "" => Ok(None),
-            "yes" | "true" | "1" | "x" => Ok(Some(true)),
-            "no" | "false" | "0" => Ok(Some(false)),
-            _ => Err(self.wrong(column).with_valid(["yes", "no"])),
+    /// Puts a text there without the white space around it. What differs in that alone stays as it is.
+    pub(super) fn words(&self, column: &str, place: &mut String) {
+        if let Some(cell) = self.cell(column)
+            && cell != of_one_kind(place).trim()
+        {
+            cell.clone_into(place);
         }
     }
 
-    /// The number of a cell; `None` when it is empty.
-    pub(super) fn number<T: FromStr>(&self, column: &str) -> Result<Option<T>, UserError> {
-        match self.cell(column).trim() {
-            "" => Ok(None),
-            cell => cell.parse().map(Some).map_err(|_| self.wrong(column)),
-        }
+    /// Puts there whether a cell says yes, or `standard` when it is empty.
+    pub(super) fn flag(&self, column: &str, place: &mut bool, standard: bool) -> Result<(), UserError> {
+        let Some(cell) = self.cell(column) else { return Ok(()) };
+        *place = match cell.to_lowercase().as_str() {
+            "" => standard,
+            "yes" | "true" | "1" | "x" => true,
+            "no" | "false" | "0" => false,
+            _ => return Err(self.wrong(column).with_valid(["yes", "no"])),
+        };
+        Ok(())
+    }
+
+    /// Puts the number of a cell there, or `None` when it is empty.
+    pub(super) fn number<T: FromStr>(&self, column: &str, place: &mut Option<T>) -> Result<(), UserError> {
+        let Some(cell) = self.cell(column) else { return Ok(()) };
+        *place = if cell.is_empty() { None } else { Some(as_number(cell).ok_or_else(|| self.wrong(column))?) };
+        Ok(())
     }
 
     /// That a cell holds none of what it may.
     pub(super) fn wrong(&self, column: &str) -> UserError {
-        let (row, shown) = (self.number, told(self.cell(column).trim()));
+        let (row, shown) = (self.number, told(self.cell(column).unwrap_or_default()));
         refuse(said!("Row {row}: `{shown}` in `{column}`.", row, shown, column))
     }
 }
@@ -145,42 +222,110 @@ pub(super) fn yes_or_no(is: bool) -> String {
     (if is { "yes" } else { "no" }).to_owned()
 }
 
+/// A table as a form brings it.
+pub(super) struct SentTable {
+    /// With line ends of one kind: what a file has as `\n` comes as `\r\n` when the form that showed its changes sends
+    /// it back, since browsers write every line end of a field so.
+    pub(super) text: String,
+    /// Stands for the changes that were shown and are meant; empty before.
+    agreed: String,
+}
+
+impl SentTable {
+    pub(super) async fn read(request: Request, app: &App) -> Result<Self, WebError> {
+        let form = FormFields::read(request, app).await?;
+        let file = form.file("file").map(|file| String::from_utf8_lossy(&file.bytes).into_owned());
+        let text = of_one_kind(&file.unwrap_or_else(|| form.first("table")));
+        Ok(Self { text, agreed: form.first("seen") })
+    }
+}
+
 /// What a form with a table comes to.
 pub(super) enum Import {
     /// What it would change, to be shown first.
     Shown(ShownImport),
     /// What it changed.
     Done(ImportReport),
-    Refused(UserError),
 }
 
 impl Import {
-    /// Imports the table as that section of a configuration, once its changes were shown and the form means it.
+    /// Imports the entries of a table as that section of a configuration, once the form agrees to their changes as they
+    /// are now.
     pub(super) async fn of(
         app: &App,
-        request: Request,
         section: &str,
-        read: impl Fn(&str) -> Result<Vec<Value>, UserError>,
-    ) -> Result<Self, WebError> {
-        let form = FormFields::read(request, app).await?;
-        let file = form.file("file").map(|file| String::from_utf8_lossy(&file.bytes).into_owned());
-        let table = file.unwrap_or_else(|| form.first("table"));
-        let dry_run = form.first("step") != "import";
-        let rows = if table.is_empty() { Err(refuse(said!("Choose a CSV file first."))) } else { read(&table) };
-        let imported = match rows {
-            Ok(rows) => {
-                let document = json!({"format": "genimage-config", "version": 1, section: rows});
-                let options = ImportOptions { mode: ImportMode::Merge, dry_run, passphrase: None };
-                app.engine.config_import(document.to_string().as_bytes(), &options).await
-            }
-            Err(error) => Err(error),
-        };
-        Ok(match imported {
-            Ok(report) if dry_run => Self::Shown(ShownImport { table, report: ShownReport::of(report) }),
-            Ok(report) => Self::Done(report),
-            Err(error) => Self::Refused(error),
-        })
+        sent: SentTable,
+        entries: Result<Entries, UserError>,
+    ) -> Result<Self, UserError> {
+        let Entries { values, numbers } = entries?;
+        let document = json!({"format": "genimage-config", "version": 1, section: values}).to_string();
+        let by_row = |error: UserError| told_by_row(section, &numbers, error);
+        let would = import(app, &document, true).await.map_err(by_row)?;
+        let seen = app.versions.of(&would.changes);
+        if sent.agreed == seen {
+            return import(app, &document, false).await.map(Self::Done).map_err(by_row);
+        }
+        let moved = !sent.agreed.is_empty();
+        Ok(Self::Shown(ShownImport { table: sent.text, seen, moved, report: ShownReport::of(would) }))
     }
+}
+
+async fn import(app: &App, document: &str, dry_run: bool) -> Result<ImportReport, UserError> {
+    let options = ImportOptions { mode: ImportMode::Merge, dry_run, passphrase: None };
+    app.engine.config_import(document.as_bytes(), &options).await
+}
+
+/// A page from which a table is imported.
+pub(super) trait ImportPage: Page {
+    /// Where it shows what an import would change, and what is wrong with one.
+    fn places(&mut self) -> (&mut Option<ShownImport>, &mut Option<Fault>);
+}
+
+/// The answer to a form with a table: on to `done`, or its page again.
+pub(super) async fn answer<P: ImportPage>(
+    app: &App,
+    imported: Result<Import, UserError>,
+    done: &str,
+    page: impl Future<Output = Result<P, WebError>>,
+) -> Result<Response, WebError> {
+    match imported {
+        Ok(Import::Done(report)) => Ok(about_import(see_other(done), &report)),
+        Ok(Import::Shown(report)) => {
+            let mut page = page.await?;
+            *page.places().0 = Some(report);
+            shown(app, &page).map(nothing_done)
+        }
+        Err(error) => {
+            let mut page = page.await?;
+            *page.places().1 = Some(Fault::of(&error));
+            refused(app, &error, &page)
+        }
+    }
+}
+
+/// An error about an entry, told by its row and column.
+fn told_by_row(section: &str, numbers: &[usize], error: UserError) -> UserError {
+    let place = error.argument.as_deref().and_then(|argument| place_of(section, numbers, argument));
+    let Some((row, column)) = place else { return error };
+    let fault = sentence(&error.message);
+    let message = if column.is_empty() {
+        said!("Row {row}: {fault}", row, fault)
+    } else {
+        said!("Row {row}, `{column}`: {fault}", row, column, fault)
+    };
+    UserError { code: error.code, hint: error.hint, valid_values: error.valid_values, ..refuse(message) }
+}
+
+/// Row and column of what stands at `render_types[41].defaults.denoise`. A fault that is no column's alone has none.
+fn place_of<'a>(section: &str, numbers: &[usize], argument: &'a str) -> Option<(usize, &'a str)> {
+    let (index, fields) = argument.strip_prefix(section)?.strip_prefix('[')?.split_once(']')?;
+    let row = numbers.get(index.parse::<usize>().ok()?)?;
+    Some((*row, fields.rsplit('.').next().unwrap_or_default()))
+}
+
+/// The text with `\n` for every line end.
+fn of_one_kind(text: &str) -> String {
+    text.replace("\r\n", "\n").replace('\r', "\n")
 }
 
 fn told(cell: &str) -> String {

@@ -143,3 +143,29 @@ async fn what_is_done_to_many_at_once_is_told_by_how_many() {
     assert_eq!(hub.json("POST", "/api/v1/jobs/cancel", &json!({"filter": {}})).await.status, StatusCode::OK);
     assert_eq!(newest(&hub).await, before, "nothing was left to cancel");
 }
+
+#[tokio::test]
+async fn a_picture_is_told_whether_a_page_or_a_program_asks_for_it_and_what_is_only_drawn_is_not() {
+    let hub = Hub::with_server(5).await;
+    hub.ready().await;
+    for (noun, name) in [("styles", "anime"), ("render-types", "sd15")] {
+        let id = hub.get(&format!("/api/v1/{noun}/{name}")).await.json()["id"].as_str().expect("an id").to_owned();
+        let page = format!("/{noun}/{id}/picture");
+        assert_eq!(hub.form(&page, "").await.status, StatusCode::SEE_OTHER);
+        let entry = newest(&hub).await;
+        assert_eq!((&entry["act"], &entry["subject"]), (&json!(format!("POST {page}")), &json!(name)));
+        let program = format!("/api/v1/{noun}/{name}/preview");
+        let asked = hub.json("POST", &program, &json!({})).await;
+        assert_eq!(asked.status, StatusCode::ACCEPTED, "{}", asked.text());
+        let entry = newest(&hub).await;
+        assert_eq!((&entry["act"], &entry["subject"]), (&json!(format!("POST {program}")), &json!(name)));
+    }
+    let before = newest(&hub).await;
+    let drawn = hub.form("/styles/new/preview", "name=new&prompt_template=oil&sample=a+hen").await;
+    assert_eq!(drawn.status, StatusCode::OK, "{}", drawn.text());
+    assert_eq!(newest(&hub).await, before, "it is only drawn");
+    let log = hub.page("/access/log").await.text();
+    for told in ["Picture of a style asked for", "Picture of a render type asked for"] {
+        assert_eq!(log.matches(told).count(), 2, "{told}: {log}");
+    }
+}

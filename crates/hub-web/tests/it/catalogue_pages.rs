@@ -4,9 +4,12 @@ use axum::{
     body::Body,
     http::{StatusCode, header},
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::hub::{Answer, Hub, hidden, request};
+use crate::{
+    hub::{Answer, Hub, hidden, request},
+    tables::{agreed, looked},
+};
 
 const GRAPH: &str = include_str!("../../../../workflows/txt2img-sd15.json");
 
@@ -93,66 +96,6 @@ async fn a_style_that_is_refused_says_where() {
 }
 
 #[tokio::test]
-async fn styles_go_through_a_spreadsheet_and_back() {
-    let hub = Hub::with_server(10).await;
-    let table = hub.get("/styles.csv").await;
-    assert_eq!(table.header("content-type"), "text/csv; charset=utf-8");
-    let changed =
-        table.text().replace("\"anime, {prompt}\"", "\"manga, {prompt}\"") + "new one,a template,,x,,,,no,yes\n";
-    let shown = upload(&hub, "/styles/import", &[], Some(("styles.csv", changed.as_bytes()))).await;
-    let page = shown.text();
-    assert!(page.contains("This would change 2 styles") && page.contains("new one"), "{page}");
-    assert!(!hub.page("/styles?q=manga").await.text().contains("manga, {prompt}"), "nothing is written yet");
-    let done = upload(&hub, "/styles/import", &[("step", "import"), ("table", &changed)], None).await;
-    assert_eq!(done.status, StatusCode::SEE_OTHER, "{}", done.text());
-    assert!(hub.page("/styles").await.text().contains("manga, {prompt}"));
-
-    let wrong = upload(&hub, "/styles/import", &[], Some(("x.csv", b"name,colour\na,b"))).await;
-    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
-    assert!(wrong.text().contains("column `colour`"), "{}", wrong.text());
-}
-
-#[tokio::test]
-async fn render_types_go_through_a_spreadsheet_and_back() {
-    let hub = Hub::with_server(10).await;
-    let rows = async || hub.get("/api/v1/render-types").await.json()["render_types"].clone();
-    let before = rows().await;
-    let table = hub.get("/render-types.csv").await;
-    assert_eq!(table.header("content-type"), "text/csv; charset=utf-8");
-    let same = upload(&hub, "/render-types/import", &[], Some(("t.csv", &table.body))).await;
-    assert!(same.text().contains("Nothing would change"), "{}", same.text());
-
-    let head = "name,workflow,mode,title,sizes,steps,cfg,prompt_examples";
-    let changed =
-        format!("{head}\ntabled,txt2img-sd15,generate,From a table,1:1=512x512; 16:9=640x360,7,3.5,\"a fox\na hen\"\n");
-    let shown = upload(&hub, "/render-types/import", &[], Some(("t.csv", changed.as_bytes()))).await;
-    assert!(shown.text().contains("This would change 1 render type"), "{}", shown.text());
-    assert_eq!(rows().await, before, "nothing is written yet");
-    let done = upload(&hub, "/render-types/import", &[("step", "import"), ("table", &changed)], None).await;
-    assert_eq!(done.status, StatusCode::SEE_OTHER, "{}", done.text());
-    let after = rows().await;
-    let row = after.as_array().unwrap().iter().find(|row| row["name"] == "tabled").expect("it is there");
-    assert_eq!((&row["sizes"]["16:9"]["width"], &row["defaults"]["steps"]), (&json!(640), &json!(7)), "{row}");
-    assert_eq!(row["prompt_examples"], json!(["a fox", "a hen"]));
-    assert_eq!(after.as_array().unwrap().len(), before.as_array().unwrap().len() + 1);
-
-    for (table, said) in [
-        ("name,workflow,mode\na,txt2img-sd15,draw", "Row 2: `draw` in `mode`"),
-        ("name,workflow,mode\na,no-such,generate", "no-such"),
-    ] {
-        let wrong = upload(&hub, "/render-types/import", &[], Some(("t.csv", table.as_bytes()))).await;
-        assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", wrong.text());
-        assert!(
-            wrong.text().contains("id=\"file-fault\"") || wrong.text().contains("role=\"alert\""),
-            "{}",
-            wrong.text()
-        );
-        assert!(wrong.text().contains(said), "{}", wrong.text());
-    }
-    assert_eq!(rows().await, after);
-}
-
-#[tokio::test]
 async fn many_styles_come_in_pages_each_with_its_filters() {
     let hub = Hub::with_server(10).await;
     let rows = (0..450).map(|n| {
@@ -160,7 +103,7 @@ async fn many_styles_come_in_pages_each_with_its_filters() {
         format!("many-{n:03},\"{{prompt}}, brush\",{category}\n")
     });
     let table = "name,prompt_template,category\n".to_owned() + &rows.collect::<String>();
-    let done = upload(&hub, "/styles/import", &[("step", "import"), ("table", &table)], None).await;
+    let done = agreed(&hub, &looked(&hub, "/styles/import", &table).await).await;
     assert_eq!(done.status, StatusCode::SEE_OTHER, "{}", done.text());
 
     let (mut path, mut seen, mut ranges) = ("/styles?q=many-".to_owned(), Vec::new(), Vec::new());

@@ -39,6 +39,23 @@ async fn a_variation_is_compared_with_its_original_by_what_differs() {
 }
 
 #[tokio::test]
+async fn a_variation_whose_original_is_deleted_has_its_page_all_the_same() {
+    let hub = Hub::with_server(10).await;
+    let first = json!({"tool": "generate_image", "arguments": {"prompt": "a hen", "seed": 1}});
+    let first = made(&hub, &first).await;
+    let second = json!({"tool": "generate_image", "arguments": {"from_job": first, "seed": 2}});
+    let second = made(&hub, &second).await;
+    let original = hub.engine.view(first.parse().expect("a job id")).await.expect("there");
+    hub.engine.store().jobs_delete(&[original.job.id]).await.expect("deleted");
+    // What ended a moment ago is told from memory until something is done to its pictures.
+    hub.engine.artifacts_favour(&[original.artifacts[0].id], false).await.expect("forgotten");
+    assert_eq!(hub.page(&format!("/jobs/{first}")).await.status, StatusCode::NOT_FOUND);
+    let page = hub.page(&format!("/jobs/{second}")).await;
+    assert_eq!(page.status, StatusCode::OK, "{}", page.text());
+    assert!(!page.text().contains("Compare with its original"), "{}", page.text());
+}
+
+#[tokio::test]
 async fn what_is_ticked_in_gallery_and_list_is_compared_two_to_four_at_once() {
     let hub = Hub::with_server(10).await;
     let body = json!({"tool": "generate_image", "arguments": {"prompt": "hens", "seed": 1, "n": 2}});

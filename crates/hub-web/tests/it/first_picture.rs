@@ -58,9 +58,12 @@ async fn from_nothing_to_a_picture_by_forms_alone() {
     for time in ["first", "again"] {
         let added = hub.form("/start/servers", &form(&[("base_url", &sim.url())])).await;
         assert_eq!(added.status, StatusCode::SEE_OTHER, "{time}: {}", added.text());
+        hub.press_another().await;
     }
     assert_eq!(hub.engine.servers().len(), 1, "sent twice, it is one server");
 
+    // What it can make is known once it has told what it has.
+    hub.ready().await;
     let page = start(&hub).await;
     assert!(page.contains("Ready on <bdi>comfyui</bdi>") && page.contains("Make it"), "{page}");
     let fault = hub.form("/start/picture", "prompt=&render_type=sd15").await;
@@ -76,10 +79,18 @@ async fn from_nothing_to_a_picture_by_forms_alone() {
     let live = hub.get(&format!("/start/live?job={id}")).await.text();
     assert!(live.contains("hx-target=\"#first-picture\"") && live.contains("event: done"), "{live}");
 
-    let added = hub.form("/start/llm", &form(&[("base_url", &llm.url())])).await;
-    assert_eq!(added.status, StatusCode::SEE_OTHER, "{}", added.text());
+    for time in ["first", "again"] {
+        let added = hub.form("/start/llm", &form(&[("base_url", &llm.url())])).await;
+        assert_eq!(added.status, StatusCode::SEE_OTHER, "{time}: {}", added.text());
+        hub.press_another().await;
+    }
     assert!(hub.engine.catalogue().can_enhance, "it plays the role that nobody played");
     assert!(hub.page("/start?done=llm-connected").await.text().contains("Ollama connected"));
+    let log = hub.get("/api/v1/audit").await.json();
+    let entries = log["entries"].as_array().expect("a list");
+    let told: Vec<_> = entries.iter().map(|entry| (entry["act"].as_str(), entry["subject"].as_str())).collect();
+    let added = [("POST /start/llm", "ollama"), ("POST /start/servers", "comfyui")];
+    assert_eq!(told, added.map(|(act, name)| (Some(act), Some(name))), "what is there already is not added");
 }
 
 #[tokio::test]
@@ -118,6 +129,7 @@ async fn a_model_of_another_name_takes_the_place_of_the_shipped_one() {
     let sim = comfyui(Models::default()).await;
     let hub = hub(&[&sim.url()], &[]).await;
     hub.form("/start/servers", &form(&[("base_url", &sim.url())])).await;
+    hub.ready().await;
     let file = hub.engine.checkpoints().into_iter().find(|file| !file.contains("v1-5")).expect("another checkpoint");
     let like = hub.engine.catalogue().render_types[0].id.to_string();
     let refused = hub.form("/start/types", &form(&[("file", &file), ("like", "rt_x")])).await;

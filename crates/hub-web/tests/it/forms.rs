@@ -31,6 +31,8 @@ const ODD: [&str; 4] = [
 /// Something of everything that the pages show.
 pub(crate) async fn full_hub() -> Hub {
     let hub = Hub::with_server(5).await;
+    // What is asked for below finds it at work, and pages show what it has.
+    hub.ready().await;
     let llm = json!({ "name": "ollama", "base_url": "http://127.0.0.1:9", "enabled": false });
     hub.json("POST", "/api/v1/llm-servers", &llm).await;
     for role in ["enhance", "describe", "prompt_generator"] {

@@ -44,6 +44,8 @@ pub(crate) async fn shows(hub: &Hub, path: &str, text: &str) -> String {
 /// Jobs that wait behind two that run for long.
 pub(crate) async fn crowded() -> (Hub, Vec<String>) {
     let hub = Hub::with_server(60_000).await;
+    // Until it takes work all four wait, and the last one has three before it.
+    hub.ready().await;
     let mut paths = Vec::new();
     for prompt in ["one", "two", "three", "four"] {
         paths.push(submit(&hub, prompt).await);

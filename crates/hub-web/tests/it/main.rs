@@ -35,6 +35,7 @@ mod shell;
 mod showcases;
 mod slot_picking;
 mod statistics;
+mod tables;
 mod undoing;
 mod upkeep_pages;
 mod workflow_tests;

@@ -57,7 +57,8 @@ impl Field {
 }
 
 impl Form {
-    /// What a browser would send, with other values for some fields.
+    /// What a browser would send, with other values for some fields. Given names that are of no field are those of the
+    /// button that is pressed, which comes last.
     pub(crate) fn pairs(&self, changed: &[(&str, &str)]) -> Vec<(String, String)> {
         let mut pairs: Vec<(String, String)> = Vec::new();
         let mut left: Vec<&(&str, &str)> = changed.iter().collect();
@@ -69,6 +70,7 @@ impl Form {
                 pairs.push((field.name.clone(), field.value.clone()));
             }
         }
+        pairs.extend(left.into_iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         pairs
     }
 

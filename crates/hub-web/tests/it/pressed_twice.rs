@@ -16,7 +16,7 @@ const GRAPH: &str = include_str!("../../../../workflows/smoke.json");
 /// Stands for what the page's field holds itself: a box that is ticked.
 const TICKED: &str = "\0";
 
-/// A form by the kind of its action: what is typed into it, and how many things it makes.
+/// A form by the kind of its action: what is typed into it and which button is pressed, and how many things it makes.
 pub(crate) type Changes = (&'static str, &'static [(&'static str, &'static str)], usize);
 
 /// Each form that changes something. What takes something away comes last.
@@ -25,12 +25,12 @@ pub(crate) const CHANGES: &[Changes] = &[
     ("/start/picture", &[("prompt", "twice")], 1),
     ("/styles/new", &[("name", "twice"), ("prompt_template", "twice")], 1),
     ("/styles/sty", &[("category", "another")], 0),
-    ("/styles/sty/flags", &[("is_default", "off")], 0),
+    ("/styles/sty/flags", &[("is_default", "on")], 0),
     ("/styles/sty/picture", &[], 1),
     ("/styles/scene", &[("prompt", "twice")], 0),
     ("/styles/pictures", &[], 1),
     ("/access/keys/key", &[("rate_per_minute", "7")], 0),
-    ("/gallery/favourites", &[("image", TICKED)], 0),
+    ("/gallery/favourites", &[("image", TICKED), ("favourite", "on")], 0),
     ("/jobs/cancel", &[("job", TICKED)], 0),
     ("/jobs/job/retry", &[], 1),
     ("/llm-servers/llm", &[("name", "another")], 0),
@@ -107,9 +107,12 @@ pub(crate) async fn filled(hub: &Hub, form: &Form, values: &[(&str, &str)]) -> O
     let same = shown.iter().position(|other| other.action == form.action);
     let at = same.or_else(|| shown.iter().position(kind))?;
     let form = shown.swap_remove(at);
-    let own = |name: &str| form.fields.iter().find(|field| field.name == name).map_or("", |field| &field.value);
-    let values: Vec<(&str, &str)> =
-        values.iter().map(|(name, value)| (*name, if *value == TICKED { own(name) } else { value })).collect();
+    let own = |name: &str| form.fields.iter().find(|field| field.name == name).map(|field| field.value.as_str());
+    // A box that is not there is not ticked.
+    let values: Vec<(&str, &str)> = values
+        .iter()
+        .filter_map(|(name, value)| Some((*name, if *value == TICKED { own(name)? } else { *value })))
+        .collect();
     let pairs = form.pairs(&values);
     Some((form, pairs))
 }

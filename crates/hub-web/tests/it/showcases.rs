@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::hub::Hub;
+use crate::hub::{Answer, Hub};
 
 async fn style(hub: &Hub) -> Value {
     hub.get("/api/v1/styles/anime").await.json()
@@ -48,6 +48,7 @@ async fn a_styles_picture_is_rendered_shown_everywhere_and_told_to_be_out_of_dat
     assert_eq!((&put.json()["preview_url"], &put.json()["preview_stale"]), (&with["preview_url"], &json!(true)));
     let page = hub.page(&path).await.text();
     assert!(page.contains("out of date") && page.contains(&thumb), "{page}");
+    hub.press_another().await;
     assert_eq!(hub.form("/styles/pictures", "").await.header("location"), "/styles?done=pictures-none");
     assert_eq!(hub.form("/styles/pictures", "stale=on").await.header("location"), "/styles?done=pictures-asked");
     let newest = hub.get("/api/v1/jobs?style=anime").await.json()["jobs"][0]["id"].as_str().expect("new").to_owned();
@@ -61,6 +62,19 @@ async fn a_styles_picture_is_rendered_shown_everywhere_and_told_to_be_out_of_dat
     let id = image.split('.').next().expect("an id");
     assert_eq!(hub.delete(&format!("/api/v1/images/{id}")).await.status, StatusCode::NO_CONTENT);
     assert_ne!(style(&hub).await["preview_url"], renewed["preview_url"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_picture_that_several_ask_for_at_once_is_made_once() {
+    let hub = Hub::with_server(10).await;
+    hub.ready().await;
+    let nothing = json!({});
+    let ask = || hub.json("POST", "/api/v1/style-previews", &nothing);
+    let (one, two, three, four) = tokio::join!(ask(), ask(), ask(), ask());
+    let asked = |answer: &Answer| answer.json()["asked"].as_u64().expect("a number");
+    assert_eq!([one, two, three, four].iter().map(asked).sum::<u64>(), 1);
+    let jobs = hub.get("/api/v1/jobs").await.json();
+    assert_eq!(jobs["jobs"].as_array().map(Vec::len), Some(1), "{jobs}");
 }
 
 #[tokio::test]

@@ -49,6 +49,42 @@ async fn a_deleted_style_and_render_type_come_back_as_they_were() {
 }
 
 #[tokio::test]
+async fn a_deleted_default_that_has_a_successor_comes_back_as_no_default() {
+    let hub = Hub::with_server(10).await;
+    let row = async |name: &str| hub.get(&format!("/api/v1/render-types/{name}")).await.json();
+    let before = row("sd15").await;
+    assert_eq!(before["is_default"], json!(true));
+    let path = format!("/render-types/{}/delete", before["id"].as_str().expect("an id"));
+    let deleted = hub.form(&path, "").await;
+    let successor = json!({"name": "other", "workflow": "txt2img-sd15", "mode": "generate", "is_default": true});
+    assert_eq!(hub.json("POST", "/api/v1/render-types", &successor).await.status, StatusCode::CREATED);
+    assert_eq!(undo(&hub, &deleted).await.header("location"), "/render-types?done=undone");
+    let after = row("sd15").await;
+    assert_eq!((&after["id"], &after["is_default"]), (&before["id"], &json!(false)));
+    assert_eq!(row("other").await["is_default"], json!(true), "the default of by now stays");
+}
+
+#[tokio::test]
+async fn a_press_that_changes_nothing_offers_nothing_to_take_back() {
+    let hub = Hub::with_server(10).await;
+    for (kind, name, pressed, done) in [
+        ("servers", "sim", "enabled=true", "server-enabled"),
+        ("styles", "anime", "enabled=on", "style-on"),
+        ("styles", "anime", "is_default=off", "style-no-default"),
+        ("render-types", "sd15", "visible=on", "render-type-shown"),
+        ("render-types", "sd15", "is_default=on", "render-type-default"),
+    ] {
+        let known = hub.get(&format!("/api/v1/{kind}/{name}")).await.json();
+        let button = if kind == "servers" { "enabled" } else { "flags" };
+        let path = format!("/{kind}/{}/{button}", known["id"].as_str().expect("an id"));
+        let answer = hub.form(&path, pressed).await;
+        assert_eq!(answer.header("location"), format!("/{kind}?done={done}"), "{pressed}: {}", answer.text());
+        let page = hub.page(answer.header("location")).await.text();
+        assert!(!page.contains("action=\"/undo\""), "{kind}, {pressed}: {page}");
+    }
+}
+
+#[tokio::test]
 async fn only_pictures_that_changed_are_changed_back_and_each_change_once() {
     let hub = Hub::with_server(10).await;
     let body = json!({"tool": "generate_image", "arguments": {"prompt": "hens", "seed": 1, "n": 2}});
@@ -112,6 +148,12 @@ async fn what_was_pressed_twice_is_taken_back_as_what_was_pressed_once() {
     let id = hub.get("/api/v1/servers").await.json()["servers"][0]["id"].as_str().expect("an id").to_owned();
     let path = format!("/servers/{id}/enabled");
     hub.form(&path, "enabled=false").await;
+    let second = hub.form(&path, "enabled=false").await;
+    undo(&hub, &second).await;
+    assert_eq!(hub.get("/api/v1/servers/sim").await.json()["enabled"], json!(true));
+    // Slowly: the second press switches nothing.
+    hub.form(&path, "enabled=false").await;
+    hub.press_another().await;
     let second = hub.form(&path, "enabled=false").await;
     undo(&hub, &second).await;
     assert_eq!(hub.get("/api/v1/servers/sim").await.json()["enabled"], json!(true));

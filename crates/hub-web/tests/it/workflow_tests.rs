@@ -44,7 +44,7 @@ async fn a_version_that_nothing_uses_runs_once_from_its_page_on_the_chosen_serve
     let to = sent.header("location").to_owned();
     let unseeded = format!("server={server}&prompt=a+hen&seed=");
     let path = format!("/workflows/{first}/test-run");
-    let (one, two) = (hub.form(&path, &unseeded).await, hub.form(&path, &unseeded).await);
+    let (one, two) = tokio::join!(hub.form(&path, &unseeded), hub.form(&path, &unseeded));
     assert_eq!(one.header("location"), two.header("location"), "two presses are one run");
     let job = to.split("run=").nth(1).and_then(|rest| rest.split('#').next()).expect("the job").to_owned();
     let record = hub.ended(&job).await;

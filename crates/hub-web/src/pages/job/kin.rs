@@ -1,6 +1,6 @@
 //! Beside which jobs one is looked at: the one that it varies, and the one that its caller had made before.
 
-use hub_core::{artifact::MediaKind, ids::JobId};
+use hub_core::{artifact::MediaKind, error::ErrorCode, ids::JobId};
 use hub_engine::JobView;
 use hub_store::JobFilter;
 
@@ -9,12 +9,12 @@ use crate::{error::WebError, router::App};
 /// Address of the job beside the one that it varies, where both have pictures.
 pub(super) async fn parent_beside(app: &App, view: &JobView) -> Result<Option<String>, WebError> {
     let Some(parent) = view.job.parent.filter(|_| has_picture(view)) else { return Ok(None) };
-    // It may be deleted by now.
-    if app.engine.store().job_get(parent).await?.is_none() {
-        return Ok(None);
+    match app.engine.view(parent).await {
+        Ok(parent) => Ok(has_picture(&parent).then(|| beside(parent.job.id, view.job.id))),
+        // It may be deleted by now.
+        Err(error) if error.code == ErrorCode::UnknownJob => Ok(None),
+        Err(error) => Err(error.into()),
     }
-    let parent = app.engine.view(parent).await?;
-    Ok(has_picture(&parent).then(|| beside(parent.job.id, view.job.id)))
 }
 
 /// Address of the job beside the one with pictures that its caller had made before, unless that is the one it varies.

@@ -81,7 +81,7 @@ pub(crate) async fn shift(
         // A second press moves nothing, and can be taken back as the first one can.
         app.undos.find(|kept| matches!(kept, Undo::Move(first) if (first.job, first.after) == (id, moved.after)))
     };
-    Ok(see_other(&number.map_or_else(|| back.with("moved"), |number| back.with_undo("moved", number))))
+    Ok(see_other(&back.with_undo("moved", number)))
 }
 
 /// Ticked jobs, or all that a filter finds.

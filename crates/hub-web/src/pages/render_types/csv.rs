@@ -7,26 +7,21 @@ use axum::{
     response::Response,
 };
 use hub_core::{
-    catalogue::{Mode, RenderDefaults, RenderType, SizeLimits},
+    catalogue::{RenderType, SizeLimits},
     error::UserError,
     request::{AspectRatio, ImageSize},
 };
-use serde_json::{Value, json};
 
 use super::{
     super::{
-        form::{Done, Fault, lines, refused, shown},
-        see_other,
-        table::{Import, Row, Table, yes_or_no},
+        form::{Done, Fault, lines},
+        table::{Entries, Import, ImportPage, Row, SentTable, ShownImport, Table, answer, yes_or_no},
     },
+    RenderTypesPage,
+    edit::{mode_of, ratio_of, size_of, text_of},
     page,
 };
-use crate::{
-    attachment,
-    audit::{about_import, nothing_done},
-    error::WebError,
-    router::App,
-};
+use crate::{attachment, error::WebError, router::App};
 
 const TABLE: Table = Table {
     columns: &[
@@ -62,18 +57,15 @@ pub(crate) async fn download(State(app): State<App>) -> Result<Response, WebErro
 
 /// Shows what a table would change, or changes it.
 pub(crate) async fn upload(State(app): State<App>, request: Request) -> Result<Response, WebError> {
-    match Import::of(&app, request, "render_types", read).await? {
-        Import::Done(report) => Ok(about_import(see_other("/render-types?done=render-types-imported"), &report)),
-        Import::Shown(report) => {
-            let mut page = page(&app, &Done::default()).await?;
-            page.report = Some(report);
-            shown(&app, &page).map(nothing_done)
-        }
-        Import::Refused(error) => {
-            let mut page = page(&app, &Done::default()).await?;
-            page.fault = Some(Fault::of(&error));
-            refused(&app, &error, &page)
-        }
+    let sent = SentTable::read(request, &app).await?;
+    let entries = read(&sent.text, &app.engine.catalogue().render_types);
+    let imported = Import::of(&app, "render_types", sent, entries).await;
+    answer(&app, imported, "/render-types?done=render-types-imported", page(&app, &Done::default())).await
+}
+
+impl ImportPage for RenderTypesPage {
+    fn places(&mut self) -> (&mut Option<ShownImport>, &mut Option<Fault>) {
+        (&mut self.report, &mut self.fault)
     }
 }
 
@@ -105,90 +97,89 @@ fn write(rows: &[RenderType]) -> Result<String, Box<dyn std::error::Error>> {
     }))
 }
 
-fn text_of<T: ToString>(value: Option<T>) -> String {
-    value.map(|value| value.to_string()).unwrap_or_default()
+/// The rows as render types of a configuration file, where `known` are stored.
+fn read(text: &str, known: &[RenderType]) -> Result<Entries, UserError> {
+    TABLE.entries(text, |row| entry(row, known))
 }
 
-/// The rows as render types of a configuration file.
-fn read(text: &str) -> Result<Vec<Value>, UserError> {
-    TABLE.read(text)?.iter().map(entry).collect()
-}
-
-fn entry(row: &Row) -> Result<Value, UserError> {
-    let standard = SizeLimits::default();
-    let limits = SizeLimits {
-        min_side_px: row.number("min_side_px")?.unwrap_or(standard.min_side_px),
-        max_side_px: row.number("max_side_px")?.unwrap_or(standard.max_side_px),
-        side_multiple_px: row.number("side_multiple_px")?.unwrap_or(standard.side_multiple_px),
-    };
-    let defaults = RenderDefaults {
-        aspect: ratio(row, "aspect", row.cell("aspect"))?,
-        steps: row.number("steps")?,
-        cfg: finite(row, "cfg")?,
-        denoise: finite(row, "denoise")?,
-    };
-    let name = row.needed("name")?;
-    let title = row.cell("title").trim();
-    Ok(json!({
-        "name": name,
-        "workflow": row.needed("workflow")?,
-        "mode": mode(row)?,
-        "title": if title.is_empty() { name } else { title },
-        "description": row.cell("description").trim(),
-        "workflow_version": row.number::<u32>("workflow_version")?,
-        "visible": row.flag("visible")?.unwrap_or(true),
-        "is_default": row.flag("is_default")?.unwrap_or(false),
-        "sizes": sizes(row)?,
-        "limits": limits,
-        "defaults": defaults,
-        "prompt_guide": row.cell("prompt_guide").replace("\r\n", "\n").trim(),
-        "prompt_examples": lines(row.cell("prompt_examples")),
-    }))
-}
-
-fn mode(row: &Row) -> Result<Mode, UserError> {
-    let given = row.needed("mode")?;
-    let known = Mode::ALL.into_iter().find(|mode| mode.as_str() == given);
-    known.ok_or_else(|| row.wrong("mode").with_valid(Mode::ALL.map(Mode::as_str)))
-}
-
-/// A ratio that stands in a cell; `None` for none.
-fn ratio(row: &Row, column: &str, text: &str) -> Result<Option<AspectRatio>, UserError> {
-    let text = text.trim();
-    if text.is_empty() {
-        return Ok(None);
+fn entry(row: &Row, known: &[RenderType]) -> Result<RenderType, UserError> {
+    let (name, workflow) = (row.needed("name")?, row.needed("workflow")?);
+    let mode = mode_of(row.needed("mode")?).map_err(|fault| row.wrong("mode").with_valid(fault.valid_values))?;
+    let known = known.iter().find(|known| known.name == name).cloned();
+    let known = known.unwrap_or_else(|| RenderType::new(name, workflow, mode));
+    let mut entry = RenderType { workflow: workflow.to_owned(), mode, ..known };
+    row.words("title", &mut entry.title);
+    if entry.title.is_empty() {
+        name.clone_into(&mut entry.title);
     }
-    let known = AspectRatio::ALL.into_iter().find(|ratio| ratio.as_str() == text);
-    known.map(Some).ok_or_else(|| row.wrong(column).with_valid(AspectRatio::ALL.map(AspectRatio::as_str)))
+    row.words("description", &mut entry.description);
+    row.number("workflow_version", &mut entry.workflow_version)?;
+    row.flag("visible", &mut entry.visible, true)?;
+    row.flag("is_default", &mut entry.is_default, false)?;
+    if let Some(cell) = row.cell("sizes") {
+        entry.sizes = sizes(row, cell)?;
+    }
+    let standard = SizeLimits::default();
+    side(row, "min_side_px", &mut entry.limits.min_side_px, standard.min_side_px)?;
+    side(row, "max_side_px", &mut entry.limits.max_side_px, standard.max_side_px)?;
+    side(row, "side_multiple_px", &mut entry.limits.side_multiple_px, standard.side_multiple_px)?;
+    if let Some(cell) = row.cell("aspect") {
+        entry.defaults.aspect = if cell.is_empty() { None } else { Some(ratio(row, "aspect", cell)?) };
+    }
+    row.number("steps", &mut entry.defaults.steps)?;
+    finite(row, "cfg", &mut entry.defaults.cfg)?;
+    finite(row, "denoise", &mut entry.defaults.denoise)?;
+    row.words("prompt_guide", &mut entry.prompt_guide);
+    if let Some(cell) = row.cell("prompt_examples") {
+        let examples = lines(cell);
+        // One of several lines goes out as several.
+        if examples != lines(&entry.prompt_examples.join("\n")) {
+            entry.prompt_examples = examples;
+        }
+    }
+    Ok(entry)
 }
 
-fn sizes(row: &Row) -> Result<BTreeMap<AspectRatio, ImageSize>, UserError> {
-    let given = row.cell("sizes").split([';', '\n']).map(str::trim).filter(|size| !size.is_empty());
+fn ratio(row: &Row, column: &str, text: &str) -> Result<AspectRatio, UserError> {
+    ratio_of(column, text).map_err(|fault| row.wrong(column).with_valid(fault.valid_values))
+}
+
+fn sizes(row: &Row, cell: &str) -> Result<BTreeMap<AspectRatio, ImageSize>, UserError> {
+    let given = cell.split([';', '\n']).map(str::trim).filter(|size| !size.is_empty());
     let wrong = || row.wrong("sizes").with_valid(["1:1=1024x1024; 16:9=1344x768"]);
     let size = |text: &str| {
         let (name, sides) = text.split_once('=').ok_or_else(wrong)?;
-        let (width, height) = sides.split_once(['x', '×']).ok_or_else(wrong)?;
-        let side = |text: &str| text.trim().parse::<u32>().map_err(|_| wrong());
-        let ratio = ratio(row, "sizes", name)?.ok_or_else(wrong)?;
-        Ok((ratio, ImageSize { width_px: side(width)?, height_px: side(height)? }))
+        Ok((ratio(row, "sizes", name)?, size_of(name, sides).map_err(|_| wrong())?))
     };
     given.map(size).collect()
 }
 
+/// Puts a bound of the sizes there, or its standard when the cell is empty.
+fn side(row: &Row, column: &str, place: &mut u32, standard: u32) -> Result<(), UserError> {
+    let mut given = Some(*place);
+    row.number(column, &mut given)?;
+    *place = given.unwrap_or(standard);
+    Ok(())
+}
+
 /// JSON knows no other numbers.
-fn finite(row: &Row, column: &str) -> Result<Option<f64>, UserError> {
-    match row.number::<f64>(column)? {
+fn finite(row: &Row, column: &str, place: &mut Option<f64>) -> Result<(), UserError> {
+    row.number(column, place)?;
+    match place {
         Some(number) if !number.is_finite() => Err(row.wrong(column)),
-        number => Ok(number),
+        _ => Ok(()),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use hub_core::catalogue::{Mode, RenderDefaults};
+    use serde_json::json;
+
     use super::*;
 
-    #[test]
-    fn what_is_written_reads_as_the_same_render_types() {
+    /// With something other than usual in every column.
+    fn unusual() -> RenderType {
         let mut row = RenderType::new("a, \"quoted\" 🦊", "wf; x", Mode::Edit);
         row.title = "Its title".to_owned();
         row.description = "for agents, too".to_owned();
@@ -205,8 +196,21 @@ mod tests {
             RenderDefaults { aspect: Some(AspectRatio::ALL[1]), steps: Some(20), cfg: Some(6.5), denoise: Some(0.25) };
         row.prompt_guide = "Short.\nPlain.".to_owned();
         row.prompt_examples = vec!["a fox".to_owned(), "a hen, brown".to_owned()];
+        row
+    }
+
+    /// What is stored as `known`, after the table.
+    fn after(known: &RenderType, table: &str) -> RenderType {
+        let mut entry = read(table, std::slice::from_ref(known)).unwrap().values.remove(0);
+        entry["id"] = json!(known.id);
+        serde_json::from_value(entry).unwrap()
+    }
+
+    #[test]
+    fn what_is_written_reads_as_the_same_render_types() {
+        let row = unusual();
         let plain = RenderType::new("plain", "smoke", Mode::Upscale);
-        let entries = read(&write(&[row.clone(), plain.clone()]).unwrap()).unwrap();
+        let entries = read(&write(&[row.clone(), plain.clone()]).unwrap(), &[]).unwrap().values;
         for (mut entry, row) in entries.into_iter().zip([row, plain]) {
             entry["id"] = json!(row.id);
             assert_eq!(serde_json::from_value::<RenderType>(entry).unwrap(), row);
@@ -226,14 +230,51 @@ mod tests {
             ("name,workflow,mode,cfg\na,b,generate,NaN", "Row 2: `NaN` in `cfg`"),
             ("name,workflow,mode,visible\na,b,generate,perhaps", "Row 2: `perhaps` in `visible`"),
         ] {
-            let error = read(table).unwrap_err();
+            let error = read(table, &[]).unwrap_err();
             assert!(error.message.contains(said), "{table}: {}", error.message);
             assert_eq!(error.argument.as_deref(), Some("file"));
         }
-        let few = read("mode;name;workflow\nedit;a;b").unwrap();
+        let few = read("mode;name;workflow\nedit;a;b", &[]).unwrap().values;
         assert_eq!(
             (&few[0]["title"], &few[0]["visible"], &few[0]["mode"]),
             (&json!("a"), &json!(true), &json!("edit"))
         );
+    }
+
+    #[test]
+    fn a_column_that_is_missing_keeps_what_is_stored_and_an_empty_cell_empties() {
+        let mut known = unusual();
+        known.name = "a".to_owned();
+        known.prompt_guide = "Short.\r\nPlain.\n".to_owned();
+        known.prompt_examples = vec!["a fox\r\nin snow".to_owned()];
+        let changed = RenderType { workflow: "other".to_owned(), description: "new".to_owned(), ..known.clone() };
+        assert_eq!(after(&known, "name,workflow,mode,description\na,other,edit,new"), changed);
+        let limits = SizeLimits { min_side_px: 256, ..known.limits };
+        let defaults = RenderDefaults { steps: None, ..known.defaults.clone() };
+        let changed = RenderType { limits, defaults, ..known.clone() };
+        assert_eq!(after(&known, "name,workflow,mode,min_side_px,steps\na,wf; x,edit,256,"), changed);
+        // As the form that confirms brings it.
+        let table = write(std::slice::from_ref(&known)).unwrap().replace("\r\n", "\n");
+        assert_eq!(after(&known, &table), known, "a table tells no kind of line end");
+
+        let head = TABLE.columns.join(",");
+        let cells = ["a", "b", "edit"].into_iter().chain(std::iter::repeat_n("", TABLE.columns.len() - 3));
+        let table = format!("{head}\n{}", cells.collect::<Vec<_>>().join(","));
+        assert_eq!(after(&known, &table), RenderType { id: known.id, ..RenderType::new("a", "b", Mode::Edit) });
+    }
+
+    #[test]
+    fn numbers_and_ratios_are_read_as_spreadsheets_write_them() {
+        let table = "name;workflow;mode;sizes;aspect;steps;cfg;denoise\n\
+                     a;b;generate;\"1:1=64x64; 16:9 = 1344×768\";16:09:00;20;6,5;0,25\n";
+        let row = &read(table, &[]).unwrap().values[0];
+        assert_eq!(row["defaults"], json!({"aspect": "16:9", "steps": 20, "cfg": 6.5, "denoise": 0.25}));
+        assert_eq!(row["sizes"]["16:9"], json!(ImageSize { width_px: 1344, height_px: 768 }));
+        for (written, ratio) in [("01:01", "1:1"), ("16:09", "16:9"), ("09:21:00", "9:21"), ("4:3", "4:3")] {
+            assert_eq!(ratio_of("aspect", written).map(AspectRatio::as_str), Ok(ratio), "{written}");
+        }
+        for wrong in ["", "16", "7:5", "16:09:30", "16:09:00:00", "-16:9"] {
+            assert!(ratio_of("aspect", wrong).is_err(), "{wrong}");
+        }
     }
 }

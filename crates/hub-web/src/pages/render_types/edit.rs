@@ -108,7 +108,7 @@ pub(crate) struct Typed {
     version: String,
 }
 
-fn text_of<T: ToString>(value: Option<T>) -> String {
+pub(super) fn text_of<T: ToString>(value: Option<T>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()
 }
 
@@ -187,15 +187,20 @@ impl Typed {
     }
 }
 
-fn mode_of(text: &str) -> Result<Mode, UserError> {
+pub(super) fn mode_of(text: &str) -> Result<Mode, UserError> {
     let known = Mode::ALL.into_iter().find(|mode| mode.as_str() == text);
     known.ok_or_else(|| {
         UserError::argument("mode", said!("`mode` is none of its values.")).with_valid(Mode::ALL.map(Mode::as_str))
     })
 }
 
-fn ratio_of(field: &str, text: &str) -> Result<AspectRatio, UserError> {
-    let known = AspectRatio::ALL.into_iter().find(|ratio| ratio.as_str() == text);
+/// Spreadsheets take `16:9` for a time and write `16:09` or `16:09:00`.
+pub(super) fn ratio_of(field: &str, text: &str) -> Result<AspectRatio, UserError> {
+    let sides: Vec<Option<u32>> = text.split(':').map(|side| side.trim().parse().ok()).collect();
+    let known: Option<AspectRatio> = match sides[..] {
+        [Some(width), Some(height)] | [Some(width), Some(height), Some(0)] => format!("{width}:{height}").parse().ok(),
+        _ => None,
+    };
     known.ok_or_else(|| {
         UserError::argument(field, said!("There is no such aspect ratio."))
             .with_valid(AspectRatio::ALL.map(AspectRatio::as_str))
@@ -203,7 +208,7 @@ fn ratio_of(field: &str, text: &str) -> Result<AspectRatio, UserError> {
 }
 
 /// `1024×768`, `1024x768` or `1024 768`.
-fn size_of(ratio: &str, text: &str) -> Result<ImageSize, UserError> {
+pub(super) fn size_of(ratio: &str, text: &str) -> Result<ImageSize, UserError> {
     let sides: Vec<Option<u32>> =
         text.split(['×', 'x', 'X', '*', ' ']).filter(|part| !part.is_empty()).map(|part| part.parse().ok()).collect();
     if let [Some(width_px), Some(height_px)] = sides[..] {

@@ -127,7 +127,7 @@ fn was_reset(app: &App, before: Instructions) -> Response {
         // A second press changes nothing, and can be taken back as the first one can.
         let role = before.role();
         let first = app.undos.find(|kept| matches!(kept, Undo::Instructions(first) if first.role() == role));
-        return nothing_done(see_other(&first.map_or_else(|| back.with(done), |number| back.with_undo(done, number))));
+        return nothing_done(see_other(&back.with_undo(done, first)));
     }
     see_other(&back.with_undo(done, app.undos.keep(Undo::Instructions(before), &back)))
 }
