@@ -117,7 +117,7 @@ async fn a_hub_whose_postgresql_was_away_ends_what_it_accepted_once() {
     let hub = Hub::run(command);
     let server = ComfySim::start(any_port(), ComfyConfig { run_ms: 100, ..ComfyConfig::default() }).await.unwrap();
     hub.add_server(&server.url()).await;
-    server.inject(Fault::Slow { factor: 20.0 });
+    server.inject(Fault::Hold.always());
     let job = hub.submit(&json!({ "prompt": "a fox", "render_type": "smoke", "seed": 1 })).await;
     hub.wait_for_state(&job, &["running"]).await;
     hub.wait_for("/readyz", |told| told["ready"] == true).await;
@@ -126,6 +126,7 @@ async fn a_hub_whose_postgresql_was_away_ends_what_it_accepted_once() {
     let told = hub.wait_for("/readyz", |told| told["ready"] == false).await;
     assert_eq!((&told["store"], &told["objects"]), (&json!("unreachable"), &json!("ok")), "{told}");
     // Its picture is made meanwhile, and its end cannot be written yet.
+    server.clear_faults();
     hub.wait_for("/readyz", |_| !server.stats().executed.is_empty()).await;
 
     cable.mend().await;

@@ -120,7 +120,7 @@ async fn a_read_only_data_folder_refuses_new_jobs_and_loses_none_that_was_accept
     let hub = Hub::run(command);
     let server = ComfySim::start(any_port(), ComfyConfig { run_ms: 100, ..ComfyConfig::default() }).await.unwrap();
     hub.add_server(&server.url()).await;
-    server.inject(Fault::Slow { factor: 20.0 });
+    server.inject(Fault::Hold.always());
     let mut accepted = Vec::new();
     for seed in 0..3 {
         let (status, job) = submit(&hub, seed).await;
@@ -138,6 +138,7 @@ async fn a_read_only_data_folder_refuses_new_jobs_and_loses_none_that_was_accept
     assert!(told["reasons"].to_string().contains("cannot be written"), "{told}");
     assert_ne!(told["store"], "ok", "the database lies there too: {told}");
     // Its picture is made, and cannot be kept yet.
+    server.clear_faults();
     let begun = Instant::now();
     while server.stats().executed.is_empty() {
         assert!(begun.elapsed() < PATIENCE, "the server does not end");

