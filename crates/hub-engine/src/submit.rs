@@ -99,7 +99,12 @@ pub(crate) async fn submit(
     (new.priority, new.placement, new.parent) = (options.wish.priority, placement, origin);
     new.trace = options.trace;
     let given = store_input(ctx, &mut new).await?;
-    let (inserted, parts) = crash::around(CrashPoint::Insert, insert(ctx, &new, largest_seed)).await?;
+    let inserted = crash::around(CrashPoint::Insert, insert(ctx, &new, largest_seed)).await;
+    let (inserted, parts) = inserted.map_err(|error| match error.code {
+        // All that a new row refers to.
+        ErrorCode::NotFound => UserError::new(ErrorCode::UnknownImage, "The picture to work on was just deleted."),
+        _ => error,
+    })?;
     let job = match inserted {
         Inserted::Existing(job) => return Ok(Submitted { job, replayed: true }),
         Inserted::New(job) => job,

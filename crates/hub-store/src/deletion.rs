@@ -9,7 +9,7 @@ use hub_core::{
     job::JobStateKind,
 };
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, ExprTrait, QueryFilter, QuerySelect,
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect,
     prelude::Uuid,
     sea_query::{Expr, Query, SelectStatement},
 };
@@ -19,6 +19,7 @@ use crate::{
     decode::{ms, name},
     entity::{artifact, job},
     error::Result,
+    jobs::in_work,
     pool::Store,
     retention::without_other_rows,
 };
@@ -32,13 +33,14 @@ pub struct FileDeletion {
     pub unnamed: Vec<Artifact>,
     /// Favourites, which stay unless they are meant as well; of given pictures also those that were used meanwhile.
     pub favourites: Vec<ArtifactId>,
-    /// Results of jobs that have not ended, which stay.
+    /// Results of jobs that have not ended, and what such jobs work on; they stay.
     pub in_use: Vec<ArtifactId>,
 }
 
 impl Store {
     /// Deletes files; their jobs stay, and no longer count as having pictures or favourites when none is left.
-    /// Ids of nothing are passed over. Favourites go only `with_favourites`.
+    /// Ids of nothing are passed over. Favourites go only `with_favourites`. What a job makes or works on that has not
+    /// ended stays.
     ///
     /// # Errors
     /// When the database fails or a row does not decode; then what earlier thousands did stays done.
@@ -46,7 +48,7 @@ impl Store {
         self.delete_files(ids, |row| !row.favourite || with_favourites).await
     }
 
-    /// Deletes given pictures that are still older than `before`, and no favourites; the others stay.
+    /// Deletes given pictures that are still older than `before`, and neither favourites nor in use; the others stay.
     ///
     /// # Errors
     /// As [`Store::artifacts_delete`].
@@ -75,13 +77,15 @@ async fn delete_chunk(
 ) -> Result<()> {
     let mut rows = artifact::Entity::find()
         .filter(artifact::Column::Id.is_in(ids.iter().map(|id| id.as_uuid())))
+        .order_by_asc(artifact::Column::Id)
         .lock_exclusive()
         .all(tx)
         .await?;
     let unfinished = unfinished_among(tx, &rows).await?;
+    let in_work = in_work(tx).await?;
     rows.retain(|row| {
         let id = ArtifactId::from_uuid(row.id);
-        if row.job_id.is_some_and(|job| unfinished.contains(&job)) {
+        if in_work.contains(&id) || row.job_id.is_some_and(|job| unfinished.contains(&job)) {
             outcome.in_use.push(id);
             return false;
         }

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Tools whose jobs work on no picture.
-const WITHOUT_PICTURE: [&str; 2] = ["generate_image", "generate_prompt"];
+pub(crate) const WITHOUT_PICTURE: [&str; 2] = ["generate_image", "generate_prompt"];
 
 impl Store {
     /// All stored pictures that any job works or worked on, as long as it is known. Reads the requests of all jobs

@@ -1,7 +1,9 @@
-//! Jobs: taking them in and reading single ones. Lists are in `list`, counts in `counts`; how jobs change is in `transitions`.
+//! Jobs: taking them in and reading single ones. Lists are in `list`, counts in `counts`, what jobs work on in
+//! `pictures`; how jobs change is in `transitions`.
 
 mod counts;
 mod list;
+mod pictures;
 
 use chrono::{DateTime, Utc};
 use hub_core::{
@@ -22,6 +24,7 @@ use sea_orm::{
 pub(crate) use counts::LastCount;
 pub use list::{JobFilter, JobPage, SearchBounds};
 pub(crate) use list::{PAGE_MAX_ROWS, keep, keep_styles};
+pub(crate) use pictures::in_work;
 
 use crate::{
     decode::{Row, cut, json, ms, plain},
@@ -81,10 +84,11 @@ impl Store {
     /// Stores a job, once per caller and idempotency key, however many insert at once.
     ///
     /// # Errors
-    /// [`StoreError::IdempotencyMismatch`] when the key's job has another request digest.
+    /// [`StoreError::IdempotencyMismatch`] when the key's job has another request digest; [`StoreError::Gone`] when a
+    /// picture that the job works on was deleted.
     pub async fn job_insert(&self, new: &NewJob) -> Result<Inserted> {
         let job = accepted(new, self.clock().now());
-        if self.together(insert(&job, &new.request_digest)?, &keep(&job)).await?.is_some() {
+        if self.write_new(&job, &new.request_digest, &keep(&job)).await? {
             return Ok(Inserted::New(job));
         }
         let Some(key) = &new.idempotency_key else {
@@ -233,7 +237,7 @@ pub(crate) fn accepted(new: &NewJob, now: DateTime<Utc>) -> Job {
 }
 
 /// The INSERT of a job, which returns its id; nothing where the caller's key has a job already.
-pub(crate) fn insert(job: &Job, request_digest: &str) -> Result<InsertStatement> {
+fn insert(job: &Job, request_digest: &str) -> Result<InsertStatement> {
     let mut insert = job::Entity::insert(row_of(job, request_digest)?).into_query();
     insert.returning_col(job::Column::Id);
     if job.idempotency_key.is_some() {

@@ -19,7 +19,7 @@ use crate::{
     decode::json,
     entity::job,
     error::{Result, StoreError},
-    jobs::{Inserted, NewJob, accepted, insert, keep, keep_styles, row_of},
+    jobs::{Inserted, NewJob, accepted, keep, keep_styles, row_of},
     pool::Store,
     together::Change,
     transitions::{OPEN, change, extend, lost, planned, won},
@@ -39,13 +39,14 @@ impl Store {
     /// key. Answers the parts beside the job; none for an existing one.
     ///
     /// # Errors
-    /// [`StoreError::IdempotencyMismatch`] when the key's job has another request digest.
+    /// [`StoreError::IdempotencyMismatch`] when the key's job has another request digest; [`StoreError::Gone`] when a
+    /// picture that the job works on was deleted.
     pub async fn job_insert_in_parts(&self, new: &NewJob, parts: &[NewPart]) -> Result<(Inserted, Vec<Job>)> {
         let job = accepted(new, self.clock().now());
         let parts = parts_of(&job, parts);
         let mut then = keep(&job);
         then.push(insert_all(&parts)?);
-        if self.together(insert(&job, &new.request_digest)?, &then).await?.is_some() {
+        if self.write_new(&job, &new.request_digest, &then).await? {
             return Ok((Inserted::New(job), parts));
         }
         let key = new.idempotency_key.as_deref().unwrap_or_default();

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use chrono::{DateTime, Utc};
 use hub_core::{
     artifact::{Artifact, ArtifactRole},
-    ids::JobId,
+    ids::{ArtifactId, JobId},
 };
 use sea_orm::{
     ColumnTrait, Condition, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect, prelude::Uuid,
@@ -16,6 +16,7 @@ use crate::{
     decode::{Row, ms},
     entity::{artifact, job},
     error::Result,
+    jobs::in_work,
     pool::Store,
     showcases::shown_jobs,
 };
@@ -165,11 +166,12 @@ impl Store {
     }
 
     /// Deletes these jobs (at most 500) with their parts, attempts and files, less those that have a favourite or are
-    /// shown somewhere by now. Answers the deleted artifacts whose objects no other row refers to, one for each object:
-    /// their bytes can go. Empty when nothing was deleted or all objects are shared.
+    /// shown somewhere by now, or that made what a job works on that has not ended. Answers the deleted artifacts whose
+    /// objects no other row refers to, one for each object: their bytes can go. Empty when nothing was deleted or all
+    /// objects are shared.
     ///
     /// # Errors
-    /// When the database fails; then nothing has changed.
+    /// When the database fails or a row does not decode; then nothing has changed.
     pub async fn jobs_delete(&self, jobs: &[JobId]) -> Result<Vec<Artifact>> {
         let jobs = jobs.iter().take(BATCH_MAX_JOBS as usize).map(|job| job.as_uuid()).collect();
         let tx = self.begin().await?;
@@ -181,16 +183,18 @@ impl Store {
     }
 }
 
-/// Deletes these jobs, less those that got a favourite or are shown since they were chosen; parts, attempts and
-/// artifacts go with them. Answers the artifacts.
+/// Deletes these jobs, less those that got a favourite, are shown or are worked on since they were chosen; parts,
+/// attempts and artifacts go with them. Answers the artifacts.
 async fn delete(tx: &DatabaseTransaction, mut jobs: Vec<Uuid>) -> Result<Vec<artifact::Model>> {
     let mut artifacts = artifact::Entity::find()
         .filter(artifact::Column::JobId.is_in(jobs.iter().copied()))
+        .order_by_asc(artifact::Column::Id)
         .lock_exclusive()
         .all(tx)
         .await?;
-    let favoured: HashSet<Uuid> =
-        artifacts.iter().filter(|artifact| artifact.favourite).filter_map(|artifact| artifact.job_id).collect();
+    let in_work = in_work(tx).await?;
+    let is_kept = |row: &artifact::Model| row.favourite || in_work.contains(&ArtifactId::from_uuid(row.id));
+    let kept: HashSet<Uuid> = artifacts.iter().filter(|row| is_kept(row)).filter_map(|row| row.job_id).collect();
     // Since they were chosen one may have been asked to show something, too.
     let shown: Vec<Uuid> = job::Entity::find()
         .select_only()
@@ -200,7 +204,7 @@ async fn delete(tx: &DatabaseTransaction, mut jobs: Vec<Uuid>) -> Result<Vec<art
         .into_tuple()
         .all(tx)
         .await?;
-    let stays = |job: &Uuid| favoured.contains(job) || shown.contains(job);
+    let stays = |job: &Uuid| kept.contains(job) || shown.contains(job);
     jobs.retain(|job| !stays(job));
     artifacts.retain(|artifact| artifact.job_id.is_none_or(|job| !stays(&job)));
     job::Entity::delete_many().filter(job::Column::Id.is_in(jobs)).exec(tx).await?;

@@ -22,12 +22,7 @@ impl Engine {
     /// # Errors
     /// `storage`; then some may be deleted and some not.
     pub async fn artifacts_delete(&self, ids: &[ArtifactId], with_favourites: bool) -> Result<FileDeletion, UserError> {
-        let unfinished = self.store().jobs_unfinished().await.map_err(storage)?;
-        let worked_on: HashSet<ArtifactId> = unfinished.iter().flat_map(|job| job.request.works_on()).collect();
-        let (in_use, free): (Vec<ArtifactId>, Vec<ArtifactId>) =
-            ids.iter().copied().partition(|id| worked_on.contains(id));
-        let mut outcome = self.store().artifacts_delete(&free, with_favourites).await.map_err(storage)?;
-        outcome.in_use.extend(in_use);
+        let outcome = self.store().artifacts_delete(ids, with_favourites).await.map_err(storage)?;
         let jobs: HashSet<JobId> = outcome.deleted.iter().filter_map(|artifact| artifact.job).collect();
         for job in jobs {
             self.background().inner().ended.forget(job);

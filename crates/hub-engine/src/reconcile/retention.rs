@@ -1,5 +1,6 @@
 //! Forgets finished jobs that are older, or more, than may be, with their files: oldest end first, never one that
-//! has a favourite. Pictures that callers gave go by age, once no job that is kept works on them.
+//! has a favourite, or that made what a job works on that has not ended. Pictures that callers gave go by age, once no
+//! job that is kept works on them.
 
 use std::sync::Arc;
 
@@ -67,22 +68,33 @@ struct Walk<'a> {
     /// What is left of the results when those that were passed are gone.
     left: FileCount,
     last: Option<Expendable>,
+    /// Most jobs looked at in one step.
+    step: u32,
     ended: bool,
 }
 
 impl<'a> Walk<'a> {
     async fn begin(ctx: &'a Context, policy: RetentionPolicy) -> Result<Self, UserError> {
-        let left = persist::user(ctx, || ctx.store.stored_files()).await?.results;
+        let left = results(ctx).await?;
         let age = policy.days.map(|days| TimeDelta::days(days.into()));
         let before = age.and_then(|age| ctx.clock.before(age));
-        Ok(Self { ctx, policy, before, left, last: None, ended: policy.keeps_all() })
+        Ok(Self { ctx, policy, before, left, last: None, step: STEP, ended: policy.keeps_all() })
     }
 
-    /// The next jobs that go, at most [`STEP`]; `None` when none is left.
+    /// Counts anew what is left, once those that were passed are gone: people delete pictures meanwhile, and each that
+    /// went unnoticed would have another one go for good. Where only age has jobs go nothing is counted.
+    async fn count_again(&mut self) -> Result<(), UserError> {
+        if self.is_over() {
+            self.left = results(self.ctx).await?;
+        }
+        Ok(())
+    }
+
+    /// The next jobs that go, of at most a step; `None` when none is left.
     async fn next(&mut self) -> Result<Option<Vec<Expendable>>, UserError> {
         while !self.ended {
-            let (ctx, last) = (self.ctx, self.last);
-            let page = persist::user(ctx, || ctx.store.jobs_expendable(last.as_ref(), STEP)).await?;
+            let (ctx, last, step) = (self.ctx, self.last, self.step);
+            let page = persist::user(ctx, || ctx.store.jobs_expendable(last.as_ref(), step)).await?;
             self.last = page.last().copied();
             self.ended = self.last.is_none();
             let mut chosen = Vec::with_capacity(page.len());
@@ -113,6 +125,11 @@ impl<'a> Walk<'a> {
         more(self.policy.pictures.map(u64::from), self.left.files)
             || more(self.policy.gb.map(|gb| u64::from(gb) * BYTES_PER_GB), self.left.bytes)
     }
+}
+
+/// All results that are stored.
+async fn results(ctx: &Context) -> Result<FileCount, UserError> {
+    Ok(persist::user(ctx, || ctx.store.stored_files()).await?.results)
 }
 
 /// What `policy` would delete now.
@@ -195,17 +212,25 @@ async fn delete(inner: &Inner, policy: RetentionPolicy) -> Result<usize, UserErr
     let mut walk = Walk::begin(ctx, policy).await?;
     let mut deleted = 0;
     while !ctx.stop.is_cancelled() {
-        let Some(rows) = walk.next().await? else { break };
-        let jobs: Vec<_> = rows.iter().map(|row| row.job).collect();
-        let unnamed = persist::user(ctx, || ctx.store.jobs_delete(&jobs)).await?;
-        deleted += jobs.len();
-        for job in &jobs {
-            inner.ended.forget(*job);
-        }
-        discard(ctx, &unnamed).await;
-        ctx.pictures_gone.send_modify(|count| *count += 1);
+        let Some(jobs) = delete_step(inner, &mut walk).await? else { break };
+        deleted += jobs;
     }
     Ok(deleted + delete_inputs(ctx, policy).await?)
+}
+
+/// Deletes the next jobs that go, and answers how many; `None` when none is left.
+async fn delete_step(inner: &Inner, walk: &mut Walk<'_>) -> Result<Option<usize>, UserError> {
+    let ctx = &inner.ctx;
+    walk.count_again().await?;
+    let Some(rows) = walk.next().await? else { return Ok(None) };
+    let jobs: Vec<_> = rows.iter().map(|row| row.job).collect();
+    let unnamed = persist::user(ctx, || ctx.store.jobs_delete(&jobs)).await?;
+    for job in &jobs {
+        inner.ended.forget(*job);
+    }
+    discard(ctx, &unnamed).await;
+    ctx.pictures_gone.send_modify(|count| *count += 1);
+    Ok(Some(jobs.len()))
 }
 
 /// Deletes the files of rows that are gone. One that stays behind is only space, and found by the task for files.
@@ -214,5 +239,110 @@ pub(crate) async fn discard(ctx: &Context, unnamed: &[Artifact]) {
         if let Err(error) = ctx.vault.discard(artifact).await {
             tracing::warn!(artifact = %artifact.id, error = %error, "a deleted picture's file stays behind");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hub_core::{
+        artifact::MediaKind,
+        caller::Caller,
+        catalogue::Mode,
+        clock::MockClock,
+        ids::{JobId, PromptId, ServerId, WorkflowId},
+        job::Attempt,
+        placement::Placement,
+        recipe::Recipe,
+        request::{ImageRequest, JobRequest},
+    };
+    use hub_store::{NewArtifact, NewJob, Ran, Store};
+    use object_store::memory::InMemory;
+
+    use super::*;
+    use crate::Engine;
+
+    fn queued() -> NewJob {
+        let recipe = Recipe {
+            mode: Mode::Generate,
+            render_type: "sdxl".to_owned(),
+            workflow: "w".to_owned(),
+            workflow_version: 1,
+            workflow_id: WorkflowId::new(),
+            prompt_asked: None,
+            prompt: Some("a fox".to_owned()),
+            negative_prompt: None,
+            styles: Vec::new(),
+            enhanced: false,
+            not_enhanced_because: None,
+            seed: 7,
+            size: None,
+            steps: None,
+            cfg: None,
+            denoise: None,
+            input: None,
+            mask: None,
+            part: None,
+        };
+        NewJob {
+            id: JobId::new(),
+            caller: Caller::local(),
+            request: JobRequest::Image(ImageRequest::generate("a fox")),
+            request_digest: "0".repeat(64),
+            recipe: Some(recipe),
+            warnings: Vec::new(),
+            priority: 0,
+            placement: Placement::Anywhere,
+            idempotency_key: None,
+            parent: None,
+            trace: None,
+        }
+    }
+
+    /// The picture of a job that ended now.
+    async fn made(store: &Store, number: u8) -> ArtifactId {
+        let (job, id) = (queued(), ArtifactId::new());
+        store.job_insert(&job).await.expect("stored");
+        let attempt = Attempt { number: 1, server: ServerId::new(), prompt_id: PromptId::random() };
+        assert!(store.job_assign(job.id, &attempt).await.expect("assigned"));
+        let picture = NewArtifact {
+            id,
+            kind: MediaKind::Image,
+            mime: "image/png".to_owned(),
+            extension: "png".to_owned(),
+            sha256: format!("{number:064x}"),
+            size_bytes: 9,
+            width_px: 64,
+            height_px: 64,
+            seed: None,
+            position: 0,
+            node: None,
+        };
+        let ended = store.job_succeed(job.id, 1, job.id, Ran::default(), &[picture]).await.expect("ended");
+        assert!(ended.is_some());
+        id
+    }
+
+    #[tokio::test]
+    async fn what_people_delete_during_a_run_spares_as_many_older_pictures() {
+        let clock = Arc::new(MockClock::at("2026-01-02T03:04:05Z".parse().expect("a time")));
+        let store = Store::open("sqlite::memory:", clock.clone()).await.expect("a store");
+        let mut pictures = Vec::new();
+        for number in 0..6 {
+            pictures.push(made(&store, number).await);
+            clock.advance(TimeDelta::seconds(1));
+        }
+        let objects = Arc::new(InMemory::new());
+        let engine = Engine::start(EngineConfig::default(), store.clone(), objects, clock).await.expect("an engine");
+        let inner = engine.background().inner();
+        let three = RetentionPolicy { pictures: Some(3), ..RetentionPolicy::default() };
+        let mut walk = Walk { step: 1, ..Walk::begin(&inner.ctx, three).await.expect("counted") };
+        assert_eq!(delete_step(inner, &mut walk).await.expect("deleted"), Some(1));
+        engine.artifacts_delete(&pictures[4..], false).await.expect("deleted");
+        assert_eq!(delete_step(inner, &mut walk).await.expect("looked"), None, "three are left");
+        let mut stay = Vec::new();
+        for picture in pictures {
+            stay.push(store.artifact_get(picture).await.expect("read").is_some());
+        }
+        assert_eq!(stay, [false, true, true, true, false, false]);
     }
 }

@@ -6,12 +6,13 @@ use hub_store::{FileCount, StoredFiles};
 
 use crate::{
     bed::{Bed, delete_old, on_both},
-    samples::{artifact, assigned, insert, queued, succeeded},
+    samples::{artifact, assigned, enlarging, insert, queued, succeeded},
 };
 
 on_both!(
     old_jobs_go_with_their_attempts_and_files,
     favourites_keep_their_whole_job,
+    a_result_that_is_worked_on_keeps_its_job,
     shared_objects_are_kept_and_told_once,
     the_limit_holds_and_the_oldest_go_first,
     expendable_jobs_come_oldest_first_with_what_they_free,
@@ -52,6 +53,17 @@ async fn favourites_keep_their_whole_job(bed: &Bed) {
     assert!(bed.store.job_get(kept).await.unwrap().is_some());
     assert_eq!(ids(&bed.store.artifacts_of(kept).await.unwrap()), [files[0].id, files[1].id]);
     assert!(bed.store.artifact_set_favourite(files[1].id, false).await.unwrap());
+    assert_eq!(delete_old(&bed.store, before, 100).await.len(), 2);
+}
+
+async fn a_result_that_is_worked_on_keeps_its_job(bed: &Bed) {
+    let files = [artifact(1, 0), artifact(2, 1)];
+    let old = succeeded(&bed.store, &files).await;
+    let before = a_day_later(bed);
+    let job = insert(&bed.store, &enlarging(files[0].id)).await.id;
+    assert!(delete_old(&bed.store, before, 100).await.is_empty());
+    assert_eq!(ids(&bed.store.artifacts_of(old).await.unwrap()), [files[0].id, files[1].id]);
+    bed.store.job_cancel(job).await.unwrap();
     assert_eq!(delete_old(&bed.store, before, 100).await.len(), 2);
 }
 

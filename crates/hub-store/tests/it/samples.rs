@@ -10,7 +10,7 @@ use hub_core::{
     ids::{ArtifactId, JobId, PromptId, RenderTypeId, ServerId, StyleId, WorkflowId},
     job::{Attempt, Job},
     recipe::Recipe,
-    request::{AspectRatio, ImageRequest, ImageSize, JobRequest},
+    request::{AspectRatio, ImageRef, ImageRequest, ImageSize, JobRequest},
 };
 use hub_store::{Inserted, NewArtifact, NewJob, Ran, Store};
 
@@ -41,6 +41,13 @@ pub(crate) fn recipe() -> Recipe {
 /// A job with a recipe: starts queued.
 pub(crate) fn queued(prompt: &str) -> NewJob {
     NewJob { recipe: Some(recipe()), ..planning(prompt) }
+}
+
+/// A queued job that enlarges a stored picture.
+pub(crate) fn enlarging(picture: ArtifactId) -> NewJob {
+    let input = Some(ImageRef::Artifact(picture));
+    let request = ImageRequest { mode: Mode::Upscale, input, ..ImageRequest::generate("larger") };
+    NewJob { request: JobRequest::Image(request), ..queued("larger") }
 }
 
 /// A job without a recipe: starts planning.
