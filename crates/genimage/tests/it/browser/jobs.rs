@@ -4,7 +4,7 @@ use anyhow::ensure;
 use hub_sim::{ComfySim, Fault};
 
 use super::{
-    jobs_live::{cancel_all, ready, submit, submit_and_see_it_run},
+    jobs_live::{cancel_all, held, ready, submit, submit_and_see_it_run},
     playground::{PICTURE, SEND},
     window::{Window, css, labelled},
 };
@@ -16,9 +16,7 @@ pub(crate) async fn a_waiting_job_says_why_and_is_moved_and_cancelled(
     window: &Window,
     sim: &ComfySim,
 ) -> anyhow::Result<()> {
-    ready(window, sim).await?;
-    let mark = window.mark();
-    sim.inject(Fault::Hold.containing(&mark));
+    let mark = held(window, sim).await?;
     submit_and_see_it_run(window, &mark).await?;
     for _ in 1..AT_ONCE {
         submit(window, &format!("taken too {mark}")).await?;
@@ -90,10 +88,8 @@ pub(crate) async fn a_failed_job_shows_its_error_and_is_tried_again(
 }
 
 pub(crate) async fn jobs_are_found_cancelled_and_tried_again(window: &Window, sim: &ComfySim) -> anyhow::Result<()> {
-    ready(window, sim).await?;
-    let mark = window.mark();
     // However long the pages take, none of its pictures is done before.
-    sim.inject(Fault::Hold.containing(&mark));
+    let mark = held(window, sim).await?;
     window.go("/playground").await?;
     window.fill("#prompt", &mark).await?;
     window.fill("#n", "8").await?;

@@ -32,6 +32,14 @@ pub(crate) async fn ready(window: &Window, sim: &ComfySim) -> anyhow::Result<()>
     patience::until(look, |servers: anyhow::Error| format!("the server does not become ready: {servers:#}")).await
 }
 
+/// The same, and the server stands still half-way in every job that holds the answered mark, until its faults are cleared.
+pub(crate) async fn held(window: &Window, sim: &ComfySim) -> anyhow::Result<String> {
+    ready(window, sim).await?;
+    let mark = window.mark();
+    sim.inject(Fault::Hold.containing(&mark));
+    Ok(mark)
+}
+
 /// Asks for a picture by the API; answers the id of its job.
 pub(crate) async fn submit(window: &Window, prompt: &str) -> anyhow::Result<String> {
     let body = json!({ "tool": "generate_image", "arguments": { "prompt": prompt, "render_type": "sdxl" } });
@@ -68,9 +76,7 @@ pub(crate) async fn a_running_job_shows_how_far_it_is_and_then_its_picture(
     window: &Window,
     sim: &ComfySim,
 ) -> anyhow::Result<()> {
-    ready(window, sim).await?;
-    let mark = window.mark();
-    sim.inject(Fault::Hold.containing(&mark));
+    let mark = held(window, sim).await?;
     window.go("/playground").await?;
     window.fill("#prompt", &format!("a fox {mark}")).await?;
     window.fill("#render_type", "sdxl").await?;
@@ -96,9 +102,7 @@ pub(crate) async fn a_running_job_shows_how_far_it_is_and_then_its_picture(
 }
 
 pub(crate) async fn lists_show_how_far_jobs_are(window: &Window, sim: &ComfySim) -> anyhow::Result<()> {
-    ready(window, sim).await?;
-    let mark = window.mark();
-    sim.inject(Fault::Hold.containing(&mark));
+    let mark = held(window, sim).await?;
     let job = submit_and_see_it_run(window, &mark).await?;
     let row = format!("#row-{job}");
     for path in ["/jobs", "/"] {

@@ -5,7 +5,7 @@ use hub_sim::{ComfySim, Fault};
 use serde_json::{Value, json};
 
 use super::{
-    jobs_live::{cancel_all, ready, submit, submit_and_see_it_run},
+    jobs_live::{cancel_all, held, ready, submit, submit_and_see_it_run},
     window::{Window, css, labelled},
 };
 use crate::hub::client;
@@ -14,9 +14,7 @@ pub(crate) async fn the_list_of_jobs_is_redrawn_and_forgets_nothing(
     window: &Window,
     sim: &ComfySim,
 ) -> anyhow::Result<()> {
-    ready(window, sim).await?;
-    let mark = window.mark();
-    sim.inject(Fault::Hold.containing(&mark));
+    let mark = held(window, sim).await?;
     submit_and_see_it_run(window, &format!("first {mark}")).await?;
     let ticked = submit(window, &format!("second {mark}")).await?;
     window.go("/jobs").await?;
