@@ -37,6 +37,8 @@ mod pool;
 mod prompt_generator;
 mod reconcile;
 mod refusal;
+#[cfg(test)]
+mod samples;
 mod schedule;
 mod secret;
 mod seed;

@@ -1,17 +1,12 @@
 //! Moves that cross their jobs on the way to the dispatcher.
 
 use futures_util::FutureExt as _;
-use hub_core::{
-    clock::SystemClock,
-    job::Job,
-    placement::Placement,
-    request::{ImageRequest, JobRequest},
-};
-use hub_store::{Inserted, NewJob, Store};
+use hub_core::{clock::SystemClock, job::Job};
+use hub_store::{Inserted, Store};
 use object_store::memory::InMemory;
 
 use super::*;
-use crate::{Engine, EngineConfig, Precedence};
+use crate::{Engine, EngineConfig, Precedence, samples};
 
 async fn start() -> Engine {
     let clock = Arc::new(SystemClock);
@@ -21,20 +16,7 @@ async fn start() -> Engine {
 
 /// A job that is stored as one that waits, and is not in the queue.
 async fn stored(engine: &Engine) -> Job {
-    let new = NewJob {
-        id: JobId::new(),
-        caller: Caller::local(),
-        request: JobRequest::Image(ImageRequest::generate("a fox")),
-        request_digest: "0".repeat(64),
-        recipe: None,
-        warnings: Vec::new(),
-        priority: 0,
-        placement: Placement::Anywhere,
-        idempotency_key: None,
-        parent: None,
-        trace: None,
-    };
-    match engine.store().job_insert(&new).await.expect("stored") {
+    match engine.store().job_insert(&samples::job(None)).await.expect("stored") {
         Inserted::New(job) | Inserted::Existing(job) => job,
     }
 }

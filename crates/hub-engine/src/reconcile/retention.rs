@@ -246,61 +246,19 @@ pub(crate) async fn discard(ctx: &Context, unnamed: &[Artifact]) {
 mod tests {
     use hub_core::{
         artifact::MediaKind,
-        caller::Caller,
-        catalogue::Mode,
         clock::MockClock,
-        ids::{JobId, PromptId, ServerId, WorkflowId},
+        ids::{PromptId, ServerId},
         job::Attempt,
-        placement::Placement,
-        recipe::Recipe,
-        request::{ImageRequest, JobRequest},
     };
-    use hub_store::{NewArtifact, NewJob, Ran, Store};
+    use hub_store::{NewArtifact, Ran, Store};
     use object_store::memory::InMemory;
 
     use super::*;
-    use crate::Engine;
-
-    fn queued() -> NewJob {
-        let recipe = Recipe {
-            mode: Mode::Generate,
-            render_type: "sdxl".to_owned(),
-            workflow: "w".to_owned(),
-            workflow_version: 1,
-            workflow_id: WorkflowId::new(),
-            prompt_asked: None,
-            prompt: Some("a fox".to_owned()),
-            negative_prompt: None,
-            styles: Vec::new(),
-            enhanced: false,
-            not_enhanced_because: None,
-            seed: 7,
-            size: None,
-            steps: None,
-            cfg: None,
-            denoise: None,
-            input: None,
-            mask: None,
-            part: None,
-        };
-        NewJob {
-            id: JobId::new(),
-            caller: Caller::local(),
-            request: JobRequest::Image(ImageRequest::generate("a fox")),
-            request_digest: "0".repeat(64),
-            recipe: Some(recipe),
-            warnings: Vec::new(),
-            priority: 0,
-            placement: Placement::Anywhere,
-            idempotency_key: None,
-            parent: None,
-            trace: None,
-        }
-    }
+    use crate::{Engine, samples};
 
     /// The picture of a job that ended now.
     async fn made(store: &Store, number: u8) -> ArtifactId {
-        let (job, id) = (queued(), ArtifactId::new());
+        let (job, id) = (samples::job(Some(samples::recipe())), ArtifactId::new());
         store.job_insert(&job).await.expect("stored");
         let attempt = Attempt { number: 1, server: ServerId::new(), prompt_id: PromptId::random() };
         assert!(store.job_assign(job.id, &attempt).await.expect("assigned"));

@@ -1,31 +1,8 @@
-use hub_core::{catalogue::Mode, clock::SystemClock, ids::WorkflowId};
+use hub_core::clock::SystemClock;
 use object_store::memory::InMemory;
 
 use super::*;
-
-fn recipe() -> Recipe {
-    Recipe {
-        mode: Mode::Generate,
-        render_type: "sdxl".to_owned(),
-        workflow: "w".to_owned(),
-        workflow_version: 1,
-        workflow_id: WorkflowId::new(),
-        prompt_asked: None,
-        prompt: Some("a fox".to_owned()),
-        negative_prompt: None,
-        styles: Vec::new(),
-        enhanced: false,
-        not_enhanced_because: None,
-        seed: 7,
-        size: None,
-        steps: None,
-        cfg: None,
-        denoise: None,
-        input: None,
-        mask: None,
-        part: None,
-    }
-}
+use crate::samples::recipe;
 
 /// A PNG of 3 × 2 pixels with a text chunk, as ComfyUI writes it.
 fn png_with_text() -> Bytes {
