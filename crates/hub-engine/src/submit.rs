@@ -99,12 +99,7 @@ pub(crate) async fn submit(
     (new.priority, new.placement, new.parent) = (options.wish.priority, placement, origin);
     new.trace = options.trace;
     let given = store_input(ctx, &mut new).await?;
-    let inserted = crash::around(CrashPoint::Insert, insert(ctx, &new, largest_seed)).await;
-    let (inserted, parts) = inserted.map_err(|error| match error.code {
-        // All that a new row refers to.
-        ErrorCode::NotFound => UserError::new(ErrorCode::UnknownImage, "The picture to work on was just deleted."),
-        _ => error,
-    })?;
+    let (inserted, parts) = crash::around(CrashPoint::Insert, insert(ctx, &new, largest_seed)).await?;
     let job = match inserted {
         Inserted::Existing(job) => return Ok(Submitted { job, replayed: true }),
         Inserted::New(job) => job,
@@ -124,13 +119,18 @@ pub(crate) async fn submit(
 
 /// Writes the job, and its parts with it where it has any yet.
 async fn insert(ctx: &Context, new: &NewJob, largest_seed: u64) -> Result<(Inserted, Vec<Job>), UserError> {
-    match (&new.recipe, new.request.pictures()) {
+    let inserted = match (&new.recipe, new.request.pictures()) {
         (Some(recipe), pictures @ 2..) => {
             let parts = parts::split(recipe, pictures, largest_seed);
             persist::user(ctx, || ctx.store.job_insert_in_parts(new, &parts)).await
         }
-        _ => Ok((persist::user(ctx, || ctx.store.job_insert(new)).await?, Vec::new())),
-    }
+        _ => persist::user(ctx, || ctx.store.job_insert(new)).await.map(|inserted| (inserted, Vec::new())),
+    };
+    inserted.map_err(|error| match error.code {
+        // Pictures are all that a new row refers to.
+        ErrorCode::NotFound => UserError::new(ErrorCode::UnknownImage, "The picture to work on was just deleted."),
+        _ => error,
+    })
 }
 
 /// The job, and the workflow that it will run as far as can be told now.
